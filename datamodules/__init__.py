@@ -1,0 +1,9 @@
+"""LightningDataModules: a base, and one file per dataset."""
+
+from datamodules.base import ReconstructionDataModule
+from datamodules.cifar100 import CIFAR100
+from datamodules.color import ColorDataModule
+from datamodules.image_folder import ImageFolder
+from datamodules.sample_photos import SamplePhotos
+
+__all__ = ["CIFAR100", "ColorDataModule", "ImageFolder", "ReconstructionDataModule", "SamplePhotos"]

@@ -1,0 +1,96 @@
+"""CIFAR-100, the training images of the paper."""
+
+import tarfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pooch
+import requests
+
+from datamodules.base import Split
+from datamodules.color import ColorDataModule
+from datamodules.images import Images, Pixels, read_images
+from datamodules.sample_photos import sample_photos
+from lowrank_unroll.files import written_whole
+
+LABEL_BYTES = 2
+SHAPE = (3, 32, 32)
+
+
+class CIFAR100(ColorDataModule):
+    """Train on all 60,000 images of CIFAR-100 (Krizhevsky 2009), test on a folder of images.
+
+    The official binary archive is downloaded once and checked; nothing in it is unpickled. Validation, which chooses
+    the best checkpoint, uses patches of the bundled sample photographs: no image of training or test.
+
+    Args:
+        root: where the archive (161 MB) and its images (184 MB) are kept.
+        test_folder: images to test on; the paper uses 14 colour images of the USC-SIPI database.
+        kwargs: see :class:`ColorDataModule`.
+    """
+
+    url: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
+    checksum: ClassVar[str] = "md5:03b5dce01913d631647c71ecec9e9cb8"
+    members: ClassVar[dict[str, int]] = {"cifar-100-binary/train.bin": 50_000, "cifar-100-binary/test.bin": 10_000}
+    val_patches_per_image = 512
+
+    def __init__(self, root: Path = Path("data/cifar100"), test_folder: Path | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.root = Path(root)
+        self.test_folder = test_folder
+
+    @property
+    def array(self) -> Path:
+        """The file of all images, (60000, 32, 32, 3) uint8."""
+        return self.root / "cifar100.npy"
+
+    def prepare_data(self) -> None:
+        """Download the archive and unpack its images, unless that is done.
+
+        Raises:
+            RuntimeError: if the archive cannot be downloaded or is damaged; nothing of it is kept.
+        """
+        if self.trainer is not None and not self.trainer.training:
+            return  # only training needs the archive
+        if self.array.exists():
+            return
+        archive = self._download()
+        images = np.concatenate([self._read(archive, member, count) for member, count in self.members.items()])
+        with written_whole(self.array) as temporary:
+            np.save(temporary, images)
+
+    def images(self, split: Split) -> Images:
+        """All CIFAR-100 images to train on, sample photographs to validate on, the given folder to test on.
+
+        Raises:
+            ValueError: in "test", if no folder is given.
+        """
+        if split == "train":
+            images = np.load(self.array, mmap_mode="r")
+            return Images(images, [f"cifar100[{index}]" for index in range(len(images))])
+        if split == "val":
+            return sample_photos("val")
+        if self.test_folder is None:
+            raise ValueError("CIFAR100 tests on a folder of images: pass --data.test_folder FOLDER")
+        return read_images(Path(self.test_folder))
+
+    def _download(self) -> Path:
+        file = self.url.rsplit("/", 1)[1]
+        by_hand = f"You can also download it by hand, to {(self.root / file).absolute()}"
+        try:
+            path = pooch.retrieve(
+                self.url, self.checksum, file, self.root, downloader=pooch.HTTPDownloader(progressbar=True)
+            )
+        except requests.RequestException as error:
+            raise RuntimeError(f"{self.url} could not be downloaded: {error}. {by_hand}") from error
+        except ValueError as error:  # pooch's error for a wrong checksum
+            raise RuntimeError(f"{self.url} is damaged or has changed: {error} {by_hand}") from error
+        return Path(path)
+
+    def _read(self, archive: Path, member: str, count: int) -> Pixels:
+        with tarfile.open(archive) as tar:
+            file = tar.extractfile(member)
+            assert file is not None  # noqa: S101  None only for members that are no files
+            records = np.frombuffer(file.read(), np.uint8).reshape(count, LABEL_BYTES + np.prod(SHAPE))
+        return records[:, LABEL_BYTES:].reshape(count, *SHAPE).transpose(0, 2, 3, 1)

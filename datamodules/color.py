@@ -1,0 +1,67 @@
+"""What the datasets of colour images share."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from datamodules.base import ReconstructionDataModule, Split
+from datamodules.images import Images, read_images, read_mask
+from datamodules.masked_images import MaskedImages
+
+
+class ColorDataModule(ReconstructionDataModule):
+    """Colour images, of which a random subset of the values is measured.
+
+    Training samples are patches with a fresh mask each time; validation samples are patches, test samples whole images,
+    whose patches and masks are always the same.
+
+    Args:
+        ratio: share of the values that is measured, in (0, 1], each channel by its own mask.
+        patch_size: pixels a side of the patches of training and validation.
+        patches_per_image: patches of each image in an epoch of training.
+        predict_images: for ``predict``, an image file or a folder of them.
+        predict_mask: for ``predict``, an image or .npy file that is not zero where the images are measured; random
+            masks of ``ratio`` if it is not given.
+        batch_size: samples in a batch of training and validation.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: of shuffling, patches and masks.
+    """
+
+    val_patches_per_image = 1
+
+    def __init__(
+        self,
+        ratio: float = 0.4,
+        patch_size: int = 32,
+        patches_per_image: int = 1,
+        predict_images: Path | None = None,
+        predict_mask: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.patch_size = patch_size
+        self.patches_per_image = patches_per_image
+        self.predict_images = predict_images
+        self.predict_mask = predict_mask
+
+    @abstractmethod
+    def images(self, split: Split) -> Images:
+        """The images of "train", "val" or "test"."""
+
+    def dataset(self, split: Split) -> MaskedImages:
+        """Measure the images of a split.
+
+        Raises:
+            ValueError: in "predict", if no images are given.
+        """
+        if split == "predict":
+            if self.predict_images is None:
+                raise ValueError("nothing to predict: pass --data.predict_images FILE_OR_FOLDER")
+            mask = None if self.predict_mask is None else read_mask(Path(self.predict_mask))
+            return MaskedImages(read_images(Path(self.predict_images)), self.ratio, self.seed, mask=mask)
+        images = self.images(split)
+        if split == "test":
+            return MaskedImages(images, self.ratio, self.seed)
+        patches_per_image = self.patches_per_image if split == "train" else self.val_patches_per_image
+        return MaskedImages(images, self.ratio, self.seed, self.patch_size, patches_per_image)

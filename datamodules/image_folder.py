@@ -1,0 +1,40 @@
+"""Folders of images of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+from datamodules.base import Split
+from datamodules.color import ColorDataModule
+from datamodules.images import Images, read_images
+
+
+class ImageFolder(ColorDataModule):
+    """Colour images from folders of png, jpg, tiff and npy files, one folder for each split.
+
+    Args:
+        train_folder: images to train on.
+        val_folder: images to choose the best checkpoint by.
+        test_folder: images to test on.
+        kwargs: see :class:`ColorDataModule`.
+    """
+
+    def __init__(
+        self,
+        train_folder: Path | None = None,
+        val_folder: Path | None = None,
+        test_folder: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.folders: dict[Split, Path | None] = {"train": train_folder, "val": val_folder, "test": test_folder}
+
+    def images(self, split: Split) -> Images:
+        """Read the folder of a split.
+
+        Raises:
+            ValueError: if no folder is given for it.
+        """
+        folder = self.folders[split]
+        if folder is None:
+            raise ValueError(f"no images for this stage: pass --data.{split}_folder FOLDER")
+        return read_images(Path(folder))

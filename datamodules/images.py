@@ -1,0 +1,83 @@
+"""Colour images in memory, and reading them from files."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+from skimage import color, io, util
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
+Pixels = npt.NDArray[np.uint8]
+
+
+class Images(NamedTuple):
+    """Colour images, each (height, width, 3) uint8, and what to call them."""
+
+    pixels: Sequence[Pixels]
+    names: Sequence[str]
+
+
+def read_images(path: Path) -> Images:
+    """Read an image file, or all png, jpg, tiff and npy files of a folder in order of their names.
+
+    A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Grey images become
+    colour, transparency is dropped, 16-bit and floating-point images (in [0, 1]) become 8-bit.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no image in the folder.
+        ValueError: if a file cannot be read as an image; names the file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no image file or folder {path.absolute()}")
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"no {', '.join(sorted(SUFFIXES))} file in the folder {path.absolute()}")
+    stems = Counter(file.stem for file in files)
+    pixels: list[Pixels] = []
+    names: list[str] = []
+    for file in track(files, description=f"Reading {path.name}", transient=True, disable=len(files) == 1):
+        name = file.stem if stems[file.stem] == 1 else file.name
+        images = _read(file)
+        pixels.extend(images)
+        names.extend([name] if len(images) == 1 else [f"{name}[{index}]" for index in range(len(images))])
+    return Images(pixels, names)
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a mask, True where the file is not zero: (height, width) for all channels, or (height, width, 3).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read or has another shape; names the file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no mask file {path.absolute()}")
+    mask = _load(path)
+    if mask.ndim not in {2, 3} or (mask.ndim == 3 and mask.shape[2] != 3):  # noqa: PLR2004
+        raise ValueError(f"{path}: a mask of shape {mask.shape}, expected (height, width) or (height, width, 3)")
+    sampled: npt.NDArray[np.bool_] = mask != 0
+    return sampled
+
+
+def _load(path: Path) -> npt.NDArray[Any]:
+    try:
+        return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(io.imread(path))
+    except Exception as error:  # image readers raise errors of many unrelated classes
+        raise ValueError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _read(path: Path) -> Sequence[Pixels]:
+    array = _load(path)
+    stack = array if path.suffix == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
+    if stack.ndim == 3:  # noqa: PLR2004
+        stack = color.gray2rgb(stack)
+    if stack.ndim != 4 or stack.shape[-1] not in {3, 4}:  # noqa: PLR2004
+        raise ValueError(f"{path}: an array of shape {array.shape}, expected (height, width[, 3 or 4])")
+    try:
+        return list(util.img_as_ubyte(stack[..., :3]))
+    except ValueError as error:
+        raise ValueError(f"{path}: {array.dtype} values outside [0, 1]: {error}") from error

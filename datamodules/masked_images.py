@@ -1,0 +1,88 @@
+"""Randomly sampled colour images, the measurements of compressed sensing."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.images import Images
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.sampling import uniform_mask
+
+WHITE = 255.0
+
+
+class MaskedImages(Dataset[Sample]):
+    """Images, or random patches of them, of which a random subset of the values is measured.
+
+    A sample is a function of the seed and its draw: indices up to the length are always the same samples; a draw beyond
+    the length is the image at the draw modulo the length with a fresh patch and mask.
+
+    Args:
+        images: what to measure; they stay uint8 in memory.
+        ratio: share of the values that is measured, in (0, 1], each channel by its own mask.
+        seed: of patches and masks.
+        patch_size: pixels a side of a patch; None for whole images.
+        patches_per_image: patches of each image in the length.
+        mask: measure by this mask, (height, width) or (height, width, 3), instead of random ones.
+
+    Raises:
+        ValueError: if an image is smaller than a patch, or not of the mask's size; names the image.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        ratio: float,
+        seed: int,
+        patch_size: int | None = None,
+        patches_per_image: int = 1,
+        mask: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.images = images
+        self.ratio = ratio
+        self.seed = seed
+        self.patch_size = patch_size
+        self.patches_per_image = patches_per_image
+        self.mask = mask
+        for pixels, name in zip(*images, strict=True):
+            if patch_size is not None and min(pixels.shape[:2]) < patch_size:
+                raise ValueError(f"image {name} is {pixels.shape[:2]}, smaller than patch_size {patch_size}")
+            if mask is not None and pixels.shape[:2] != mask.shape[:2]:
+                raise ValueError(f"image {name} is {pixels.shape[:2]}, but the mask is {mask.shape[:2]}")
+
+    def __len__(self) -> int:
+        """The number of images times the patches of each."""
+        return len(self.images.pixels) * self.patches_per_image
+
+    def __getitem__(self, draw: int) -> Sample:
+        """The sample of a draw: channels first, values in [0, 1]."""
+        index = draw % len(self) // self.patches_per_image
+        # The generator keeps 32 bits of its seed: the sequence mixes both numbers into them.
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, draw]).generate_state(1)[0]))
+        pixels = torch.tensor(self._patch(self.images.pixels[index], generator))
+        target = pixels.permute(2, 0, 1).contiguous().float() / WHITE
+        mask = self._mask(target, generator)
+        return Sample(
+            measurement=target * mask,
+            target=target,
+            mask=mask,
+            coil_sensitivities=None,
+            scale=torch.tensor(WHITE),
+            name=self.images.names[index],
+        )
+
+    def _patch(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> npt.NDArray[np.uint8]:
+        if self.patch_size is None:
+            return pixels
+        top, left = (
+            int(torch.randint(side - self.patch_size + 1, (), generator=generator)) for side in pixels.shape[:2]
+        )
+        return pixels[top : top + self.patch_size, left : left + self.patch_size]
+
+    def _mask(self, target: Tensor, generator: torch.Generator) -> Tensor:
+        if self.mask is None:
+            return uniform_mask(target.shape, self.ratio, generator)
+        mask = torch.from_numpy(self.mask)
+        return (mask if mask.ndim == 3 else mask[..., None]).permute(2, 0, 1).expand_as(target)  # noqa: PLR2004

@@ -1,0 +1,6 @@
+"""Lightning callbacks that show and keep what a run produces."""
+
+from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
+from lowrank_unroll.callbacks.test_report import TestReport
+
+__all__ = ["PredictionWriter", "TestReport"]

@@ -1,0 +1,117 @@
+"""The outcome of ``test``: a table, a CSV file and a picture."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from lowrank_unroll.callbacks.panel import Panel, save_panels
+from lowrank_unroll.files import written_whole
+from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.sample import Sample
+
+Values = dict[str, float]
+
+
+class TestReport(Callback):
+    """Compare each test image's reconstruction with the zero-filled image, from which it was made.
+
+    Prints a table of every metric per image with mean (std), and writes ``test.csv`` and ``test.png`` into the folder
+    of the run. The standard deviation is over images, with n - 1.
+
+    Args:
+        panels: how many images, the first ones, the picture shows.
+    """
+
+    __test__ = False  # not a pytest class
+
+    def __init__(self, panels: int = 6) -> None:
+        self.panels = panels
+        self._names: list[str] = []
+        self._reconstruction: list[Values] = []
+        self._zero_filled: list[Values] = []
+        self._pictures: list[Panel] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier test."""
+        for rows in (self._names, self._reconstruction, self._zero_filled, self._pictures):
+            rows.clear()
+
+    def on_test_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: ReconstructionModule, outputs: Step, batch: Sample, *_: Any
+    ) -> None:
+        """Measure a batch."""
+        reconstruction, zero_filled = outputs["reconstruction"], pl_module.zero_filled(batch)
+        self._names += batch.name
+        self._reconstruction += _measure(pl_module, reconstruction, batch.target)
+        self._zero_filled += _measure(pl_module, zero_filled, batch.target)
+        for images in zip(batch.target, zero_filled, reconstruction, strict=True):
+            row = len(self._pictures)
+            if row < self.panels:
+                target, before, after = (image.cpu() for image in images)
+                psnr_before, psnr_after = self._zero_filled[row]["psnr"], self._reconstruction[row]["psnr"]
+                self._pictures.append(Panel(self._names[row], target, before, after, psnr_before, psnr_after))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the table and write the files."""
+        if not trainer.is_global_zero or not self._names:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        Console().print(self._table())
+        self._write_csv(folder / "test.csv")
+        save_panels(self._pictures, folder / "test.png")
+        Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = Table(title="Test: reconstruction (zero-filled)", box=box.SIMPLE_HEAD)
+        table.add_column("image")
+        metrics = list(self._reconstruction[0])
+        for metric in metrics:
+            table.add_column(_HEADINGS.get(metric, metric), justify="right")
+        for name, ours, zeros in zip(self._names, self._reconstruction, self._zero_filled, strict=True):
+            table.add_row(escape(name), *(f"{_number(ours[m])} ({_number(zeros[m])})" for m in metrics))
+        table.add_section()
+        for name, rows in (("mean (std)", self._reconstruction), ("zero-filled mean (std)", self._zero_filled)):
+            statistics = [(_column(rows, metric).mean(), _spread(_column(rows, metric))) for metric in metrics]
+            table.add_row(name, *(f"{_number(mean)} ({_number(std)})" for mean, std in statistics))
+        return table
+
+    def _write_csv(self, path: Path) -> None:
+        metrics = list(self._reconstruction[0])
+        columns = [_column(rows, metric) for rows in (self._reconstruction, self._zero_filled) for metric in metrics]
+        values = np.stack(columns, axis=1)
+        with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
+            writer.writerows([name, *row] for name, row in zip(self._names, values.tolist(), strict=True))
+            writer.writerow(["mean", *values.mean(0).tolist()])
+            writer.writerow(["std", *(_spread(column) for column in columns)])
+
+
+_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE"}
+
+
+def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:
+    columns = {name: metric.function(image, target).tolist() for name, metric in module.metrics().items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _column(rows: list[Values], metric: str) -> npt.NDArray[np.float64]:
+    return np.array([row[metric] for row in rows])
+
+
+def _spread(values: npt.NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _number(value: float) -> str:
+    digits = 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 4  # noqa: PLR2004  about three significant digits
+    return f"{value:.{digits}f}"

@@ -1,0 +1,32 @@
+"""Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample."""
+
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+
+def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error |x - x^|^2 over all values of a sample, shape (batch,), in the squared unit of the image."""
+    return (reconstruction - target).abs().square().flatten(1).mean(1)
+
+
+def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio 10 log10(max|x|^2 / mse) in dB, shape (batch,); the peak is each target's own."""
+    peak = target.abs().flatten(1).amax(1)
+    return 10 * (peak.square() / mse(reconstruction, target)).log10()
+
+
+def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Signal-to-error ratio 10 log10(||x||^2 / ||x - x^||^2) in dB, shape (batch,)."""
+    energy = target.abs().square().flatten(1).mean(1)
+    return 10 * (energy / mse(reconstruction, target)).log10()
+
+
+def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity of images (batch, channel, height, width) with values in [0, 1], shape (batch,).
+
+    Gaussian window of sigma 1.5, data range 1 (Wang et al., IEEE TIP 2004), averaged over all pixels with the image
+    mirrored at its borders; images of at least 6 x 6.
+    """
+    similarity = structural_similarity_index_measure(reconstruction, target, data_range=1.0, reduction="none")
+    assert isinstance(similarity, Tensor)  # noqa: S101  a tuple only where the contrast or the map is asked for
+    return similarity.reshape(len(target))

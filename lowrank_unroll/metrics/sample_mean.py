@@ -1,0 +1,38 @@
+"""The mean over samples of a per-sample measure."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class SampleMean(Metric):
+    """Average a function of (reconstruction, target) over all samples seen, on all devices.
+
+    Each sample counts once, however samples are batched: this is the mean that papers report. A target that is zero
+    everywhere has no signal to compare with (its PSNR would be minus infinity) and is left out.
+
+    Args:
+        function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, reconstruction: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        values = self.function(reconstruction, target)[target.flatten(1).any(1)]
+        self.total += values.sum()
+        self.count += values.numel()
+
+    def compute(self) -> Tensor:
+        """The mean so far, a scalar in the unit of the function."""
+        return self.total / self.count

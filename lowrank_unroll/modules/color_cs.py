@@ -1,0 +1,49 @@
+"""Compressed sensing of colour images."""
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
+from lowrank_unroll.modules.reconstruction import ReconstructionModule
+from lowrank_unroll.modules.tiling import reconstruct_tiles
+from lowrank_unroll.operators import Mask
+from lowrank_unroll.sample import Sample
+
+
+class ColorCS(ReconstructionModule):
+    """Reconstruct colour images of which a random subset of the values is known.
+
+    Args:
+        network: called as ``network(measurement, operator)``, returns the reconstruction.
+        optimizer: from parameters to optimizer.
+        scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
+        tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
+            for whole images. A network trained on small patches does better in tiles of their size.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable | None = None,
+        tile_size: int | None = None,
+    ) -> None:
+        super().__init__(network, optimizer, scheduler)
+        if tile_size is not None and tile_size < 1:
+            raise ValueError(f"tile_size is {tile_size}, expected a positive number of pixels, or None")
+        self.tile_size = tile_size
+
+    def operator(self, batch: Sample) -> Mask:
+        """Sampling of single values, each channel by its own mask."""
+        return Mask(batch.mask)
+
+    def metrics(self) -> dict[str, SampleMean]:
+        """PSNR, SSIM, SER and MSE, the columns of the paper's tables."""
+        return {"psnr": SampleMean(psnr), "ssim": SampleMean(ssim), "ser": SampleMean(ser), "mse": SampleMean(mse)}
+
+    def forward(self, batch: Sample) -> Tensor:
+        """Reconstruct a batch (batch, channel, height, width), in tiles unless training."""
+        if self.training or self.tile_size is None:
+            return super().forward(batch)
+        return reconstruct_tiles(self.network, batch.measurement, batch.mask, self.tile_size)

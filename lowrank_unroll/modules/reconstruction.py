@@ -1,0 +1,155 @@
+"""The LightningModule that every task extends."""
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any, Literal, TypedDict
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric, MetricCollection
+
+from lowrank_unroll.metrics import SampleMean, psnr
+from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.sample import Sample
+
+Stage = Literal["train", "val", "test"]
+
+
+class Step(TypedDict):
+    """What a training, validation or test step returns, and callbacks receive as outputs."""
+
+    loss: Tensor
+    reconstruction: Tensor
+
+
+class NonFiniteGradientError(RuntimeError):
+    """A gradient is infinite or NaN."""
+
+
+class ReconstructionModule(L.LightningModule, ABC):
+    """Train and test a network that reconstructs an image from a measurement.
+
+    A task says what its forward model is (:meth:`operator`), and may replace the loss and the metrics.
+
+    Args:
+        network: called as ``network(measurement, operator)``, returns the reconstruction.
+        optimizer: from parameters to optimizer.
+        scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self._save_plain_hyperparameters()
+        self.network = network
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.val_metrics = self._metric_collection("val")
+        self.test_metrics = self._metric_collection("test")
+
+    @abstractmethod
+    def operator(self, batch: Sample) -> LinearOperator:
+        """The forward model of a batch: what maps its targets to its measurements, but for noise."""
+
+    def loss(self, reconstruction: Tensor, batch: Sample) -> Tensor:
+        """The training loss: mean squared error."""
+        return (reconstruction - batch.target).abs().square().mean()
+
+    def metrics(self) -> dict[str, SampleMean]:
+        """The metrics of validation and test by name; must hold "psnr", by which the best checkpoint is chosen."""
+        return {"psnr": SampleMean(psnr)}
+
+    def forward(self, batch: Sample) -> Tensor:
+        """Reconstruct a batch; shape, dtype and scale of its targets."""
+        return self.network(batch.measurement, self.operator(batch))  # type: ignore[no-any-return]
+
+    def zero_filled(self, batch: Sample) -> Tensor:
+        """The adjoint reconstruction of a batch, from which the networks start and to which they are compared."""
+        return self.operator(batch).adjoint(batch.measurement)
+
+    def _step(self, batch: Sample, stage: Stage) -> Step:
+        reconstruction = self(batch)
+        loss = self.loss(reconstruction, batch)
+        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target))
+        if stage != "train":
+            metrics = self.val_metrics if stage == "val" else self.test_metrics
+            metrics.update(reconstruction, batch.target)
+            self.log_dict(metrics, prog_bar=stage == "val")
+        return Step(loss=loss, reconstruction=reconstruction)
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Step:
+        """Reconstruct a batch and log its loss."""
+        self._batch = batch
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> Step:
+        """Reconstruct a batch and log its loss and metrics."""
+        return self._step(batch, "val")
+
+    def test_step(self, batch: Sample, batch_idx: int) -> Step:
+        """Reconstruct a batch and log its loss and metrics."""
+        return self._step(batch, "test")
+
+    def predict_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """Reconstruct a batch in the data's own unit."""
+        reconstruction: Tensor = self(batch)
+        return reconstruction * batch.scale.reshape(-1, *[1] * (reconstruction.ndim - 1))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop before a gradient that is not finite reaches the weights.
+
+        Raises:
+            NonFiniteGradientError: names the step, the batch and the parameters.
+        """
+        gradients = {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
+        # One reduction over all parameters, hence one synchronisation per step on a GPU.
+        if torch.nn.utils.get_total_norm(gradients.values()).isfinite():
+            return
+        bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+        raise NonFiniteGradientError(
+            f"The gradient is not finite at epoch {self.current_epoch}, step {self.global_step}. "
+            f"Batch: {_abridged(self._batch.name)}. "
+            f"Parameters: {_abridged(bad) if bad else 'all finite, but their norm overflows'}. "
+            "No weight was changed by this batch. Repeated singular values (a black or constant image is enough) do "
+            'this to gradient="plain"; gradient="exact", the default, is finite for every image. If it is "exact" '
+            "already, lower the learning rate or clip gradients."
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and scheduler from the callables given."""
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "monitor": "val/psnr"},
+        }
+
+    def _metric_collection(self, stage: Stage) -> MetricCollection:
+        metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
+        # compute_groups would merge two metrics whose first values happen to be equal.
+        return MetricCollection(metrics, prefix=f"{stage}/", compute_groups=False)
+
+    def _save_plain_hyperparameters(self) -> None:
+        """Keep what the CLI gives, plain data; drop the live objects that a construction in Python gives.
+
+        Checkpoints then load with ``weights_only=True``.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Attribute .* is an instance of `nn.Module`")
+            self.save_hyperparameters(logger=False)
+        for name, value in list(self.hparams.items()):
+            if callable(value):
+                del self.hparams[name]
+
+
+def _abridged(names: str | list[str], limit: int = 8) -> str:
+    names = [names] if isinstance(names, str) else names
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,51 @@
+"""Reconstruction of large masked images by a network trained on small patches."""
+
+import torch
+from torch import Tensor, nn
+
+from lowrank_unroll.operators import Mask
+
+TILES_AT_ONCE = 128
+
+
+def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, tile_size: int) -> Tensor:
+    """Reconstruct overlapping tiles and blend them with weights that fall linearly from each tile's centre.
+
+    Tiles overlap by half; the last of a row or column ends at the edge of the image.
+
+    Args:
+        network: called as ``network(measurement, operator)``.
+        measurement: (batch, channel, height, width), zero where not sampled.
+        mask: True where sampled, boolean, shape of ``measurement``.
+        tile_size: pixels a side; a side of the image that is smaller is taken whole.
+
+    Returns:
+        The reconstruction, shape and dtype of ``measurement``; the sampled values as measured.
+    """
+    height, width = (min(tile_size, side) for side in measurement.shape[-2:])
+    corners = [
+        (top, left) for top in _starts(measurement.shape[-2], height) for left in _starts(measurement.shape[-1], width)
+    ]
+    weight = _tent(height)[:, None] * _tent(width)
+    weight = weight.to(measurement)
+    blended, total = torch.zeros_like(measurement), torch.zeros_like(measurement)
+    per_call = max(1, TILES_AT_ONCE // len(measurement))
+    for first in range(0, len(corners), per_call):
+        windows = [(..., slice(t, t + height), slice(s, s + width)) for t, s in corners[first : first + per_call]]
+        tiles = torch.cat([measurement[window] for window in windows])
+        masks = torch.cat([mask[window] for window in windows])
+        results = network(tiles, Mask(masks)).split(len(measurement))
+        for window, result in zip(windows, results, strict=True):
+            blended[window] += weight * result
+            total[window] += weight
+    return blended / total
+
+
+def _starts(length: int, tile: int) -> list[int]:
+    last = length - tile
+    return [*range(0, last, max(1, tile // 2)), last]
+
+
+def _tent(length: int) -> Tensor:
+    positions = torch.arange(1, length + 1)
+    return torch.minimum(positions, positions.flip(0)).float()

@@ -1,0 +1,185 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import TINY
+from skimage import data, io
+
+from lowrank_unroll.__main__ import config_folder, config_names
+from lowrank_unroll.modules import ColorCS
+
+DEMO = ["--config", "color_cs/demo.yaml", *TINY]
+RUNS = Path("runs/color_cs_demo")
+CHECKOUT = Path(__file__).parent.parent
+
+
+def checkpoint(version, name):
+    return torch.load(RUNS / f"version_{version}/checkpoints/{name}.ckpt", weights_only=True)
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_is_parsed(name, command_line, capsys):
+    base = [] if name.startswith("color_cs/") else ["--config", "color_cs/demo.yaml"]
+    with pytest.raises(SystemExit) as stop:
+        command_line("fit", *base, "--config", name, "--print_config")
+    assert stop.value.code in {0, None}
+    printed, ours = yaml.safe_load(capsys.readouterr().out), yaml.safe_load((config_folder() / name).read_text())
+    if "model" in ours:
+        assert printed["model"]["class_path"].endswith(ours["model"]["class_path"])
+
+
+def test_fit_validate_test_predict(command_line, capsys):
+    command_line("fit", *DEMO)
+    assert (RUNS / "version_0/config.yaml").exists()
+    assert {file.name for file in (RUNS / "version_0/checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert "val/psnr" in (RUNS / "version_0/metrics.csv").read_text()
+
+    command_line("validate", *DEMO)
+    capsys.readouterr()
+    command_line("test", *DEMO)
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("cat", "PSNR, dB", "SSIM", "SER, dB", "MSE", "mean (std)", "zero-filled"))
+    with (RUNS / "version_2/test.csv").open() as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == {"cat", "mean", "std"}
+    assert float(rows["cat"]["psnr"]) == float(rows["mean"]["psnr"])
+    assert 5 < float(rows["cat"]["zero_filled_psnr"]) < 10
+    assert io.imread(RUNS / "version_2/test.png").ndim == 3
+
+    io.imsave("photo.jpg", data.chelsea()[:40, :50])
+    command_line("predict", *DEMO, "--data.predict_images", "photo.jpg", "--data.ratio", "0.9")
+    assert io.imread(RUNS / "version_3/predictions/photo.png").shape == (40, 50, 3)
+
+
+def test_predict_returns_what_the_mask_lets_through(command_line):
+    photo, mask = data.chelsea()[:40, :50], np.zeros((40, 50), np.uint8)
+    mask[::2] = 255
+    io.imsave("photo.png", photo)
+    io.imsave("mask.png", mask)
+    command_line("fit", *DEMO)
+    command_line("predict", *DEMO, "--data.predict_images", "photo.png", "--data.predict_mask", "mask.png")
+    predicted = io.imread(RUNS / "version_1/predictions/photo.png")
+    np.testing.assert_array_equal(predicted[::2], photo[::2])
+    assert not np.array_equal(predicted[1::2], photo[1::2])
+
+
+def test_resuming_is_exact(command_line):
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2")
+    command_line("fit", *DEMO)
+    last = RUNS / "version_1/checkpoints/last.ckpt"
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", last)
+    whole, resumed = checkpoint(0, "last"), checkpoint(2, "last")
+    assert whole["epoch"] == 1
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+        assert same(whole[part], resumed[part]), part
+    assert not same(whole["state_dict"], checkpoint(1, "last")["state_dict"])
+
+
+def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):
+    command_line("fit", *DEMO)
+    sizes = []
+    monkeypatch.setattr(ColorCS, "on_test_start", lambda module: sizes.append(module.tile_size))
+    command_line("test", *DEMO)
+    command_line("test", *DEMO, "--model.tile_size", "48")
+    assert sizes == [32, 48]
+
+
+def test_a_checkpoint_rebuilds_its_module(command_line):
+    command_line("fit", *DEMO)
+    module = ColorCS.load_from_checkpoint(RUNS / "version_0/checkpoints/best.ckpt", weights_only=True)
+    assert len(module.network.iterations) == 2
+    assert same(dict(module.state_dict()), dict(checkpoint(0, "best")["state_dict"]))
+
+
+def test_testing_without_trained_weights_is_refused(command_line):
+    with pytest.raises(SystemExit, match=r"No trained weights under runs/color_cs_demo: run fit"):
+        command_line("test", *DEMO)
+
+
+def test_an_unknown_config_is_refused(command_line):
+    with pytest.raises(
+        SystemExit, match=r"demo2\.yaml: no such file, nor one of the collection: .*color_cs/demo\.yaml"
+    ):
+        command_line("fit", "--config", "color_cs/demo2.yaml")
+
+
+def test_a_config_of_ones_own(command_line, tmp_path, capsys):
+    (tmp_path / "own.yaml").write_text("trainer:\n  max_epochs: 77\n")
+    with pytest.raises(SystemExit):
+        command_line("fit", "--config=color_cs/demo.yaml", "-c", "own.yaml", "--print_config")
+    assert yaml.safe_load(capsys.readouterr().out)["trainer"]["max_epochs"] == 77
+
+
+def test_help_names_the_collection(command_line, capsys):
+    with pytest.raises(SystemExit):
+        command_line("--help")
+    shown = capsys.readouterr().out
+    assert "color_cs/demo.yaml" in shown
+    assert "  lowrank-unroll test --config color_cs/demo.yaml\n" in shown
+
+
+PROGRAMS = {
+    "module": [sys.executable, "-m", "lowrank_unroll"],
+    "cli.py": [sys.executable, CHECKOUT / "cli.py"],
+    "command": [Path(sys.executable).with_name("lowrank-unroll")],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_every_way_to_start(program, tmp_path):
+    finished = subprocess.run([*program, "fit", *DEMO], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / RUNS / "version_0/checkpoints/best.ckpt").exists()
+    assert "Warning" not in finished.stderr
+    assert "Tip" not in finished.stdout + finished.stderr
+
+
+def test_another_package_named_datamodules_is_reported(tmp_path):
+    (tmp_path / "datamodules").mkdir()
+    (tmp_path / "datamodules/__init__.py").touch()
+    words = [sys.executable, "-m", "lowrank_unroll", "--help"]
+    finished = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert f"another one at {tmp_path / 'datamodules' / '__init__.py'}" in finished.stderr
+
+
+@pytest.mark.slow
+def test_weights_and_biases_logs_offline_when_nobody_is_logged_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # where credentials would be
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    words = [sys.executable, "-m", "lowrank_unroll", "fit", *DEMO, "--config", "logger/wandb.yaml"]
+    finished = subprocess.run(
+        words, cwd=tmp_path, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=180
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "logging offline" in finished.stdout
+    (run,) = (tmp_path / "runs/wandb").glob("offline-run-*/*.wandb")
+    content = run.read_bytes()
+    assert all(word in content for word in (b"val/psnr", b"TLRNet", b"SamplePhotos"))
+    assert (tmp_path / RUNS / "version_0/config.yaml").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_its_promise(command_line):
+    command_line("fit", "--config", "color_cs/demo.yaml")
+    command_line("test", "--config", "color_cs/demo.yaml")
+    with (RUNS / "version_1/test.csv").open() as file:
+        mean = {row["image"]: row for row in csv.DictReader(file)}["mean"]
+    assert float(mean["psnr"]) >= float(mean["zero_filled_psnr"]) + 8

@@ -1,0 +1,170 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from skimage import io
+
+from datamodules import ImageFolder, SamplePhotos
+from datamodules.base import collate
+from datamodules.draws import Draws
+from datamodules.images import Images, read_images, read_mask
+from datamodules.masked_images import MaskedImages
+from datamodules.sample_photos import sample_photos
+
+
+@pytest.fixture
+def images():
+    generator = np.random.default_rng(0)
+    return Images([generator.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(3)], ["a", "b", "c"])
+
+
+def equal(one, other):
+    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in zip(one, other, strict=True))
+
+
+class TestMaskedImages:
+    def test_measurement_is_the_masked_target(self, images):
+        sample = MaskedImages(images, 0.3, seed=1)[1]
+        assert torch.equal(sample.measurement, sample.target * sample.mask)
+        np.testing.assert_array_equal((sample.target * sample.scale).round().permute(1, 2, 0), images.pixels[1])
+        assert (sample.mask.sum((1, 2)) == round(0.3 * 20 * 24)).all()
+        assert sample.name == "b"
+
+    def test_a_sample_is_a_function_of_seed_and_draw(self, images):
+        dataset = MaskedImages(images, 0.3, seed=1, patch_size=8, patches_per_image=4)
+        again = MaskedImages(images, 0.3, seed=1, patch_size=8, patches_per_image=4)
+        assert all(equal(dataset[draw], again[draw]) for draw in range(30))
+        assert not equal(dataset[0], MaskedImages(images, 0.3, seed=2, patch_size=8, patches_per_image=4)[0])
+
+    def test_a_later_draw_of_an_image_has_a_fresh_mask(self, images):
+        dataset = MaskedImages(images, 0.3, seed=1)
+        first, later = dataset[1], dataset[1 + len(dataset)]
+        assert torch.equal(first.target, later.target)
+        assert not torch.equal(first.mask, later.mask)
+
+    def test_patches_come_from_all_over_their_image(self, images):
+        dataset = MaskedImages(images, 1.0, seed=1, patch_size=19, patches_per_image=200)
+        patches = {dataset[draw].target.numpy().tobytes() for draw in range(200)}
+        assert len(patches) == 2 * 6
+
+    def test_images_that_do_not_fit_are_named(self, images):
+        with pytest.raises(ValueError, match=r"image a is \(20, 24\), smaller than patch_size 21"):
+            MaskedImages(images, 0.3, seed=1, patch_size=21)
+        with pytest.raises(ValueError, match=r"image a is \(20, 24\), but the mask is \(20, 20\)"):
+            MaskedImages(images, 0.3, seed=1, mask=np.ones((20, 20), bool))
+
+
+def test_collate_keeps_the_type_and_none(images):
+    dataset = MaskedImages(images, 0.3, seed=1)
+    batch = collate([dataset[0], dataset[1]])
+    assert batch.target.shape == (2, 3, 20, 24)
+    assert batch.coil_sensitivities is None
+    assert batch.name == ["a", "b"]
+    assert batch.scale.tolist() == [255, 255]
+
+
+def test_draws_number_every_sample_of_the_run(images):
+    dataset = MaskedImages(images, 0.3, seed=1, patches_per_image=5)
+    draws = Draws(dataset, num_replicas=1, rank=0, seed=0)
+    epochs = []
+    for epoch in range(3):
+        draws.set_epoch(epoch)
+        epochs.append(list(draws))
+        assert sorted(epochs[-1]) == list(range(15 * epoch, 15 * (epoch + 1)))
+    assert [draw % 15 for draw in epochs[0]] != [draw % 15 for draw in epochs[1]]
+    ranks = [list(Draws(dataset, num_replicas=3, rank=rank, seed=0)) for rank in range(3)]
+    assert sorted(itertools.chain(*ranks)) == list(range(15))
+
+
+def test_sample_photos_are_disjoint():
+    splits = [sample_photos(split) for split in ("train", "val", "test")]
+    names = [name for images in splits for name in images.names]
+    assert len(names) == len(set(names))
+    for images in splits:
+        for pixels in images.pixels:
+            assert pixels.dtype == np.uint8
+            assert pixels.shape[2] == 3
+
+
+def test_loaders_of_every_stage():
+    data = SamplePhotos(ratio=0.2, batch_size=4, patch_size=16, patches_per_image=2)
+    data.setup("fit")
+    data.setup("test")
+    batch = next(iter(data.train_dataloader()))
+    assert batch.measurement.shape == (4, 3, 16, 16)
+    assert len(data.train_dataloader()) == 2
+    assert equal(next(iter(data.val_dataloader())), next(iter(data.val_dataloader())))
+    assert next(iter(data.test_dataloader())).target.shape == (1, 3, 300, 451)
+
+
+def test_workers_change_nothing():
+    loaders = []
+    for num_workers in (0, 2):
+        data = SamplePhotos(batch_size=4, patch_size=16, patches_per_image=2, num_workers=num_workers)
+        data.setup("fit")
+        loaders.append(list(data.train_dataloader()))
+    assert all(equal(one, other) for one, other in zip(*loaders, strict=True))
+
+
+class TestReading:
+    def test_every_format(self, tmp_path, images):
+        pixels = images.pixels[0]
+        io.imsave(tmp_path / "a.png", pixels)
+        io.imsave(tmp_path / "b.tiff", pixels)
+        io.imsave(tmp_path / "c.tif", pixels.astype(np.uint16) * 257)
+        np.save(tmp_path / "d.npy", pixels)
+        np.save(tmp_path / "e.npy", pixels / 255)
+        np.save(tmp_path / "f.npy", np.stack([pixels, pixels]))
+        io.imsave(tmp_path / "g.png", np.dstack([pixels, np.full((20, 24), 255, np.uint8)]))
+        io.imsave(tmp_path / "h.jpg", np.full_like(pixels, 77), check_contrast=False)
+        io.imsave(tmp_path / "i.png", pixels[..., 0], check_contrast=False)
+        (tmp_path / "readme.txt").write_text("not an image")
+        read = read_images(tmp_path)
+        assert read.names == ["a", "b", "c", "d", "e", "f[0]", "f[1]", "g", "h", "i"]
+        for index in range(8):
+            np.testing.assert_array_equal(read.pixels[index], pixels)
+        np.testing.assert_array_equal(read.pixels[8], np.full_like(pixels, 77))
+        np.testing.assert_array_equal(read.pixels[9], np.dstack([pixels[..., 0]] * 3))
+
+    def test_files_of_the_same_stem_keep_their_suffix(self, tmp_path, images):
+        for name in ("a.png", "a.tiff", "b.png"):
+            io.imsave(tmp_path / name, images.pixels[0])
+        assert read_images(tmp_path).names == ["a.png", "a.tiff", "b"]
+
+    def test_errors_name_the_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            read_images(tmp_path / "nowhere")
+        with pytest.raises(FileNotFoundError, match=r"no .*\.png.* file in the folder"):
+            read_images(tmp_path)
+        (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+        with pytest.raises(ValueError, match=r"broken\.png: cannot be read as an image"):
+            read_images(tmp_path / "broken.png")
+        np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+        with pytest.raises(ValueError, match=r"objects\.npy: cannot be read"):
+            read_images(tmp_path / "objects.npy")
+        np.save(tmp_path / "bright.npy", np.full((4, 4, 3), 7.0))
+        with pytest.raises(ValueError, match=r"bright\.npy: float64 values outside"):
+            read_images(tmp_path / "bright.npy")
+        np.save(tmp_path / "two.npy", np.zeros((4, 4, 2)))
+        with pytest.raises(ValueError, match=r"two\.npy: an array of shape \(4, 4, 2\)"):
+            read_images(tmp_path / "two.npy")
+
+    def test_masks(self, tmp_path):
+        mask = np.zeros((4, 5), np.uint8)
+        mask[1, 2] = 255
+        io.imsave(tmp_path / "mask.png", mask, check_contrast=False)
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), mask > 0)
+        np.save(tmp_path / "mask.npy", np.zeros(3))
+        with pytest.raises(ValueError, match=r"mask\.npy: a mask of shape \(3,\)"):
+            read_mask(tmp_path / "mask.npy")
+        with pytest.raises(FileNotFoundError, match=r"no mask file .*gone\.png"):
+            read_mask(tmp_path / "gone.png")
+
+
+def test_image_folder_says_which_folder_is_missing(tmp_path, images):
+    io.imsave(tmp_path / "a.png", images.pixels[0])
+    data = ImageFolder(train_folder=tmp_path, patch_size=16)
+    assert len(data.dataset("train")) == 1
+    with pytest.raises(ValueError, match=r"--data\.val_folder"):
+        data.setup("fit")

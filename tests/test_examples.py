@@ -1,0 +1,12 @@
+import runpy
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_super_resolution_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(EXAMPLES / "super_resolution.py")
+    example["main"](max_epochs=1, patches_per_image=8)
+    (report,) = tmp_path.glob("runs/super_resolution/**/test.csv")
+    assert "cat" in report.read_text()

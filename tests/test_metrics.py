@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+
+from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
+
+
+@pytest.fixture
+def images():
+    target = torch.rand(3, 3, 24, 20) * torch.tensor([1.0, 0.5, 0.2])[:, None, None, None]
+    return (target + 0.05 * torch.randn_like(target)).clamp(0, 1), target
+
+
+def test_mse_and_psnr_agree_with_scikit_image(images):
+    for index, (x, t) in enumerate(zip(*(image.double().numpy() for image in images), strict=True)):
+        np.testing.assert_allclose(mse(*images)[index], mean_squared_error(t, x), rtol=1e-5)
+        np.testing.assert_allclose(psnr(*images)[index], peak_signal_noise_ratio(t, x, data_range=t.max()), rtol=1e-5)
+
+
+def test_ssim_agrees_with_scikit_image():
+    """On images whose borders are black, since the two continue an image differently beyond its border."""
+    target = torch.nn.functional.pad(torch.rand(2, 3, 20, 24), [16] * 4)
+    reconstruction = (target + 0.1 * torch.randn_like(target) * (target > 0)).clamp(0, 1)
+    for index, (x, t) in enumerate(zip(reconstruction.numpy(), target.numpy(), strict=True)):
+        settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+        _, similarity = structural_similarity(t, x, channel_axis=0, full=True, **settings)
+        np.testing.assert_allclose(ssim(reconstruction, target)[index], similarity.mean(), rtol=1e-4)
+
+
+def test_ser_of_a_complex_image():
+    target = torch.randn(2, 4, 8, 8, dtype=torch.complex64)
+    assert torch.allclose(ser(1.1 * target, target), torch.tensor(20.0), atol=1e-4)
+    assert torch.allclose(ser(target * 0.9j, target), 10 * torch.log10(torch.tensor(1 / 1.81)), atol=1e-4)
+
+
+def test_mean_counts_every_sample_once(images):
+    metric = SampleMean(psnr)
+    metric.update(images[0][:1], images[1][:1])
+    metric.update(images[0][1:], images[1][1:])
+    assert torch.allclose(metric.compute(), psnr(*images).mean())
+
+
+def test_mean_leaves_out_black_targets(images):
+    metric = SampleMean(psnr)
+    reconstruction, target = (torch.cat([image, torch.zeros_like(image[:1])]) for image in images)
+    metric.update(reconstruction + 1e-3, target)
+    assert torch.allclose(metric.compute(), psnr(images[0] + 1e-3, images[1]).mean())

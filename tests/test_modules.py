@@ -1,0 +1,116 @@
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from datamodules.base import collate
+from datamodules.images import Images
+from datamodules.masked_images import MaskedImages
+from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.modules.reconstruction import NonFiniteGradientError
+from lowrank_unroll.modules.tiling import reconstruct_tiles
+from lowrank_unroll.networks import TLRNet
+from lowrank_unroll.operators import Mask
+
+
+class ZeroFilling(torch.nn.Module):
+    """A network that returns the adjoint and remembers the sizes it was called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def forward(self, measurement, operator):
+        self.sizes.append(tuple(measurement.shape[-2:]))
+        return operator.adjoint(measurement)
+
+
+def photos(*sizes):
+    generator = np.random.default_rng(0)
+    pixels = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    return Images(pixels, [f"photo{index}" for index in range(len(pixels))])
+
+
+def quiet_trainer(**kwargs):
+    return L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, limit_val_batches=0, **kwargs,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 56), (33, 17), (9, 70)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_tiles_cover_images_of_any_size(size, batch):
+    mask = torch.rand(batch, 3, *size) < 0.5
+    measurement = torch.rand(batch, 3, *size) * mask
+    network = ZeroFilling()
+    assert torch.allclose(reconstruct_tiles(network, measurement, mask, 16), measurement, atol=1e-6)
+    assert set(network.sizes) == {(min(16, size[0]), min(16, size[1]))}
+
+
+def test_an_image_of_one_tile_is_reconstructed_as_a_whole():
+    mask = torch.rand(2, 3, 16, 16) < 0.5
+    measurement, network = torch.rand(2, 3, 16, 16) * mask, TLRNet(iterations=2, features=4)
+    assert torch.allclose(
+        reconstruct_tiles(network, measurement, mask, 16), network(measurement, Mask(mask)), atol=1e-6
+    )
+
+
+def test_color_cs_tiles_unless_training():
+    network = ZeroFilling()
+    module = ColorCS(network, tile_size=16)
+    batch = collate([MaskedImages(photos((32, 32)), 0.4, seed=0)[0]])
+    module(batch)
+    assert network.sizes == [(32, 32)]
+    module.eval()(batch)
+    assert set(network.sizes[1:]) == {(16, 16)}
+
+
+def test_predictions_are_in_the_datas_own_unit():
+    images = photos((16, 16))
+    batch = collate([MaskedImages(images, 1.0, seed=0)[0]])
+    predicted = ColorCS(ZeroFilling()).predict_step(batch, 0)
+    assert torch.equal(predicted[0].permute(1, 2, 0).round().byte(), torch.from_numpy(images.pixels[0]))
+
+
+def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
+    module = ColorCS(TLRNet(iterations=1), optimizer=lambda p: torch.optim.SGD(p, lr=1), tile_size=8)
+    assert dict(module.hparams) == {"scheduler": None, "tile_size": 8}
+    assert not recwarn.list
+
+
+def test_scheduler_steps_once_per_epoch():
+    module = ColorCS(
+        TLRNet(iterations=1, features=2),
+        optimizer=lambda weights: torch.optim.SGD(weights, lr=1e-3),
+        scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5),
+    )
+    data = DataLoader(MaskedImages(photos((8, 8)), 0.4, seed=0, patches_per_image=4), collate_fn=collate)
+    trainer = quiet_trainer(max_epochs=2)
+    trainer.fit(module, data, data)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.25e-3)
+
+
+def black_and_constant_batches(steps):
+    pixels = [np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), 128, np.uint8), *photos((16, 16), (16, 16)).pixels]
+    images = Images(pixels, ["black", "constant", "noise", "more noise"])
+    dataset = MaskedImages(images, 0.4, seed=0)
+    return DataLoader([dataset[draw] for draw in range(4 * steps)], batch_size=4, collate_fn=collate)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "pinv"])
+def test_training_survives_black_and_constant_images(gradient):
+    module = ColorCS(TLRNet(iterations=2, features=4, gradient=gradient))
+    trainer = quiet_trainer(max_epochs=1)
+    trainer.fit(module, *[black_and_constant_batches(200)] * 2)
+    assert trainer.global_step == 200
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_training_with_the_plain_gradient_stops_and_names_the_batch():
+    module = ColorCS(TLRNet(iterations=2, features=4, gradient="plain"))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with pytest.raises(NonFiniteGradientError, match=r"step 0.*Batch: black, constant, noise, more noise.*prox"):
+        quiet_trainer(max_epochs=1).fit(module, *[black_and_constant_batches(200)] * 2)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from einops import rearrange
+
+from lowrank_unroll.linalg import singular_value_threshold
+from lowrank_unroll.prox import LowRankProx
+
+GRADIENTS = ["exact", "plain", "zero", "clip", "taylor", "pinv"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_image_matricization_shrinks_each_image(dtype):
+    image = torch.randn(2, 3, 8, 6, dtype=dtype)
+    prox = LowRankProx(threshold_logit=0.3)
+    fraction = torch.tensor(0.3).sigmoid()
+    for index in range(2):
+        expected = singular_value_threshold(image[index], fraction, relative=True)
+        assert torch.allclose(prox(image)[index], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_casorati_matricization_shrinks_each_series(dtype):
+    series = torch.randn(2, 5, 8, 6, dtype=dtype)
+    casorati = rearrange(series, "batch time height width -> batch time (height width)")
+    expected = singular_value_threshold(casorati, torch.tensor(-2.0).sigmoid(), relative=True)
+    shrunk = LowRankProx(matricization="casorati")(series)
+    assert torch.allclose(shrunk, expected.reshape(series.shape), atol=1e-6)
+
+
+def test_encoder_and_decoder_surround_the_shrinkage():
+    image = torch.randn(2, 3, 8, 8)
+    encoder, decoder = torch.nn.Conv2d(3, 5, 3, bias=False), torch.nn.Conv2d(5, 2, 3, bias=False)
+    inner = LowRankProx()
+    assert torch.allclose(LowRankProx(encoder, decoder)(image), decoder(inner(encoder(image))), atol=1e-6)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_gradients_agree_where_singular_values_are_far_apart(gradient):
+    U, _, Vh = torch.linalg.svd(torch.randn(5, 5, dtype=torch.float64))
+    image = ((U * torch.tensor([10000.0, 1000.0, 100.0, 10.0, 1.0])) @ Vh).requires_grad_()
+    prox, exact = LowRankProx(gradient=gradient).double(), LowRankProx().double()
+    assert torch.allclose(prox(image), exact(image))
+    cotangent = torch.randn_like(image)
+    ours = torch.autograd.grad(prox(image), [image, prox.threshold_logit], cotangent)
+    theirs = torch.autograd.grad(exact(image), [image, exact.threshold_logit], cotangent)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="expected one of 'exact'"):
+        LowRankProx(gradient="nan")
+    with pytest.raises(ValueError, match="'image' or 'casorati'"):
+        LowRankProx(matricization="frames")
