@@ -37,7 +37,7 @@ DESCRIPTION = """Train and test low-rank unrolled networks.
 
 --config takes a file, or a name from the collection: {names}. Several may be given; later ones
 override earlier ones, and arguments override both. test, validate and predict use the best weights of the newest
-run of the same config unless --ckpt_path names others."""
+run of the same config unless --ckpt_path names others; fit --ckpt_path last resumes that run."""
 
 
 def config_folder() -> Path:
@@ -136,13 +136,15 @@ class ReconstructionCLI(LightningCLI):
             arguments.weights_only = True
         if self.subcommand == "test":
             arguments.verbose = False  # TestReport prints the better table
-        trained = any(parameter.requires_grad for parameter in self.model.parameters())
-        if self.subcommand != "fit" and trained and arguments.ckpt_path in {None, "best"}:
-            arguments.ckpt_path = str(newest_best_checkpoint(self.trainer))
+        trainable = any(parameter.requires_grad for parameter in self.model.parameters())
+        if arguments.ckpt_path is None and self.subcommand != "fit" and trainable:
+            arguments.ckpt_path = "best"
+        if arguments.ckpt_path in {"best", "last"}:
+            arguments.ckpt_path = str(newest_checkpoint(self.trainer, arguments.ckpt_path))
 
 
-def newest_best_checkpoint(trainer: Trainer) -> Path:
-    """The best checkpoint of the newest run that the trainer's logger has logged under the same name.
+def newest_checkpoint(trainer: Trainer, name: str) -> Path:
+    """The newest checkpoint "best" or "last" of the runs that the trainer's logger has logged under the same name.
 
     Raises:
         SystemExit: if there is none.
@@ -150,7 +152,7 @@ def newest_best_checkpoint(trainer: Trainer) -> Path:
     runs = Path(trainer.default_root_dir)
     if trainer.logger is not None and trainer.logger.save_dir is not None:
         runs = Path(trainer.logger.save_dir) / str(trainer.logger.name or "")
-    checkpoints = sorted(runs.glob("*/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime)
+    checkpoints = sorted(runs.glob(f"*/checkpoints/{name}.ckpt"), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise SystemExit(f"No trained weights under {runs}: run fit with this config first, or pass --ckpt_path FILE")
     return checkpoints[-1]

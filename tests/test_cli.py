@@ -81,8 +81,7 @@ def test_predict_returns_what_the_mask_lets_through(command_line):
 def test_resuming_is_exact(command_line):
     command_line("fit", *DEMO, "--trainer.max_epochs", "2")
     command_line("fit", *DEMO)
-    last = RUNS / "version_1/checkpoints/last.ckpt"
-    command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", last)
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", "last")
     whole, resumed = checkpoint(0, "last"), checkpoint(2, "last")
     assert whole["epoch"] == 1
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
