@@ -22,7 +22,8 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     """Load samples for training in batches and for test and prediction one by one, since those differ in size.
 
     A dataset implements :meth:`dataset`. Everything random in a sample is a function of ``seed`` and of the index it is
-    asked for (see :class:`Draws`), so runs repeat and resume exactly, with any number of workers.
+    asked for (see :class:`Draws`), so runs repeat, and resume exactly from the end of an epoch, with any number of
+    workers.
 
     Args:
         batch_size: samples in a batch of training and validation.

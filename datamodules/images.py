@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from rich.progress import track
-from skimage import color, io, util
+from skimage import io, util
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
 Pixels = npt.NDArray[np.uint8]
@@ -33,7 +33,7 @@ def read_images(path: Path) -> Images:
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no image file or folder {path.absolute()}")
-    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_image(file))
     if not files:
         raise FileNotFoundError(f"no {', '.join(sorted(SUFFIXES))} file in the folder {path.absolute()}")
     stems = Counter(file.stem for file in files)
@@ -63,6 +63,10 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     return sampled
 
 
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
 def _load(path: Path) -> npt.NDArray[Any]:
     try:
         return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(io.imread(path))
@@ -73,11 +77,14 @@ def _load(path: Path) -> npt.NDArray[Any]:
 def _read(path: Path) -> Sequence[Pixels]:
     array = _load(path)
     stack = array if path.suffix == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
-    if stack.ndim == 3:  # noqa: PLR2004
-        stack = color.gray2rgb(stack)
-    if stack.ndim != 4 or stack.shape[-1] not in {3, 4}:  # noqa: PLR2004
-        raise ValueError(f"{path}: an array of shape {array.shape}, expected (height, width[, 3 or 4])")
+    stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
+    channels = stack.shape[-1]
+    if stack.ndim != 4 or channels not in {1, 2, 3, 4}:  # noqa: PLR2004
+        raise ValueError(f"{path}: an array of shape {array.shape}, expected (height, width[, 1 to 4])")
+    colors = stack[..., :3] if channels >= 3 else np.repeat(stack[..., :1], 3, axis=-1)  # noqa: PLR2004
+    if colors.dtype == np.uint16:  # img_as_ubyte would not scale a dark image
+        return list((colors >> 8).astype(np.uint8))
     try:
-        return list(util.img_as_ubyte(stack[..., :3]))
+        return list(util.img_as_ubyte(colors))
     except ValueError as error:
         raise ValueError(f"{path}: {array.dtype} values outside [0, 1]: {error}") from error

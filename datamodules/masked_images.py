@@ -70,7 +70,7 @@ class MaskedImages(Dataset[Sample]):
             mask=mask,
             coil_sensitivities=None,
             scale=torch.tensor(WHITE),
-            name=self.images.names[index],
+            name=self.images.names[index] if self.patch_size is None else f"{self.images.names[index]}[draw {draw}]",
         )
 
     def _patch(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> npt.NDArray[np.uint8]:

@@ -19,7 +19,7 @@ class SamplePhotos(ColorDataModule):
 
     val_patches_per_image = 128
 
-    def __init__(self, patches_per_image: int = 1024, **kwargs: Any) -> None:
+    def __init__(self, patches_per_image: int = 768, **kwargs: Any) -> None:
         super().__init__(patches_per_image=patches_per_image, **kwargs)
 
     def images(self, split: Split) -> Images:
@@ -39,7 +39,7 @@ def sample_photos(split: Split) -> Images:
             "rocket": data.rocket(),
         }
     elif split == "val":
-        photos = {"retina": data.retina()}
+        photos = {"retina": data.retina()[300:1100, 300:1100]}  # without the black frame
     else:
         photos = {"cat": data.chelsea(), "coffee": data.coffee(), "tissue": data.immunohistochemistry()}
     return Images(list(photos.values()), list(photos))

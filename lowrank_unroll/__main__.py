@@ -9,14 +9,13 @@ from pathlib import Path
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks  # noqa: F401  names its classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, TestReport
+from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport
 from lowrank_unroll.modules import ReconstructionModule
 
 try:
@@ -37,7 +36,10 @@ DESCRIPTION = """Train and test low-rank unrolled networks.
 
 --config takes a file, or a name from the collection: {names}. Several may be given; later ones
 override earlier ones, and arguments override both. test, validate and predict use the best weights of the newest
-run of the same config unless --ckpt_path names others; fit --ckpt_path last resumes that run."""
+run logged under the same name unless --ckpt_path names others; fit --ckpt_path last resumes that run. To test a run
+that was trained with other arguments, give its own config: --config runs/NAME/version_0/config.yaml.
+
+fit --model.help ColorCS and fit --data.help SamplePhotos list the arguments of a model or of data."""
 
 
 def config_folder() -> Path:
@@ -94,7 +96,7 @@ class ReconstructionCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Keep the checkpoint of the best validation PSNR, and the last."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/psnr",
@@ -113,8 +115,14 @@ class ReconstructionCLI(LightningCLI):
         """
 
     def before_instantiate_classes(self) -> None:
-        """Let Weights & Biases work offline, instead of asking for a login, when nobody is logged in."""
-        loggers = self.config[self.subcommand].trainer.logger
+        """Choose one device to evaluate on, and to log offline, where the user has not chosen."""
+        trainer = self.config[self.subcommand].trainer
+        if self.subcommand != "fit" and trainer.devices == "auto":
+            trainer.devices = 1  # several would evaluate some samples twice to even out their shares
+        self._log_offline_unless_logged_in(trainer.logger)
+
+    def _log_offline_unless_logged_in(self, loggers: object) -> None:
+        """Keep Weights & Biases from asking for a login."""
         wandb_loggers = [
             logger
             for logger in (loggers if isinstance(loggers, list) else [loggers])
@@ -149,10 +157,14 @@ def newest_checkpoint(trainer: Trainer, name: str) -> Path:
     Raises:
         SystemExit: if there is none.
     """
-    runs = Path(trainer.default_root_dir)
-    if trainer.logger is not None and trainer.logger.save_dir is not None:
-        runs = Path(trainer.logger.save_dir) / str(trainer.logger.name or "")
-    checkpoints = sorted(runs.glob(f"*/checkpoints/{name}.ckpt"), key=lambda path: path.stat().st_mtime)
+    chosen_folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+    if chosen_folder is not None:
+        runs, pattern = Path(chosen_folder), f"{name}.ckpt"
+    elif trainer.logger is not None and trainer.logger.save_dir is not None:
+        runs, pattern = Path(trainer.logger.save_dir) / str(trainer.logger.name), f"*/checkpoints/{name}.ckpt"
+    else:
+        runs, pattern = Path(trainer.default_root_dir), f"checkpoints/{name}.ckpt"
+    checkpoints = sorted(runs.glob(pattern), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise SystemExit(f"No trained weights under {runs}: run fit with this config first, or pass --ckpt_path FILE")
     return checkpoints[-1]
@@ -184,8 +196,6 @@ def silence_advice() -> None:
     """Hide warnings that a user of this package can do nothing about."""
     # Loading takes about one percent of a step, without worker processes.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
-    # A test reads a checkpoint of another run's folder, on purpose.
-    warnings.filterwarnings("ignore", "The dirpath has changed from")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises its cloud.
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())

@@ -25,7 +25,7 @@ MAY_IMPORT = {
 def imported_rooms(file):
     """The rooms of this project that a file imports from."""
     for node in ast.walk(ast.parse(file.read_text())):
-        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else names
         for name in names:
             package, *rest = name.split(".")

@@ -14,6 +14,8 @@ from lowrank_unroll.__main__ import config_folder, config_names
 from lowrank_unroll.modules import ColorCS
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
+EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "trainer/"))]
+NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml"}  # tested with a local archive in test_cifar100.py
 RUNS = Path("runs/color_cs_demo")
 CHECKOUT = Path(__file__).parent.parent
 
@@ -34,13 +36,36 @@ def same(one, other):
 
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_is_parsed(name, command_line, capsys):
-    base = [] if name.startswith("color_cs/") else ["--config", "color_cs/demo.yaml"]
+    base = [] if name in EXPERIMENTS else ["--config", "color_cs/demo.yaml"]
     with pytest.raises(SystemExit) as stop:
         command_line("fit", *base, "--config", name, "--print_config")
     assert stop.value.code in {0, None}
     printed, ours = yaml.safe_load(capsys.readouterr().out), yaml.safe_load((config_folder() / name).read_text())
     if "model" in ours:
         assert printed["model"]["class_path"].endswith(ours["model"]["class_path"])
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD])
+def test_every_experiment_trains_and_tests(name, command_line):
+    command_line("fit", "--config", name, *TINY)
+    command_line("test", "--config", name, *TINY)
+    assert len(list(Path("runs").rglob("best.ckpt"))) == 1
+    assert len(list(Path("runs").rglob("test.csv"))) == 1
+
+
+def test_report_of_several_images(command_line):
+    command_line("fit", *DEMO)
+    command_line("test", *DEMO, "--trainer.limit_test_batches", "3")
+    with (RUNS / "version_1/test.csv").open() as file:
+        rows = {row.pop("image"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
+    assert list(rows) == ["cat", "coffee", "tissue", "mean", "std"]
+    for metric in rows["mean"]:
+        values = [rows[image][metric] for image in ("cat", "coffee", "tissue")]
+        np.testing.assert_allclose(rows["mean"][metric], np.mean(values))
+        np.testing.assert_allclose(rows["std"][metric], np.std(values, ddof=1))
+    with (RUNS / "version_1/metrics.csv").open() as file:
+        (logged,) = csv.DictReader(file)
+    np.testing.assert_allclose(float(logged["test/psnr"]), rows["mean"]["psnr"], rtol=1e-6)
 
 
 def test_fit_validate_test_predict(command_line, capsys):
@@ -87,6 +112,36 @@ def test_resuming_is_exact(command_line):
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert same(whole[part], resumed[part]), part
     assert not same(whole["state_dict"], checkpoint(1, "last")["state_dict"])
+
+
+def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
+    command_line("fit", *DEMO)
+    last = checkpoint(0, "last")
+    (state,) = (state for name, state in last["callbacks"].items() if name.startswith("ResumableCheckpoint"))
+    unbeatable = torch.tensor(99.0)
+    state["best_model_score"] = state["kth_value"] = unbeatable
+    state["best_k_models"] = dict.fromkeys(state["best_k_models"], unbeatable)
+    torch.save(last, RUNS / "version_0/checkpoints/last.ckpt")
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", "last")
+    assert {file.name for file in (RUNS / "version_1/checkpoints").iterdir()} == {"last.ckpt"}
+    assert (RUNS / "version_0/checkpoints/best.ckpt").exists()
+    command_line("test", *DEMO)
+    assert "version_0/checkpoints/best.ckpt" in caplog.text
+
+
+def test_a_checkpoint_of_another_network_is_refused(command_line):
+    command_line("fit", *DEMO)
+    with pytest.raises(ValueError, match=r"checkpoint is of another network: 8 weights .*iterations\.2.*config\.yaml"):
+        command_line("test", *DEMO, "--model.network.init_args.iterations", "3")
+    command_line("test", "--config", RUNS / "version_0/config.yaml")
+
+
+def test_checkpoints_are_found_without_a_logger_or_in_a_chosen_folder(command_line):
+    for choice in (["--trainer.logger", "false"], ["--checkpoint.dirpath", "chosen"]):
+        command_line("fit", *DEMO, *choice)
+        command_line("validate", *DEMO, *choice)
+    assert Path("checkpoints/best.ckpt").exists()
+    assert Path("chosen/best.ckpt").exists()
 
 
 def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):

@@ -41,6 +41,7 @@ class TestMaskedImages:
         dataset = MaskedImages(images, 0.3, seed=1)
         first, later = dataset[1], dataset[1 + len(dataset)]
         assert torch.equal(first.target, later.target)
+        assert first.name == later.name == "b"
         assert not torch.equal(first.mask, later.mask)
 
     def test_patches_come_from_all_over_their_image(self, images):
@@ -119,13 +120,18 @@ class TestReading:
         io.imsave(tmp_path / "g.png", np.dstack([pixels, np.full((20, 24), 255, np.uint8)]))
         io.imsave(tmp_path / "h.jpg", np.full_like(pixels, 77), check_contrast=False)
         io.imsave(tmp_path / "i.png", pixels[..., 0], check_contrast=False)
+        np.save(tmp_path / "j.npy", np.dstack([pixels[..., 0], pixels[..., 1]]))
+        np.save(tmp_path / "k.npy", pixels.astype(np.uint16))
         (tmp_path / "readme.txt").write_text("not an image")
+        (tmp_path / "._a.png").write_bytes(b"what another system left")
         read = read_images(tmp_path)
-        assert read.names == ["a", "b", "c", "d", "e", "f[0]", "f[1]", "g", "h", "i"]
+        assert read.names == ["a", "b", "c", "d", "e", "f[0]", "f[1]", "g", "h", "i", "j", "k"]
         for index in range(8):
             np.testing.assert_array_equal(read.pixels[index], pixels)
         np.testing.assert_array_equal(read.pixels[8], np.full_like(pixels, 77))
-        np.testing.assert_array_equal(read.pixels[9], np.dstack([pixels[..., 0]] * 3))
+        for index in (9, 10):
+            np.testing.assert_array_equal(read.pixels[index], np.dstack([pixels[..., 0]] * 3))
+        assert not read.pixels[11].any()  # 16-bit values below 256 are black
 
     def test_files_of_the_same_stem_keep_their_suffix(self, tmp_path, images):
         for name in ("a.png", "a.tiff", "b.png"):
@@ -146,8 +152,8 @@ class TestReading:
         np.save(tmp_path / "bright.npy", np.full((4, 4, 3), 7.0))
         with pytest.raises(ValueError, match=r"bright\.npy: float64 values outside"):
             read_images(tmp_path / "bright.npy")
-        np.save(tmp_path / "two.npy", np.zeros((4, 4, 2)))
-        with pytest.raises(ValueError, match=r"two\.npy: an array of shape \(4, 4, 2\)"):
+        np.save(tmp_path / "two.npy", np.zeros((4, 4, 5)))
+        with pytest.raises(ValueError, match=r"two\.npy: an array of shape \(4, 4, 5\)"):
             read_images(tmp_path / "two.npy")
 
     def test_masks(self, tmp_path):

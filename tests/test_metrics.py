@@ -41,8 +41,15 @@ def test_mean_counts_every_sample_once(images):
     assert torch.allclose(metric.compute(), psnr(*images).mean())
 
 
-def test_mean_leaves_out_black_targets(images):
-    metric = SampleMean(psnr)
+def test_mean_leaves_out_what_is_undefined_for_a_black_target(images):
     reconstruction, target = (torch.cat([image, torch.zeros_like(image[:1])]) for image in images)
-    metric.update(reconstruction + 1e-3, target)
-    assert torch.allclose(metric.compute(), psnr(images[0] + 1e-3, images[1]).mean())
+    for measure, samples in ((psnr, 3), (ser, 3), (mse, 4)):
+        metric = SampleMean(measure)
+        metric.update(reconstruction, target)
+        assert torch.allclose(metric.compute(), measure(reconstruction[:samples], target[:samples]).mean())
+
+
+def test_a_failed_reconstruction_is_not_left_out(images):
+    metric = SampleMean(psnr)
+    metric.update(torch.full_like(images[0], torch.nan), images[1])
+    assert metric.compute().isnan()

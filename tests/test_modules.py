@@ -7,8 +7,7 @@ from torch.utils.data import DataLoader
 from datamodules.base import collate
 from datamodules.images import Images
 from datamodules.masked_images import MaskedImages
-from lowrank_unroll.modules import ColorCS
-from lowrank_unroll.modules.reconstruction import NonFiniteGradientError
+from lowrank_unroll.modules import ColorCS, NonFiniteGradientError
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.networks import TLRNet
 from lowrank_unroll.operators import Mask
@@ -111,6 +110,8 @@ def test_training_survives_black_and_constant_images(gradient):
 def test_training_with_the_plain_gradient_stops_and_names_the_batch():
     module = ColorCS(TLRNet(iterations=2, features=4, gradient="plain"))
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(NonFiniteGradientError, match=r"step 0.*Batch: black, constant, noise, more noise.*prox"):
+    with pytest.raises(
+        NonFiniteGradientError, match=r"batch 0, step 0.*Batch: black, constant, noise, more noise.*prox"
+    ):
         quiet_trainer(max_epochs=1).fit(module, *[black_and_constant_batches(200)] * 2)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

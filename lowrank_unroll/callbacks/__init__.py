@@ -1,6 +1,7 @@
 """Lightning callbacks that show and keep what a run produces."""
 
+from lowrank_unroll.callbacks.checkpoint import ResumableCheckpoint
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
 from lowrank_unroll.callbacks.test_report import TestReport
 
-__all__ = ["PredictionWriter", "TestReport"]
+__all__ = ["PredictionWriter", "ResumableCheckpoint", "TestReport"]

@@ -22,8 +22,8 @@ class Panel(NamedTuple):
     target: Tensor
     zero_filled: Tensor
     reconstruction: Tensor
-    zero_filled_psnr: float
-    reconstruction_psnr: float
+    zero_filled_psnr: float | None
+    reconstruction_psnr: float | None
 
 
 def save_panels(panels: Sequence[Panel], path: Path) -> None:
@@ -34,11 +34,15 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
     for axes, panel in zip(grid, panels, strict=True):
         error = ERROR_GAIN * (panel.reconstruction - panel.target).abs()
         _show(axes[0], panel.target, f"{panel.name}: reference")
-        _show(axes[1], panel.zero_filled, f"measurement, {panel.zero_filled_psnr:.1f} dB")
-        _show(axes[2], panel.reconstruction, f"reconstruction, {panel.reconstruction_psnr:.1f} dB")
+        _show(axes[1], panel.zero_filled, f"measurement{_quality(panel.zero_filled_psnr)}")
+        _show(axes[2], panel.reconstruction, f"reconstruction{_quality(panel.reconstruction_psnr)}")
         _show(axes[3], error, f"error x {ERROR_GAIN}")
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _quality(psnr: float | None) -> str:
+    return "" if psnr is None else f", {psnr:.1f} dB"
 
 
 def _show(axes: Any, image: Tensor, title: str) -> None:

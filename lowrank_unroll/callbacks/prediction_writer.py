@@ -38,8 +38,9 @@ class PredictionWriter(BasePredictionWriter):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
+        folder = _folder(trainer)  # every rank asks, for rank zero tells the others
         if trainer.is_global_zero:
-            Console().print(f"Reconstructions: {_folder(trainer)}", soft_wrap=True)
+            Console().print(f"Reconstructions: {folder}", soft_wrap=True)
 
 
 def _folder(trainer: Trainer) -> Path:

@@ -1,6 +1,7 @@
 """The outcome of ``test``: a table, a CSV file and a picture."""
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from lowrank_unroll.callbacks.panel import Panel, save_panels
 from lowrank_unroll.files import written_whole
+from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
 from lowrank_unroll.sample import Sample
 
-Values = dict[str, float]
+Values = dict[str, float | None]  # None where the target is black and the metric undefined
 
 
 class TestReport(Callback):
@@ -62,16 +64,16 @@ class TestReport(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the table and write the files."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
         if not trainer.is_global_zero or not self._names:
             return
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
         Console().print(self._table())
         self._write_csv(folder / "test.csv")
         save_panels(self._pictures, folder / "test.png")
         Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
 
     def _table(self) -> Table:
-        table = Table(title="Test: reconstruction (zero-filled)", box=box.SIMPLE_HEAD)
+        table = Table(title="Test: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("image")
         metrics = list(self._reconstruction[0])
         for metric in metrics:
@@ -79,39 +81,50 @@ class TestReport(Callback):
         for name, ours, zeros in zip(self._names, self._reconstruction, self._zero_filled, strict=True):
             table.add_row(escape(name), *(f"{_number(ours[m])} ({_number(zeros[m])})" for m in metrics))
         table.add_section()
-        for name, rows in (("mean (std)", self._reconstruction), ("zero-filled mean (std)", self._zero_filled)):
-            statistics = [(_column(rows, metric).mean(), _spread(_column(rows, metric))) for metric in metrics]
+        for name, rows in (("mean (std)", self._reconstruction), ("zero-filled", self._zero_filled)):
+            columns = [_column(rows, metric) for metric in metrics]
+            statistics = [(_mean(column), _spread(column)) for column in columns]
             table.add_row(name, *(f"{_number(mean)} ({_number(std)})" for mean, std in statistics))
         return table
 
     def _write_csv(self, path: Path) -> None:
         metrics = list(self._reconstruction[0])
         columns = [_column(rows, metric) for rows in (self._reconstruction, self._zero_filled) for metric in metrics]
-        values = np.stack(columns, axis=1)
         with written_whole(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["image", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
-            writer.writerows([name, *row] for name, row in zip(self._names, values.tolist(), strict=True))
-            writer.writerow(["mean", *values.mean(0).tolist()])
-            writer.writerow(["std", *(_spread(column) for column in columns)])
+            for name, ours, zeros in zip(self._names, self._reconstruction, self._zero_filled, strict=True):
+                writer.writerow([name, *ours.values(), *zeros.values()])
+            writer.writerow(["mean", *map(_mean, columns)])
+            writer.writerow(["std", *map(_spread, columns)])
 
 
 _HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE"}
 
 
 def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:
-    columns = {name: metric.function(image, target).tolist() for name, metric in module.metrics().items()}
+    columns = {}
+    for name, metric in module.metrics().items():
+        values = metric.function(image, target)
+        counts = is_defined(values, target)
+        columns[name] = [value if count else None for value, count in zip(values.tolist(), counts, strict=True)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _column(rows: list[Values], metric: str) -> npt.NDArray[np.float64]:
-    return np.array([row[metric] for row in rows])
+    return np.array([row[metric] for row in rows if row[metric] is not None], dtype=float)
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) > 0 else math.nan
 
 
 def _spread(values: npt.NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
     digits = 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 4  # noqa: PLR2004  about three significant digits
     return f"{value:.{digits}f}"

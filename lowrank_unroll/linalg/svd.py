@@ -33,7 +33,7 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv") -> tuple[Tensor, Tensor, Tens
     Args:
         A: matrices, shape (..., m, n), real or complex floating point; k = min(m, n) below.
         gradient: how 1/(s_j^2 - s_i^2) is treated where it is infinite or large:
-            "plain" leaves it, as ``torch.linalg.svd`` does;
+            "plain" leaves it, as autograd through ``torch.linalg.svd`` does;
             "zero" replaces it by 0 where it is not finite;
             "clip" replaces it by 1e30 there, by 0 where both singular values are zero;
             "taylor" uses the first ten terms of its geometric series (Wang et al., Robust Differentiable SVD, 2022);

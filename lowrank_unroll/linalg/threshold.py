@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+TIE_TOLERANCE = 8
+
 
 def singular_value_threshold(A: Tensor, threshold: Tensor | float, *, relative: bool = False) -> Tensor:
     """Soft-threshold the singular values: the proximal map of threshold * nuclear norm.
 
-    The gradient is exact and finite for every A, repeated and zero singular values included, because it differentiates
-    Y = U f(S) V^H, f(s) = max(s - threshold, 0), as a map of A rather than through U and V. With G the gradient at Y,
+    The gradient is finite for every A and exact wherever one exists, repeated and zero singular values included,
+    because it differentiates Y = U f(S) V^H, f(s) = max(s - threshold, 0), as a map of A rather than through U and V.
+    Where none exists (a singular value equal to the threshold) it is a generalised gradient. With G the gradient at Y,
     M = U^H G V, M_h and M_s its Hermitian and skew-Hermitian parts and f_i = f(s_i),
 
         gA = U [C o M_h + D o M_s] V^H + (I - U U^H) G V diag(f/s) V^H + U diag(f/s) U^H G (I - V V^H)
@@ -24,8 +27,8 @@ def singular_value_threshold(A: Tensor, threshold: Tensor | float, *, relative: 
         A: matrices, shape (..., m, n), real or complex floating point.
         threshold: non-negative, in the unit of A (or, if relative, as a fraction of each matrix's largest singular
             value); a number or a real tensor that broadcasts to the batch shape (...). Differentiable.
-        relative: multiply the threshold by each matrix's largest singular value. At a tied largest value the
-            subgradient averages over the tie.
+        relative: multiply the threshold by each matrix's largest singular value. That value has no gradient where it
+            is repeated; the subgradient that averages over the repeated values is used.
 
     Returns:
         Y, shape and dtype of A.
@@ -62,7 +65,8 @@ class _SingularValueThreshold(torch.autograd.Function):
         kept = shrunk > 0
         gradient_threshold = -(M.diagonal(dim1=-2, dim2=-1).real * kept).sum(-1)
         if ctx.relative:
-            top = S[..., :1] == S
+            # Rounding splits a tie by a few units in the last place.
+            top = S[..., :1] * (1 - TIE_TOLERANCE * torch.finfo(S.dtype).eps) <= S
             share = top * (threshold * gradient_threshold / top.sum(-1))[..., None]
             core = core + torch.diag_embed(share)
             gradient_threshold = gradient_threshold * S[..., 0]

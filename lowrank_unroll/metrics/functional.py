@@ -1,5 +1,6 @@
 """Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample."""
 
+import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -10,15 +11,21 @@ def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio 10 log10(max|x|^2 / mse) in dB, shape (batch,); the peak is each target's own."""
+    """Peak signal-to-noise ratio 10 log10(max|x|^2 / mse) in dB, shape (batch,); the peak is each target's own.
+
+    NaN for a target that is zero everywhere.
+    """
     peak = target.abs().flatten(1).amax(1)
-    return 10 * (peak.square() / mse(reconstruction, target)).log10()
+    return _decibel(peak.square(), mse(reconstruction, target))
 
 
 def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Signal-to-error ratio 10 log10(||x||^2 / ||x - x^||^2) in dB, shape (batch,)."""
+    """Signal-to-error ratio 10 log10(||x||^2 / ||x - x^||^2) in dB, shape (batch,).
+
+    NaN for a target that is zero everywhere.
+    """
     energy = target.abs().square().flatten(1).mean(1)
-    return 10 * (energy / mse(reconstruction, target)).log10()
+    return _decibel(energy, mse(reconstruction, target))
 
 
 def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -30,3 +37,12 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     similarity = structural_similarity_index_measure(reconstruction, target, data_range=1.0, reduction="none")
     assert isinstance(similarity, Tensor)  # noqa: S101  a tuple only where the contrast or the map is asked for
     return similarity.reshape(len(target))
+
+
+def is_defined(values: Tensor, target: Tensor) -> Tensor:
+    """Whether each value of a measure counts, boolean (batch,): all but NaN that comes from a target without signal."""
+    return ~values.isnan() | target.flatten(1).any(1)
+
+
+def _decibel(signal: Tensor, error: Tensor) -> Tensor:
+    return torch.where(signal > 0, 10 * (signal / error).log10(), torch.nan)

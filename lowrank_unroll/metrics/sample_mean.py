@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lowrank_unroll.metrics.functional import is_defined
+
 
 class SampleMean(Metric):
     """Average a function of (reconstruction, target) over all samples seen, on all devices.
 
-    Each sample counts once, however samples are batched: this is the mean that papers report. A target that is zero
-    everywhere has no signal to compare with (its PSNR would be minus infinity) and is left out.
+    Each sample counts once, however samples are batched: this is the mean that papers report. Where a measure is
+    undefined because the target is zero everywhere, the sample is left out.
 
     Args:
         function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
@@ -29,7 +31,8 @@ class SampleMean(Metric):
 
     def update(self, reconstruction: Tensor, target: Tensor) -> None:
         """Add a batch."""
-        values = self.function(reconstruction, target)[target.flatten(1).any(1)]
+        values = self.function(reconstruction, target)
+        values = values[is_defined(values, target)]
         self.total += values.sum()
         self.count += values.numel()
 

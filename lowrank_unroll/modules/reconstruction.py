@@ -86,7 +86,7 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
         """Reconstruct a batch and log its loss."""
-        self._batch = batch
+        self._batch_names, self._batch_idx = batch.name, batch_idx
         return self._step(batch, "train")
 
     def validation_step(self, batch: Sample, batch_idx: int) -> Step:
@@ -114,13 +114,29 @@ class ReconstructionModule(L.LightningModule, ABC):
             return
         bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
         raise NonFiniteGradientError(
-            f"The gradient is not finite at epoch {self.current_epoch}, step {self.global_step}. "
-            f"Batch: {_abridged(self._batch.name)}. "
+            f"The gradient is not finite at epoch {self.current_epoch}, batch {self._batch_idx}, "
+            f"step {self.global_step}. Batch: {_abridged(self._batch_names, limit=128)}. "
             f"Parameters: {_abridged(bad) if bad else 'all finite, but their norm overflows'}. "
             "No weight was changed by this batch. Repeated singular values (a black or constant image is enough) do "
             'this to gradient="plain"; gradient="exact", the default, is finite for every image. If it is "exact" '
             "already, lower the learning rate or clip gradients."
         )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Explain a checkpoint of another network.
+
+        Raises:
+            ValueError: if names or shapes of the weights differ, unless ``strict_loading`` is off.
+        """
+        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        if self.strict_loading and ours != theirs:
+            differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+            raise ValueError(
+                f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
+                f"{_abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
+                "of its run, or another --ckpt_path"
+            )
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and scheduler from the callables given."""
@@ -150,6 +166,6 @@ class ReconstructionModule(L.LightningModule, ABC):
                 del self.hparams[name]
 
 
-def _abridged(names: str | list[str], limit: int = 8) -> str:
+def _abridged(names: str | list[str], *, limit: int = 8) -> str:
     names = [names] if isinstance(names, str) else names
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

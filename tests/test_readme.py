@@ -1,0 +1,33 @@
+"""What the README points to is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lowrank_unroll.__main__ import config_names
+
+CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text()
+LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links_lead_somewhere(link):
+    assert (CHECKOUT / link).exists()
+
+
+def test_named_configs_are_in_the_collection():
+    named = set(re.findall(r"--config ([a-z_]+/[a-z0-9_]+\.yaml)", README))
+    assert named
+    assert named <= set(config_names())
+
+
+def test_every_config_is_named():
+    assert all(f"`{name}`" in README or f"--config {name}" in README for name in config_names())
+
+
+def test_python_examples_run(capsys):
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "import torch" in block)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "tensor([1.8000, 1.8000, 1.8000, 1.8000])\ntensor([nan, nan, nan, nan])\n"
