@@ -64,3 +64,27 @@ def test_phase_of_complex_singular_vectors(gradient):
 def test_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="expected one of 'plain'"):
         svd(torch.eye(2), "exact")
+
+
+def test_rtol_bounds_the_gradient_near_ties():
+    A = torch.diag(torch.tensor([1.0, 1.0 + 1e-6, 0.5])) + 1e-9
+    gradients = []
+    for rtol in (0.0, 1e-4):
+        a = A.clone().requires_grad_()
+        U, _, _ = svd(a, "pinv", rtol=rtol)
+        (U * torch.arange(9.0).reshape(3, 3)).sum().backward()
+        gradients.append(a.grad.norm())
+    assert gradients[0] > 1e5
+    assert gradients[1] < 100
+
+
+def test_rtol_is_for_pinv():
+    with pytest.raises(ValueError, match="rtol is for gradient='pinv'"):
+        svd(torch.eye(2), "zero", rtol=1e-4)
+
+
+def test_not_finite_input_is_refused():
+    A = torch.randn(3, 4, 4)
+    A[2, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"at batch index \[\(2,\)\] holds NaN"):
+        svd(A)

@@ -1,6 +1,25 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
+from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
+from lowrank_unroll.linalg.shrinkage import Firm, Hard, SchattenP, Shrinkage, Soft, Truncation, WeightedSoft
 from lowrank_unroll.linalg.svd import SVDGradient, svd
-from lowrank_unroll.linalg.threshold import singular_value_threshold
+from lowrank_unroll.linalg.tensors import tensor_singular_value_threshold
+from lowrank_unroll.linalg.unfolding import casorati, fold, unfold
 
-__all__ = ["SVDGradient", "singular_value_threshold", "svd"]
+__all__ = [
+    "Firm",
+    "Hard",
+    "SVDGradient",
+    "SchattenP",
+    "Shrinkage",
+    "Soft",
+    "Truncation",
+    "WeightedSoft",
+    "casorati",
+    "fold",
+    "singular_value_threshold",
+    "spectral_function",
+    "svd",
+    "tensor_singular_value_threshold",
+    "unfold",
+]

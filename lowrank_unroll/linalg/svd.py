@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lowrank_unroll.linalg.decomposition import reduced_svd
+
 SVDGradient = Literal["plain", "zero", "clip", "taylor", "pinv"]
 
 CLIP_BOUND = 1e30
 TAYLOR_DEGREE = 9
 
 
-def svd(A: Tensor, gradient: SVDGradient = "pinv") -> tuple[Tensor, Tensor, Tensor]:
+def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     """Reduced singular value decomposition A = U diag(S) Vh, with a choice of gradient at repeated singular values.
 
     The rules agree with each other, and are exact for losses that depend on A alone (not on the arbitrary phase of the
@@ -38,31 +40,38 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv") -> tuple[Tensor, Tensor, Tens
             "clip" replaces it by 1e30 there, by 0 where both singular values are zero;
             "taylor" uses the first ten terms of its geometric series (Wang et al., Robust Differentiable SVD, 2022);
             "pinv" takes the Moore-Penrose pseudoinverse of the defining linear system, arXiv 2411.14141.
+        rtol: for "pinv", how close two singular values count as equal, relative to the larger. The default 0 is the
+            paper's exact test, which rounding defeats: values that differ by a unit in the last place give
+            coefficients of 1e7 in single precision. With 1e-4 the gradient stays bounded near ties, at the price of
+            the same error there as at ties.
 
     Returns:
         U (..., m, k), S (..., k) real and descending, Vh (..., k, n), as ``torch.linalg.svd(A, full_matrices=False)``.
 
     Raises:
-        ValueError: if ``gradient`` is not one of the five rules.
+        ValueError: if ``gradient`` is not one of the five rules, or ``rtol`` is given for another than "pinv"; if a
+            matrix holds NaN or infinity.
     """
     if gradient not in RULES:
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, get_args(SVDGradient)))}")
-    return _SVD.apply(A, gradient)  # type: ignore[no-untyped-call, no-any-return]
+    if rtol and gradient != "pinv":
+        raise ValueError(f"rtol is for gradient='pinv', not for {gradient!r}")
+    return _SVD.apply(A, gradient, rtol)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _SVD(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, A: Tensor, gradient: SVDGradient) -> tuple[Tensor, Tensor, Tensor]:
-        U, S, Vh = torch.linalg.svd(A, full_matrices=False)
+    def forward(ctx: Any, A: Tensor, gradient: SVDGradient, rtol: float) -> tuple[Tensor, Tensor, Tensor]:
+        U, S, Vh = reduced_svd(A)
         ctx.save_for_backward(U, S, Vh)
-        ctx.gradient = gradient
+        ctx.gradient, ctx.rtol = gradient, rtol
         return U, S, Vh
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gU: Tensor, gS: Tensor, gVh: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gU: Tensor, gS: Tensor, gVh: Tensor) -> tuple[Tensor, None, None]:
         U, S, Vh = ctx.saved_tensors
-        F, T = RULES[ctx.gradient](S)
+        F, T = RULES[ctx.gradient](S, ctx.rtol)
         UhgU, VhgV = U.mH @ gU, Vh @ gVh.mH
         inverse = _finite_or_zero(1 / S)
 
@@ -79,7 +88,7 @@ class _SVD(torch.autograd.Function):
             gA = gA + ((gU - U @ UhgU) * inverse[..., None, :]) @ Vh
         if Vh.shape[-1] > S.shape[-1]:
             gA = gA + (U * inverse[..., None, :]) @ (gVh - VhgV.mH @ Vh)
-        return gA, None
+        return gA, None, None
 
 
 Coefficients = tuple[Tensor, Tensor | None]
@@ -97,21 +106,21 @@ def _finite_or_zero(values: Tensor) -> Tensor:
     return values.nan_to_num(nan=0, posinf=0, neginf=0)
 
 
-def _plain(S: Tensor) -> Coefficients:
+def _plain(S: Tensor, rtol: float) -> Coefficients:
     return _reciprocal_differences(S), None
 
 
-def _zero(S: Tensor) -> Coefficients:
+def _zero(S: Tensor, rtol: float) -> Coefficients:
     return _finite_or_zero(_reciprocal_differences(S)), None
 
 
-def _clip(S: Tensor) -> Coefficients:
+def _clip(S: Tensor, rtol: float) -> Coefficients:
     F = _reciprocal_differences(S).nan_to_num(nan=CLIP_BOUND, posinf=CLIP_BOUND, neginf=-CLIP_BOUND)
     both_zero = (S[..., None, :] == 0) & (S[..., :, None] == 0)
     return F.masked_fill(both_zero, 0), None
 
 
-def _taylor(S: Tensor) -> Coefficients:
+def _taylor(S: Tensor, rtol: float) -> Coefficients:
     squares = S**2
     larger = torch.maximum(squares[..., None, :], squares[..., :, None])
     ratio = torch.minimum(squares[..., None, :], squares[..., :, None]) / larger
@@ -125,14 +134,15 @@ def _taylor(S: Tensor) -> Coefficients:
     return _finite_or_zero(sign * series / larger), None
 
 
-def _pinv(S: Tensor) -> Coefficients:
+def _pinv(S: Tensor, rtol: float) -> Coefficients:
+    s_i, s_j = S[..., :, None], S[..., None, :]
     diagonal = torch.eye(S.shape[-1], dtype=torch.bool, device=S.device)
-    tied = (S[..., None, :] == S[..., :, None]) & ~diagonal
-    T = _finite_or_zero(1 / S)[..., None, :] * tied
-    return _zero(S)[0], T
+    tied = ((s_i - s_j).abs() <= rtol * torch.maximum(s_i, s_j)) & ~diagonal
+    F = _finite_or_zero(_reciprocal_differences(S)).masked_fill(tied, 0)
+    return F, _finite_or_zero(1 / S)[..., None, :] * tied
 
 
-RULES: dict[SVDGradient, Callable[[Tensor], Coefficients]] = {
+RULES: dict[SVDGradient, Callable[[Tensor, float], Coefficients]] = {
     "plain": _plain,
     "zero": _zero,
     "clip": _clip,

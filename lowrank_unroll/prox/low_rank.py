@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.linalg import SVDGradient, singular_value_threshold, svd
+from lowrank_unroll.linalg import SVDGradient, casorati, singular_value_threshold, svd
 
 ShrinkageGradient = Literal["exact"] | SVDGradient
 Matricization = Literal["image", "casorati"]
@@ -52,7 +52,7 @@ class LowRankProx(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Shrink an image (..., height, width) or series (..., time, height, width), real or complex."""
         features = self.encoder(image)
-        matrices = features.flatten(-2) if self.matricization == "casorati" else features
+        matrices = casorati(features) if self.matricization == "casorati" else features
         return self.decoder(self._shrink(matrices).reshape(features.shape))  # type: ignore[no-any-return]
 
     def _shrink(self, matrices: Tensor) -> Tensor:

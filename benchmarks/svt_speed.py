@@ -1,0 +1,206 @@
+"""Time singular value thresholding, forward and backward: ours, autograd of torch.linalg.svd, the published formula.
+
+    python benchmarks/svt_speed.py                 the named sizes, and peak memory
+    python benchmarks/svt_speed.py --grid          the whole grid, to svt_speed.csv and svt_speed.png
+    python benchmarks/svt_speed.py --device cuda
+
+All methods run alternately in one process, so that a busy machine slows them alike; the median of the repeats counts.
+"""
+
+import argparse
+import csv
+import itertools
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from published_formula import published_threshold
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from lowrank_unroll.linalg import singular_value_threshold
+
+PUBLISHED_LIMIT = 3e9  # bytes of its m x m projectors, above which the published formula is left out
+GRID_LIMIT = 2**21  # values in a batch
+Method = Callable[[Tensor, float], Tensor]
+
+
+class Size(NamedTuple):
+    """A batch of m x n matrices."""
+
+    batch: int
+    m: int
+    n: int
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        """As in tables."""
+        return f"{self.batch} x {self.m} x {self.n} {str(self.dtype).removeprefix('torch.')}"
+
+
+NAMED = [
+    Size(384, 32, 32, torch.float32),
+    Size(16, 128, 128, torch.complex64),
+    Size(1, 16384, 16, torch.complex64),
+    Size(1, 40000, 30, torch.complex64),
+]
+
+
+def autograd_threshold(A: Tensor, threshold: float) -> Tensor:
+    """What one writes without this package."""
+    U, S, Vh = torch.linalg.svd(A, full_matrices=False)
+    return (U * (S - threshold).relu()[..., None, :]) @ Vh
+
+
+METHODS: dict[str, Method] = {
+    "published": published_threshold,
+    "autograd": autograd_threshold,
+    "svd": lambda A, threshold: singular_value_threshold(A, threshold, driver="svd"),
+    "gram": lambda A, threshold: singular_value_threshold(A, threshold, driver="gram"),
+    "auto": singular_value_threshold,
+}
+
+
+def grid() -> Iterator[Size]:
+    """The sizes of the grid that fit."""
+    sizes = itertools.product(
+        (8, 16, 32, 64, 128, 256, 512), (1, 16, 128, 1024), (1, 16, 256, 4096), (torch.float32, torch.complex64)
+    )
+    for n, batch, aspect, dtype in sizes:
+        if batch * n * aspect * n <= GRID_LIMIT:
+            yield Size(batch, n * aspect, n, dtype)
+
+
+def published_fits(size: Size) -> bool:
+    """Whether the published formula's projectors fit in memory."""
+    return size.batch * size.m**2 * 8 * 3 <= PUBLISHED_LIMIT or size == NAMED[2]
+
+
+def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
+    """Milliseconds of forward and backward of each method."""
+    torch.manual_seed(0)
+    A = torch.randn(size.batch, size.m, size.n, dtype=size.dtype, device=device, requires_grad=True)
+    G = torch.randn_like(A)
+    threshold = 0.12 * float(torch.linalg.matrix_norm(A.detach(), 2).max())
+
+    def run(method: Method) -> float:
+        A.grad = None
+        if device == "cuda":
+            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            method(A, threshold).backward(G)
+            end.record()
+            torch.cuda.synchronize()
+            return start.elapsed_time(end)
+        begin = time.perf_counter()
+        method(A, threshold).backward(G)
+        return 1e3 * (time.perf_counter() - begin)
+
+    methods = {name: method for name, method in METHODS.items() if name != "published" or published_fits(size)}
+    first = {name: run(method) for name, method in methods.items()}
+    repeats = max(3, min(200, int(1e3 * seconds / sum(first.values()))))
+    times = {name: [] for name in methods}
+    for _ in range(repeats):
+        for name, method in methods.items():
+            # The published formula takes seconds where it is slow: once more is enough there.
+            if len(times[name]) < 1 or first[name] < 1e3 * seconds:
+                times[name].append(run(method))
+    return {name: median(values) for name, values in times.items()}
+
+
+def peak_memory(name: str, size: Size) -> None:
+    """Print the megabytes that a forward and backward needs above its input; in a process of its own."""
+    torch.manual_seed(0)
+    A = torch.randn(size.batch, size.m, size.n, dtype=size.dtype, requires_grad=True)
+    G = torch.randn_like(A)
+    small = torch.randn(1, 64, 8, dtype=size.dtype, requires_grad=True)
+    METHODS[name](small, 0.1).backward(torch.ones_like(small))  # load the libraries first
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = resident_megabytes("VmRSS")
+    METHODS[name](A, 10.0).backward(G)
+    print(resident_megabytes("VmHWM") - before)  # noqa: T201
+
+
+def resident_megabytes(key: str) -> float:
+    """What Linux says of this process: VmRSS is its memory now, VmHWM the peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{key}:")[1].split()[0]) / 1024
+
+
+def memory_of(name: str, size: Size) -> float | None:
+    """Megabytes above the input, None if the process is killed or has no memory left."""
+    words = [sys.executable, __file__, "--memory", name, *map(str, size[:3]), str(size.dtype).removeprefix("torch.")]
+    finished = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return float(finished.stdout) if finished.returncode == 0 else None
+
+
+def show(rows: dict[Size, dict[str, float]], memory: dict[Size, dict[str, float | None]]) -> None:
+    """Print times and ratios side by side."""
+    table = Table(title="Forward + backward, ms; ratios are how many times faster ours (auto) is")
+    columns = [*METHODS, "published / auto", "autograd / auto", *(f"MB {name}" for name in ("autograd", "auto"))]
+    for column in ("size", *columns):
+        table.add_column(column, justify="left" if column == "size" else "right")
+    for size, times in rows.items():
+        cells = [f"{times[name]:.2f}" if name in times else "-" for name in METHODS]
+        cells += [f"{times[n] / times['auto']:.2f}" if n in times else "-" for n in ("published", "autograd")]
+        used = memory.get(size, {})
+        cells += [f"{used[name]:.0f}" if used.get(name) is not None else "-" for name in ("autograd", "auto")]
+        table.add_row(str(size), *cells)
+    Console(width=160).print(table)
+
+
+def save(rows: dict[Size, dict[str, float]], folder: Path) -> None:
+    """Write the times as CSV and the ratios as a plot."""
+    with (folder / "svt_speed.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["batch", "m", "n", "dtype", *(f"{name}_ms" for name in METHODS)])
+        writer.writerows([*size, *(times.get(name) for name in METHODS)] for size, times in rows.items())
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, dtype in zip(axes, (torch.float32, torch.complex64), strict=True):
+        for n in sorted({size.n for size in rows}):
+            chosen = [size for size in rows if size.n == n and size.dtype == dtype]
+            work = [size.batch * size.m * size.n for size in chosen]
+            axis.plot(work, [rows[s]["autograd"] / rows[s]["auto"] for s in chosen], "o", label=f"n = {n}")
+        axis.axhline(1, color="black", linewidth=0.8)
+        axis.set(xscale="log", yscale="log", xlabel="values in the batch", title=str(dtype).removeprefix("torch."))
+    axes[0].set_ylabel("times faster than autograd")
+    axes[1].legend(fontsize=8, ncols=2)
+    figure.savefig(folder / "svt_speed.png", dpi=120)
+
+
+def main() -> None:
+    """Parse the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grid", action="store_true", help="measure the whole grid")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--seconds", type=float, default=2.0, help="about how long to measure each size")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where --grid writes")
+    parser.add_argument("--memory", nargs=5, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        name, batch, m, n, dtype = arguments.memory
+        peak_memory(name, Size(int(batch), int(m), int(n), getattr(torch, dtype)))
+        return
+    sizes = list(grid()) if arguments.grid else NAMED
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
+    Console().print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    rows = {size: measure(size, arguments.device, arguments.seconds) for size in track(sizes)}
+    named_on_cpu = NAMED if not arguments.grid and arguments.device == "cpu" else []
+    memory = {size: {name: memory_of(name, size) for name in ("autograd", "auto")} for size in track(named_on_cpu)}
+    show(rows, memory)
+    if arguments.grid:
+        save(rows, arguments.folder)
+
+
+if __name__ == "__main__":
+    main()

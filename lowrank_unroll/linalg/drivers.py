@@ -1,0 +1,33 @@
+"""Which decomposition is used: the singular value decomposition, or the eigenvalues of the Gram matrix."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.linalg.derivatives import Point
+from lowrank_unroll.linalg.shrinkage import Shrinkage
+
+Driver = Literal["auto", "svd", "gram"]
+
+# How much smaller than the largest a singular value that is kept may be. The Gram matrix, in double precision, costs
+# the gradient a relative error of 1e-16 times the square of their ratio; the last products, in the precision of A, cost
+# 6e-8 (or 1e-16) times the ratio.
+SMALLEST_KEPT = 0.03
+
+# The Gram matrix of m x n matrices is faster where m >= 4 n, on the CPU in single precision. Measured with
+# benchmarks/svt_speed.py --grid on two cores; the table is in docs/gradients.md.
+TALL = 4
+
+
+def gram_is_faster(A: Tensor) -> bool:
+    """Whether "auto" tries the Gram matrix first; never where the check of its accuracy could not be traced."""
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()  # noqa: SLF001
+    single = A.dtype in {torch.float32, torch.complex64}
+    return single and A.device.type == "cpu" and A.shape[-2] >= TALL * A.shape[-1] and not traced
+
+
+def gram_is_accurate(point: Point, shrinkage: Shrinkage) -> bool:
+    """Whether the Gram matrix is as accurate as the singular value decomposition, for every matrix of the batch."""
+    f = shrinkage.with_parameters(shrinkage.parameters(point.S)).values(point.S)
+    return bool(((f == 0) | (SMALLEST_KEPT * point.S[..., :1] <= point.S)).all())
