@@ -164,7 +164,7 @@ def save(rows: dict[Size, dict[str, float]], folder: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["batch", "m", "n", "dtype", *(f"{name}_ms" for name in METHODS)])
         writer.writerows([*size, *(times.get(name) for name in METHODS)] for size, times in rows.items())
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, dtype in zip(axes, (torch.float32, torch.complex64), strict=True):
         for n in sorted({size.n for size in rows}):

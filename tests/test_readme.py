@@ -31,3 +31,11 @@ def test_python_examples_run(capsys):
     (example,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "import torch" in block)
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out == "tensor([1.8000, 1.8000, 1.8000, 1.8000])\ntensor([nan, nan, nan, nan])\n"
+
+
+def test_the_example_of_a_shrinkage_runs():
+    page = (CHECKOUT / "docs" / "gradients.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    exec(compile(example, "gradients.md", "exec"), names)
+    assert names["Y"].shape == (8, 32, 32)

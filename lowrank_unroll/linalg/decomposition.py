@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-# Fewer multiplications than this in a batch are not worth sharing among threads.
-SHARED_WORK = 200_000
+# Fewer multiplications than this in a batch are not worth sharing among threads: a batch of 64 x 32 x 32 gains nothing,
+# one of 384 x 32 x 32 takes 23 ms instead of 39 ms.
+SHARED_WORK = 8_000_000
 
 
 def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:

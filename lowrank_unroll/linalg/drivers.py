@@ -15,16 +15,18 @@ Driver = Literal["auto", "svd", "gram"]
 # 6e-8 (or 1e-16) times the ratio.
 SMALLEST_KEPT = 0.03
 
-# The Gram matrix of m x n matrices is faster where m >= 4 n, on the CPU in single precision. Measured with
-# benchmarks/svt_speed.py --grid on two cores; the table is in docs/gradients.md.
+# The Gram matrix of m x n matrices is faster where m >= 4 n and the batch holds some ten thousand values, on the CPU in
+# single precision. Measured with benchmarks/svt_speed.py --grid on two cores; the numbers are in docs/gradients.md.
 TALL = 4
+LARGE = 2**14
 
 
 def gram_is_faster(A: Tensor) -> bool:
     """Whether "auto" tries the Gram matrix first; never where the check of its accuracy could not be traced."""
     traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()  # noqa: SLF001
     single = A.dtype in {torch.float32, torch.complex64}
-    return single and A.device.type == "cpu" and A.shape[-2] >= TALL * A.shape[-1] and not traced
+    tall_and_large = A.shape[-2] >= TALL * A.shape[-1] and A.numel() >= LARGE
+    return tall_and_large and single and A.device.type == "cpu" and not traced
 
 
 def gram_is_accurate(point: Point, shrinkage: Shrinkage) -> bool:

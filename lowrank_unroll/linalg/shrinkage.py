@@ -16,6 +16,7 @@ has kinks or jumps, also give :meth:`Shrinkage.divided_differences`, as :class:`
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import ClassVar, Self
 
 import torch
@@ -74,8 +75,10 @@ class Shrinkage(ABC):
         """The same shrinkage with other parameters."""
         return replace(self, **dict(zip(self._parameter_names(), parameters, strict=True)))
 
-    def _parameter_names(self) -> list[str]:
-        return [field.name for field in fields(self) if field.type is not int]
+    @classmethod
+    @cache
+    def _parameter_names(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.type is not int]
 
 
 @dataclass(frozen=True)
