@@ -1,5 +1,8 @@
 """The exact gradient: its accuracy on every kind of spectrum, the shrinkages, the drivers, and how it composes."""
 
+import os
+import signal
+import time
 from dataclasses import dataclass
 
 import mpmath
@@ -364,3 +367,23 @@ class TestRefusals:
         A[1, 2, 0, 0] = value
         with pytest.raises(ValueError, match=r"at batch index \[\(1, 2\)\] holds NaN or infinity"):
             singular_value_threshold(A, 0.5, driver=driver)
+
+
+def test_a_loaders_worker_does_not_wait_for_threads_it_has_not():
+    A = torch.randn(400, 32, 32)  # large enough to be shared among threads
+    singular_value_threshold(A, 0.5)
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)  # as DataLoader's workers do; with more, torch itself hangs after a fork
+        singular_value_threshold(A, 0.5)
+        os._exit(7)
+    for _ in range(300):
+        finished, status = os.waitpid(child, os.WNOHANG)
+        if finished:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the forked process hangs")
+    assert os.waitstatus_to_exitcode(status) == 7

@@ -1,9 +1,10 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
-from lowrank_unroll.linalg.shrinkage import Firm, Hard, SchattenP, Shrinkage, Soft, Truncation, WeightedSoft
+from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.tensors import tensor_singular_value_threshold
+from lowrank_unroll.linalg.thresholding import Firm, Hard, SchattenP, Soft, Truncation, WeightedSoft
 from lowrank_unroll.linalg.unfolding import casorati, fold, unfold
 
 __all__ = [

@@ -10,8 +10,9 @@ from torch import Tensor
 from lowrank_unroll.linalg.decomposition import gram_eigen, reduced_svd
 from lowrank_unroll.linalg.derivatives import Point
 from lowrank_unroll.linalg.drivers import Driver, gram_is_accurate, gram_is_faster
-from lowrank_unroll.linalg.shrinkage import Shrinkage, Soft
+from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.spectral import spectral_function_at
+from lowrank_unroll.linalg.thresholding import Soft
 
 TIE_TOLERANCE = 8
 

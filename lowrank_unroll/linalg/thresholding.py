@@ -1,0 +1,233 @@
+"""The shrinkages in use: proximal maps of penalties on the singular values, and truncation."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.linalg.shrinkage import Shrinkage, rows
+
+
+@dataclass(frozen=True)
+class Soft(Shrinkage):
+    """f(s) = max(s - threshold, 0), the proximal map of threshold * nuclear norm.
+
+    Args:
+        threshold: non-negative, in the unit of the matrix.
+    """
+
+    threshold: Tensor | float
+
+    def values(self, S: Tensor) -> Tensor:
+        """Subtract the threshold."""
+        return _excess(S, _column(self.threshold))
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """1 above the threshold, 0 below, a quotient in [0, 1] across it."""
+        return _excess_differences(S, _column(self.threshold))
+
+
+@dataclass(frozen=True)
+class Firm(Shrinkage):
+    """Firm thresholding, the proximal map of the minimax concave penalty (Zhang, Ann. Statist. 2010).
+
+    f(s) = 0 up to the threshold, s beyond concavity * threshold, linear between.
+
+    Args:
+        threshold: non-negative, in the unit of the matrix.
+        concavity: larger than 1; soft thresholding as it grows, hard thresholding as it goes to 1.
+    """
+
+    threshold: Tensor | float
+    concavity: Tensor | float = 3.0
+
+    def values(self, S: Tensor) -> Tensor:
+        """A combination of soft thresholds, whose slopes add up to 1 beyond the second."""
+        lower, upper, slope = self._pieces()
+        return slope * _excess(S, lower) - (slope - 1) * _excess(S, upper)
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """The same combination of the soft thresholds' divided differences."""
+        lower, upper, slope = self._pieces()
+        slope = slope[..., None]
+        return slope * _excess_differences(S, lower) - (slope - 1) * _excess_differences(S, upper)
+
+    def _pieces(self) -> tuple[Tensor, Tensor, Tensor]:
+        threshold, concavity = _column(self.threshold), _column(self.concavity)
+        return threshold, concavity * threshold, concavity / (concavity - 1)
+
+
+@dataclass(frozen=True)
+class Hard(Shrinkage):
+    """f(s) = s above the threshold, else 0: the proximal map of threshold^2 / 2 * rank.
+
+    The jump at the threshold has no gradient, and none with respect to the threshold; next to it the gradient with
+    respect to the matrix is large, as it should be.
+
+    Args:
+        threshold: non-negative, in the unit of the matrix.
+    """
+
+    threshold: Tensor | float
+
+    def values(self, S: Tensor) -> Tensor:
+        """Keep what is above the threshold."""
+        return torch.where(_column(self.threshold) < S, S, 0)
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """1 above the threshold, 0 below, s_i / (s_i - s_j) across it."""
+        return _selection_differences(S, _column(self.threshold) < S)
+
+
+@dataclass(frozen=True)
+class Truncation(Shrinkage):
+    """Keep the largest singular values: the nearest matrix of a given rank (Eckart & Young, Psychometrika 1936).
+
+    Where the last value kept equals the first one dropped there is no gradient; that pair contributes nothing then.
+
+    Args:
+        rank: how many to keep.
+    """
+
+    rank: int
+
+    def values(self, S: Tensor) -> Tensor:
+        """Keep the first values."""
+        return torch.where(self._kept(S), S, 0)
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """1 among the kept, 0 among the dropped, s_i / (s_i - s_j) between them."""
+        return _selection_differences(S, self._kept(S))
+
+    def _kept(self, S: Tensor) -> Tensor:
+        return (torch.arange(S.shape[-1], device=S.device) < self.rank).expand(S.shape)
+
+
+@dataclass(frozen=True)
+class WeightedSoft(Shrinkage):
+    """f_i(s_i) = max(s_i - weight_i, 0), weighted nuclear norm minimisation (Gu et al., CVPR 2014).
+
+    Singular values that are equal but have different weights have no gradient; each then counts by its own slope.
+
+    Args:
+        weights: non-negative, in the unit of the matrix, one per singular value from the largest on, (..., k);
+            non-descending, as for a proximal map.
+    """
+
+    weights: Tensor
+
+    parameter_dims: ClassVar[int] = 1
+
+    def values(self, S: Tensor) -> Tensor:
+        """Subtract each value's weight."""
+        return _excess(S, self.weights)
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """The quotients of differences, and the mean slope where the singular values are equal."""
+        f = self.values(S)
+        gap = S[..., :, None] - S[..., None, :]
+        slope = (f > 0).to(S)
+        mean_slope = (slope[..., :, None] + slope[..., None, :]) / 2
+        quotient = (f[..., :, None] - f[..., None, :]) / torch.where(gap == 0, 1, gap)
+        # Equal weights: exactly 1 where both are kept, without the rounding of a quotient of small numbers.
+        same = (self.weights[..., :, None] == self.weights[..., None, :]) & (mean_slope == 1)
+        return torch.where((gap == 0) | same, mean_slope, quotient)
+
+
+@dataclass(frozen=True)
+class SchattenP(Shrinkage):
+    """The proximal map of strength * |s|^p, generalised soft thresholding (Zuo et al., ICCV 2013).
+
+    f(s) = 0 up to a threshold t, where it jumps (unless p = 1), and beyond it the larger root x of x + strength p
+    x^(p-1) = s, with x0 = (2 strength (1 - p))^(1 / (2 - p)) and t = x0 + strength p x0^(p - 1).
+
+    Args:
+        strength: non-negative.
+        power: p in (0, 1].
+    """
+
+    strength: Tensor | float
+    power: Tensor | float = 0.5
+
+    def values(self, S: Tensor) -> Tensor:
+        """The larger root, by Newton's method; its last steps are differentiated."""
+        strength, p = _column(self.strength), _column(self.power)
+        kept = self._kept(S)
+        with torch.no_grad():
+            root = torch.where(kept, S, 1)
+            for _ in range(8):
+                root = self._newton_step(root, torch.where(kept, S, 1), strength, p, kept)
+        for _ in range(2):
+            root = self._newton_step(root, torch.where(kept, S, 1), strength, p, kept)
+        return torch.where(kept, root, 0)
+
+    def divided_differences(self, S: Tensor) -> Tensor:
+        """1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
+        strength, p = _column(self.strength)[..., None], _column(self.power)[..., None]
+        f, kept = self.values(S), self._kept(S)
+        x_i, x_j = rows(torch.where(kept, f, 1))
+        ratio = ((x_i - x_j) / x_j).log1p()
+        near = ratio.abs() < torch.finfo(S.dtype).eps
+        safe = torch.where(near, 1, ratio)
+        slope = torch.where(near, p - 1, ((p - 1) * safe).expm1() / safe.expm1()) * x_j ** (p - 2)
+        kept_i, kept_j = rows(kept)
+        s_i, s_j = rows(S)
+        gap = (s_i - s_j).abs()
+        f_i, f_j = rows(f)
+        across = (f_i - f_j).abs() / torch.where(gap == 0, 1, gap)
+        return torch.where(kept_i & kept_j, 1 / (1 + strength * p * slope), torch.where(kept_i | kept_j, across, 0))
+
+    def second_derivatives(self, S: Tensor) -> Tensor:
+        """The second derivative, from differentiating x + strength p x^(p-1) = s twice."""
+        strength, p = _column(self.strength), _column(self.power)
+        kept = self._kept(S)
+        x = torch.where(kept, self.values(S), 1)
+        first = 1 + strength * p * (p - 1) * x ** (p - 2)
+        second = strength * p * (p - 1) * (p - 2) * x ** (p - 3)
+        return torch.where(kept, -second / first**3, 0)
+
+    def _kept(self, S: Tensor) -> Tensor:
+        strength, p = _column(self.strength), _column(self.power)
+        below_one = torch.where(p < 1, p, 0.5)
+        root = (2 * strength * (1 - below_one)) ** (1 / (2 - below_one))
+        jump = root + torch.where(root > 0, strength * below_one * root ** (below_one - 1), 0)
+        return torch.where(p < 1, jump, strength) < S
+
+    @staticmethod
+    def _newton_step(root: Tensor, S: Tensor, strength: Tensor, p: Tensor, kept: Tensor) -> Tensor:
+        residual = root + strength * p * root ** (p - 1) - S
+        slope = 1 + strength * p * (p - 1) * root ** (p - 2)
+        return torch.where(kept, root - residual / torch.where(kept, slope, 1), root)
+
+
+def _column(parameter: Tensor | float) -> Tensor:
+    assert isinstance(parameter, Tensor)  # noqa: S101  spectral_function has made it one
+    return parameter[..., None]
+
+
+def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:
+    """The larger and the smaller value of every pair, (..., k, k)."""
+    return torch.maximum(*rows(S)), torch.minimum(*rows(S))
+
+
+def _excess(S: Tensor, threshold: Tensor) -> Tensor:
+    return (S - threshold).clamp(min=0)
+
+
+def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:
+    """Divided differences of max(s - threshold, 0), every one in [0, 1] also after rounding."""
+    s_i, s_j = rows(S)
+    # Across the threshold the smaller value is shrunk to 0; below it both are, and so is the quotient.
+    gap = (s_i - s_j).abs().clamp(min=torch.finfo(S.dtype).tiny)
+    quotient = torch.maximum(*rows(_excess(S, threshold))) / gap
+    return torch.where(torch.minimum(s_i, s_j) > threshold[..., None], 1, quotient).clamp(max=1)
+
+
+def _selection_differences(S: Tensor, kept: Tensor) -> Tensor:
+    """Divided differences of a function that keeps some values and drops others."""
+    larger, smaller = _pairs(S)
+    kept_i, kept_j = rows(kept)
+    across = (kept_i != kept_j) & (larger > smaller)
+    gap = torch.where(across, larger - smaller, 1)
+    return torch.where(across, larger / gap, (kept_i & kept_j).to(S))
