@@ -27,7 +27,7 @@ class TestReport(Callback):
     """Compare each test image's reconstruction with the zero-filled image, from which it was made.
 
     Prints a table of every metric per image with mean (std), and writes ``test.csv`` and ``test.png`` into the folder
-    of the run. The standard deviation is over images, with n - 1.
+    of the run. The standard deviation is over images, with n - 1. Of several processes, the first reports its share.
 
     Args:
         panels: how many images, the first ones, the picture shows.
@@ -68,6 +68,10 @@ class TestReport(Callback):
         if not trainer.is_global_zero or not self._names:
             return
         Console().print(self._table())
+        if trainer.world_size > 1:
+            Console().print(
+                f"This is the share of the first of {trainer.world_size} processes; --trainer.devices 1 tests all."
+            )
         self._write_csv(folder / "test.csv")
         save_panels(self._pictures, folder / "test.png")
         Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
