@@ -280,6 +280,14 @@ class TestComposition:
         hessian = torch.func.jacrev(torch.func.jacrev(lambda A: loss(A, 0.5)))(A[0])
         assert torch.allclose(hessian, hessian.movedim((0, 1), (2, 3)), atol=1e-12)
 
+    def test_a_third_derivative_is_refused(self):
+        A = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+        derivative = singular_value_threshold(A, 0.3)
+        for _ in range(2):
+            (derivative,) = torch.autograd.grad(derivative.square().sum(), A, create_graph=True)
+        with pytest.raises(NotImplementedError, match="third derivatives"):
+            torch.autograd.grad(derivative.square().sum(), A)
+
     def test_jvp_agrees_with_vjp(self):
         A, dA, G = torch.randn(3, 2, 6, 4, dtype=torch.complex128).unbind()
         _, tangent = torch.func.jvp(lambda A: singular_value_threshold(A, 0.3, relative=True), (A,), (dA,))

@@ -106,6 +106,16 @@ class _SpectralGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
         """Second derivatives; D is the cotangent of gA, the directions those of the parameters' gradients."""
+        with torch.no_grad():
+            gradients = _SpectralGradient._second_order(ctx, D, *directions)
+        # once_differentiable would go unnoticed by torch.autograd.grad: its error is not connected to the inputs.
+        sources = (D, *directions, *(tensor for tensor in ctx.saved_tensors if tensor is not None))
+        seal: Any = _LastDerivative
+        return tuple(None if value is None else seal.apply(value, *sources) for value in gradients)
+
+    @staticmethod
+    def _second_order(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients that :meth:`backward` returns."""
         G, A, U, S, Vh, *parameters = ctx.saved_tensors
         shrinkage: Shrinkage = ctx.shrinkage
         point = Point(A, U, S, Vh)
@@ -133,6 +143,24 @@ class _SpectralGradient(torch.autograd.Function):
 
         pull_back = torch.func.vjp(potential, *parameters)[1]
         return None, None, gG, gA, None, None, None, *pull_back(torch.ones((), dtype=S.dtype, device=S.device))
+
+
+class _LastDerivative(torch.autograd.Function):
+    """The identity on a value made of sources by which it cannot be differentiated."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, *sources: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Nothing to keep."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Tensor:
+        raise NotImplementedError("third derivatives of spectral functions are not implemented")
 
 
 def _values(shrinkage: Shrinkage, S: Tensor) -> Callable[..., Tensor]:
