@@ -23,6 +23,7 @@ from lowrank_unroll.linalg import (
     singular_value_threshold,
     spectral_function,
 )
+from lowrank_unroll.linalg.batches import PART
 
 DOUBLES = [torch.float64, torch.complex128]
 SINGLES = [torch.float32, torch.complex64]
@@ -40,6 +41,14 @@ class Ridge(Shrinkage):
 
     def values(self, S):
         return S**2 / (1 + self.strength[..., None] * S)
+
+
+@dataclass(frozen=True)
+class Multiple(Shrinkage):
+    factor: Tensor | float
+
+    def values(self, S):
+        return self.factor[..., None] * S
 
 
 # Each shrinkage as a function of its differentiable parameters, and their values.
@@ -86,7 +95,7 @@ def gradient(A, G, threshold, **choices):
 
 
 class TestAccuracy:
-    @pytest.mark.parametrize("driver", ["svd", "auto"])
+    @pytest.mark.parametrize("driver", ["svd", "gram"])
     @pytest.mark.parametrize("scale", [1.0, 1e-30, 1e15])
     @pytest.mark.parametrize("dtype", SINGLES)
     @pytest.mark.parametrize("spectrum", SPECTRA)
@@ -130,6 +139,13 @@ class TestAccuracy:
         with mpmath.workdps(50):
             reference = torch.tensor(exact_gradient(A.tolist(), G.tolist(), mpmath.mpf("0.7")), dtype=torch.float64)
         assert (gradient(A, G, 0.7) - reference).norm() <= 1e-12 * G.norm()
+
+    @pytest.mark.parametrize("spectrum", SPECTRA)
+    def test_a_multiple_of_the_identity_is_linear_in_the_matrix(self, spectrum):
+        A = with_spectrum(SPECTRA[spectrum]).requires_grad_()
+        G = torch.randn_like(A)
+        (result,) = torch.autograd.grad(spectral_function(A, Multiple(0.25)), A, G)
+        assert torch.allclose(result, 0.25 * G, atol=1e-12)
 
     def test_orthogonal_and_hadamard(self):
         for A in (orthogonal(4, torch.float64), HADAMARD):
@@ -260,6 +276,17 @@ class TestDrivers:
         for i in range(5):
             for j in range(7):
                 assert torch.allclose(together[i, j], singular_value_threshold(A[i, j], 2.0), atol=1e-5)
+
+    def test_the_gradient_of_a_batch_worked_through_in_parts_is_that_of_each_matrix(self):
+        A, G = torch.randn(2, 3, 2, 160, 160, dtype=torch.float64).unbind(2)
+        A, threshold = A.requires_grad_(), torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
+        assert A.nbytes > PART
+        whole = torch.autograd.grad(singular_value_threshold(A, threshold), (A, threshold), G)
+        for index in ((i, j) for i in range(2) for j in range(3)):
+            Y = singular_value_threshold(A[index], threshold[index])
+            gA, gthreshold = torch.autograd.grad(Y, (A, threshold), G[index])
+            assert torch.allclose(whole[0][index], gA[index], atol=1e-11)
+            assert torch.allclose(whole[1][index], gthreshold[index])
 
 
 class TestComposition:

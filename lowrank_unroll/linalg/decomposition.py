@@ -1,17 +1,10 @@
 """Decompositions of batches of matrices, on all cores."""
 
-import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-# Fewer multiplications than this in a batch are not worth sharing among threads: a batch of 64 x 32 x 32 gains nothing,
-# one of 384 x 32 x 32 takes 23 ms instead of 39 ms.
-SHARED_WORK = 8_000_000
+from lowrank_unroll.linalg.batches import Function, on_all_cores, traced
 
 
 def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,7 +22,7 @@ def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         ValueError: if a matrix holds NaN or infinity; names its index in the batch.
     """
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001  has no public name
+    if traced():
         return _svd_operator(A)  # type: ignore[no-any-return]
     return _svd(A)
 
@@ -37,24 +30,30 @@ def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def gram_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
     """S and V^H of tall matrices from the eigenvalues of A^H A, without a gradient.
 
-    Squaring the singular values loses those below the square root of the precision, relative to the largest.
+    Computed in double precision, of which squaring the singular values leaves half to the smallest.
 
     Args:
         A: matrices, shape (..., m, n), float32, float64, complex64 or complex128.
 
     Returns:
-        S (..., n) descending, Vh (..., n, n), both in double precision.
+        S (..., n) descending, Vh (..., n, n).
 
     Raises:
         ValueError: if a matrix holds NaN or infinity; names its index in the batch.
     """
+    S, Vh = _checked(A, lambda A: on_all_cores(_gram_eigen, A))
+    return S, Vh
+
+
+def _gram_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
     double = A.to(torch.promote_types(A.dtype, torch.float64))
-    squares, V = _checked(A, lambda _: _on_all_cores(torch.linalg.eigh, double.mH @ double))
-    return squares.clamp(min=0).sqrt().flip(-1), V.flip(-1).mH
+    # The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
+    squares, V = torch.linalg.eigh((double.mH @ double).neg_())
+    return squares.neg_().clamp_(min=0).sqrt_().to(A.real.dtype), V.to(A.dtype).mH
 
 
 def _svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    U, S, Vh = _checked(A, lambda A: _on_all_cores(lambda A: torch.linalg.svd(A, full_matrices=False), A))
+    U, S, Vh = _checked(A, lambda A: on_all_cores(lambda A: torch.linalg.svd(A, full_matrices=False), A))
     return U, S, Vh
 
 
@@ -77,32 +76,12 @@ def _(info: object, in_dims: tuple[int], A: Tensor) -> tuple[tuple[Tensor, Tenso
     return _svd_operator(A.movedim(in_dims[0], 0)), (0, 0, 0)
 
 
-Decomposition = Callable[[Tensor], tuple[Tensor, ...]]
-
-
-def _on_all_cores(decomposition: Decomposition, A: Tensor) -> tuple[Tensor, ...]:
-    *batch, m, n = A.shape
-    count = math.prod(batch)
-    threads = min(torch.get_num_threads(), count)
-    if A.device.type != "cpu" or threads < 2 or count * m * n * min(m, n) < SHARED_WORK:  # noqa: PLR2004
-        return decomposition(A)
-    parts = _pool(threads).map(decomposition, A.reshape(count, m, n).tensor_split(threads))
-    factors = (torch.cat(factor) for factor in zip(*parts, strict=True))
-    return tuple(factor.reshape(*batch, *factor.shape[1:]) for factor in factors)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    # LAPACK's own threads inside ours would fight for the cores: up to a hundred times slower.
-    return ThreadPoolExecutor(threads, "lowrank_unroll", initializer=torch.set_num_threads, initargs=(1,))
-
-
-def _checked(A: Tensor, decomposition: Decomposition) -> tuple[Tensor, ...]:
+def _checked(A: Tensor, decomposition: Function) -> tuple[Tensor, ...]:
     try:
         factors = decomposition(A)
     except LinAlgError as error:
         raise ValueError(_not_finite(A)) from error
-    singular_values = factors[-2]  # U, S, Vh or squares, V
+    singular_values = factors[-2]  # U, S, Vh or S, Vh
     if not singular_values.isfinite().all():
         raise ValueError(_not_finite(A))
     return factors

@@ -8,20 +8,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.shrinkage import Shrinkage
+from lowrank_unroll.linalg.shrinkage import Shrinkage, rows
 
 
 class Point(NamedTuple):
-    """The matrix at which to differentiate: A (..., m, n), and its U (..., m, n), S (..., n), Vh (..., n, n).
+    """The matrix at which to differentiate: A (..., m, n), U (..., m, n), S (..., n), Vh (..., n, n), scale (..., n).
 
-    U is None where S and V come from the Gram matrix A^H A: then S and Vh are in double precision, A V stands for U S,
-    and f(s) / s takes the place of f.
+    The columns of U are A v_i / scale_i. With the scale S they are the left singular vectors; a larger scale, where f
+    is 0, spares dividing by singular values that are small or inaccurate.
     """
 
     A: Tensor
-    U: Tensor | None
+    U: Tensor
     S: Tensor
     Vh: Tensor
+    scale: Tensor
+
+
+class Direction(NamedTuple):
+    """A direction E, (..., m, n), in the singular bases: EV = E V (..., m, n) and M = U^H E V (..., n, n)."""
+
+    EV: Tensor
+    M: Tensor
 
 
 class Table(NamedTuple):
@@ -38,45 +46,39 @@ def table(shrinkage: Shrinkage, S: Tensor) -> Table:
 
 def spectral(point: Point, f: Tensor) -> Tensor:
     """U diag(f) V^H."""
-    if point.U is None:
-        return point.A @ _hermitian(point.Vh, _ratio(f, point.S)).to(point.A.dtype)
     return (point.U * f[..., None, :]) @ point.Vh
 
 
-def coordinates(point: Point, E: Tensor) -> Tensor:
-    """M = U^H E V, the direction E in the singular bases."""
-    if point.U is None:
-        double = point.Vh.dtype
-        B = point.Vh @ (point.A.to(double).mH @ E.to(double)) @ point.Vh.mH
-        return B * _ratio(torch.ones_like(point.S), point.S)[..., :, None]
-    return (point.U.mH @ E) @ point.Vh.mH
+def in_singular_bases(point: Point, E: Tensor) -> Direction:
+    """The direction E as :func:`first_derivative` takes it."""
+    EV = E @ point.Vh.mH
+    return Direction(EV, point.U.mH @ EV)
 
 
-def first_derivative(point: Point, tabulated: Table, E: Tensor, M: Tensor) -> Tensor:
+def first_derivative(point: Point, tabulated: Table, direction: Direction) -> Tensor:
     """The derivative of Y in the direction E; as a map of E it is its own adjoint, hence also the gradient.
 
-    With M = U^H E V, M_h and M_s its Hermitian and skew-Hermitian parts, C the divided differences of f and
-    D_ij = (f_i + f_j) / (s_i + s_j):
+    Y = A W with W = h(A^H A), h(s^2) = f(s) / s. By the product rule and Daleckii & Krein (1965), with
+    X = V^H (A^H E + E^H A) V and K the divided differences of h,
 
-        U [C o M_h + D o M_s] V^H + (I - U U^H) E V diag(f/s) V^H
+        E W + A W'[A^H E + E^H A] = (E V diag(h) + A V (K o X)) V^H
 
-    Source: Lewis & Sendov, arXiv math/0412227; Candes, Sing-Long & Trzasko, arXiv 1210.4139. Without U it is the
-    derivative of A W, W = h(A^H A) and h(s^2) = f(s) / s, which is E W + A W'[A^H E + E^H A].
+    which with A V = U D, D the scale, needs no small singular value as a divisor. For D = S it equals
+
+        U [C o M_h + B o M_s] V^H + (I - U U^H) E V diag(f/s) V^H
+
+    with M_h and M_s the Hermitian and skew-Hermitian parts of M, C the divided differences of f and
+    B_ij = (f_i + f_j) / (s_i + s_j) (Lewis & Sendov, arXiv math/0412227; Candes et al., arXiv 1210.4139).
     """
-    A, U, S, Vh = point
-    f, differences = tabulated
-    if U is None:
-        B = S[..., :, None] * M
-        inner = _hermitian_differences(tabulated, S) * (B + B.mH)
-        return E @ _hermitian(Vh, _ratio(f, S)).to(A.dtype) + A @ (Vh.mH @ inner @ Vh).to(A.dtype)
-    sums = _share(f[..., :, None] + f[..., None, :], S[..., :, None] + S[..., None, :])
-    # C o M_h + D o M_s with fewer intermediate matrices.
-    core = torch.add(sums * M, (differences - sums) * (M + M.mH), alpha=0.5)
-    if U.shape[-2] == U.shape[-1]:
-        return U @ core @ Vh
-    # E V diag(f/s) V^H as one product of E with a small matrix.
-    scale = _share(f, S)
-    return U @ ((core - M * scale[..., None, :]) @ Vh) + E @ _hermitian(Vh, scale)
+    _, U, S, Vh, scale = point
+    EV, M = direction
+    # The product D K D has no unit; relative to the largest singular value its factors neither over- nor underflow.
+    largest = S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
+    scale = scale / largest
+    X = scale[..., :, None] * M
+    h = _quotients(tabulated, S)
+    inner = scale[..., :, None] * _hermitian_differences(tabulated.differences, h, S / largest) * (X + X.mH)
+    return torch.addcmul(U @ inner, EV, h[..., None, :]) @ Vh
 
 
 def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) 
     and the derivatives of the Hermitian W are its first and second divided differences in the basis V
     (Daleckii & Krein 1965; Bhatia, Matrix Analysis, ch. V).
     """
-    A, _, S, Vh = point
+    A, _, S, Vh, _ = point
     h = _HermitianFunction(S, shrinkage)
 
     def rotate(X: Tensor) -> Tensor:
@@ -114,7 +116,7 @@ class _HermitianFunction:
         self.slopes = tabulated.differences.diagonal(dim1=-2, dim2=-1)
         self.curvatures = shrinkage.second_derivatives(S)
         self.h = _quotients(tabulated, S)
-        self.differences = _hermitian_differences(tabulated, S)
+        self.differences = _hermitian_differences(tabulated.differences, self.h, S)
 
     def first(self, X: Tensor) -> Tensor:
         """W'[X]."""
@@ -146,27 +148,25 @@ class _HermitianFunction:
         return (third - 0.75 * _ratio(self.slopes - self.h, self.S**4)) / 2
 
 
-def _hermitian(Vh: Tensor, values: Tensor) -> Tensor:
-    """V diag(values) V^H."""
-    return (Vh.mH * values[..., None, :]) @ Vh
-
-
 def _quotients(tabulated: Table, S: Tensor) -> Tensor:
     """h(s^2) = f(s) / s, and its limit f'(0) at 0."""
-    return torch.where(S > 0, _ratio(tabulated.f, S), tabulated.differences.diagonal(dim1=-2, dim2=-1))
+    h = tabulated.f / S.clamp(min=torch.finfo(S.dtype).tiny)
+    return torch.where(S > 0, h, tabulated.differences.diagonal(dim1=-2, dim2=-1))
 
 
-def _hermitian_differences(tabulated: Table, S: Tensor) -> Tensor:
-    """(h_i - h_j) / (s_i^2 - s_j^2) = (C_ij - h_j) / (s_i (s_i + s_j)), dividing by the larger singular value."""
-    h = _quotients(tabulated, S)
-    s_i, s_j = S[..., :, None], S[..., None, :]
-    smaller_h = torch.where(s_i >= s_j, h[..., None, :], h[..., :, None])
-    return _ratio(tabulated.differences - smaller_h, torch.maximum(s_i, s_j) * (s_i + s_j))
+def _hermitian_differences(differences: Tensor, h: Tensor, S: Tensor) -> Tensor:
+    """(h_i - h_j) / (s_i^2 - s_j^2) = (C_ij - h_j) / (s_i (s_i + s_j)), dividing by the larger singular value.
 
-
-def _share(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient, where the numerator is 0 if the denominator is."""
-    return numerator / denominator.clamp(min=torch.finfo(denominator.dtype).tiny)
+    C are the divided differences of f. S may be in any unit, in the inverse square of which the result then is.
+    """
+    # S descends: of a pair, the later one is the smaller.
+    k = S.shape[-1]
+    h_i, h_j = rows(h)
+    smaller_h = torch.where(torch.ones(k, k, dtype=torch.bool, device=S.device).triu(), h_j, h_i)
+    divisors = torch.maximum(*rows(S.square())).addcmul(*rows(S))
+    # Pairs of values that are both this small count as zeros, without overflow.
+    least = torch.finfo(S.dtype).tiny / torch.finfo(S.dtype).eps
+    return (differences - smaller_h) / divisors.clamp(min=least)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

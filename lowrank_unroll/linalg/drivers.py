@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg.batches import traced
+from lowrank_unroll.linalg.decomposition import gram_eigen, reduced_svd
 from lowrank_unroll.linalg.derivatives import Point
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 
@@ -15,18 +17,31 @@ Driver = Literal["auto", "svd", "gram"]
 # 6e-8 (or 1e-16) times the ratio.
 SMALLEST_KEPT = 0.03
 
-# The Gram matrix of m x n matrices is faster where m >= 4 n and the batch holds some ten thousand values, on the CPU in
-# single precision. Measured with benchmarks/svt_speed.py --grid on two cores; the numbers are in docs/gradients.md.
+# The Gram matrix of m x n matrices is faster where they are real or m >= 4 n, and the batch holds some ten thousand
+# values, on the CPU in single precision. Measured with benchmarks/svt_speed.py --grid on two cores; the numbers are in
+# docs/gradients.md.
 TALL = 4
-LARGE = 2**14
+LARGE = 2**13
 
 
 def gram_is_faster(A: Tensor) -> bool:
     """Whether "auto" tries the Gram matrix first; never where the check of its accuracy could not be traced."""
-    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()  # noqa: SLF001
     single = A.dtype in {torch.float32, torch.complex64}
-    tall_and_large = A.shape[-2] >= TALL * A.shape[-1] and A.numel() >= LARGE
-    return tall_and_large and single and A.device.type == "cpu" and not traced
+    fit = A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
+    return fit and single and A.device.type == "cpu" and not traced()
+
+
+def svd_point(A: Tensor) -> Point:
+    """The singular value decomposition of tall or square matrices."""
+    U, S, Vh = reduced_svd(A.detach())
+    return Point(A, U, S, Vh, S)
+
+
+def gram_point(A: Tensor) -> Point:
+    """The same from the Gram matrix, accurate where :func:`gram_is_accurate` says so."""
+    S, Vh = gram_eigen(A.detach())
+    scale = S.clamp(min=SMALLEST_KEPT * S[..., :1]).clamp(min=torch.finfo(S.dtype).tiny)
+    return Point(A, A.detach() @ (Vh.mH / scale[..., None, :]), S, Vh, scale)
 
 
 def gram_is_accurate(point: Point, shrinkage: Shrinkage) -> bool:

@@ -7,9 +7,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.decomposition import gram_eigen, reduced_svd
 from lowrank_unroll.linalg.derivatives import Point
-from lowrank_unroll.linalg.drivers import Driver, gram_is_accurate, gram_is_faster
+from lowrank_unroll.linalg.drivers import Driver, gram_is_accurate, gram_is_faster, gram_point, svd_point
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.spectral import spectral_function_at
 from lowrank_unroll.linalg.thresholding import Soft
@@ -84,7 +83,7 @@ def _apply(A: Tensor, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver
     if A.shape[-2] < A.shape[-1]:
         return _apply(A.mH, shrinkage_at, driver).mH.resolve_conj()
     if driver == "gram" or (driver == "auto" and gram_is_faster(A)):
-        point = Point(A, None, *gram_eigen(A.detach()))
+        point = gram_point(A)
         shrinkage = shrinkage_at(point)
         if gram_is_accurate(point, shrinkage):
             return spectral_function_at(point, shrinkage)
@@ -93,7 +92,7 @@ def _apply(A: Tensor, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver
                 "driver='gram' would lose accuracy: it squares the singular values, and the shrinkage keeps some that "
                 f"are too small beside the largest for {A.dtype}; use driver='svd' or 'auto', or a larger threshold"
             )
-    point = Point(A, *reduced_svd(A.detach()))
+    point = svd_point(A)
     return spectral_function_at(point, shrinkage_at(point))
 
 
@@ -128,7 +127,7 @@ class _LargestSingularValue(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor) -> Tensor:
+    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
         return S[..., 0].clone()
 
     @staticmethod
@@ -139,7 +138,7 @@ class _LargestSingularValue(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
-        return g[..., None, None] * direction, None, None, None
+        return g[..., None, None] * direction, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, dA: Tensor, *_: None) -> Tensor:

@@ -2,17 +2,19 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from lowrank_unroll.linalg.batches import part_by_part, traced
 from lowrank_unroll.linalg.derivatives import (
     Point,
     Table,
-    coordinates,
     first_derivative,
+    in_singular_bases,
     second_derivative,
     spectral,
     table,
@@ -39,9 +41,9 @@ class _SpectralFunction(torch.autograd.Function):
     @staticmethod
     @_signature_once
     def forward(
-        shrinkage: Shrinkage, A: Tensor, U: Tensor | None, S: Tensor, Vh: Tensor, *parameters: Tensor
+        shrinkage: Shrinkage, A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor, *parameters: Tensor
     ) -> Tensor:
-        return spectral(Point(A, U, S, Vh), shrinkage.with_parameters(parameters).values(S))
+        return spectral(Point(A, U, S, Vh, scale), shrinkage.with_parameters(parameters).values(S))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -51,25 +53,27 @@ class _SpectralFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        A, U, S, Vh, *parameters = ctx.saved_tensors
+        point, parameters = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        with_parameters = any(ctx.needs_input_grad[6:])
         # A graph of the gradient is needed only to differentiate it again.
-        gradients: Any = _SpectralGradient
-        gradients = gradients.apply if torch.is_grad_enabled() else gradients.forward
-        with_parameters = any(ctx.needs_input_grad[5:])
-        gA, *rest = gradients(ctx.shrinkage, with_parameters, G, A, U, S, Vh, *parameters)
-        return (None, gA, None, None, None, *(rest or [None] * len(parameters)))
+        if torch.is_grad_enabled() or traced():
+            gradients: Any = _SpectralGradient
+            gA, *rest = gradients.apply(ctx.shrinkage, with_parameters, G, *point, *parameters)
+        else:
+            gradient = partial(_SpectralGradient.forward, ctx.shrinkage, with_parameters)
+            gA, *rest = part_by_part(gradient, G, *point, *parameters)
+        return (None, gA, None, None, None, None, *(rest or [None] * len(parameters)))
 
     @staticmethod
     def jvp(ctx: Any, _: None, dA: Tensor | None, *tangents: Tensor | None) -> Tensor:
-        A, U, S, Vh, *parameters = ctx.saved_tensors
-        point = Point(A, U, S, Vh)
-        dY = torch.zeros_like(A)
+        point, parameters = Point(*ctx.saved_tensors[:5]), ctx.saved_tensors[5:]
+        dY = torch.zeros_like(point.A)
         if dA is not None:
-            tabulated = table(ctx.shrinkage.with_parameters(parameters), S)
-            dY = dY + first_derivative(point, tabulated, dA, coordinates(point, dA))
-        directions = [torch.zeros_like(p) if d is None else d for p, d in zip(parameters, tangents[3:], strict=True)]
+            tabulated = table(ctx.shrinkage.with_parameters(parameters), point.S)
+            dY = dY + first_derivative(point, tabulated, in_singular_bases(point, dA))
+        directions = [torch.zeros_like(p) if d is None else d for p, d in zip(parameters, tangents[4:], strict=True)]
         if directions:
-            dY = dY + spectral(point, _push_forward(_values(ctx.shrinkage, S), parameters, directions))
+            dY = dY + spectral(point, _push_forward(_values(ctx.shrinkage, point.S), parameters, directions))
         return dY
 
 
@@ -85,18 +89,19 @@ class _SpectralGradient(torch.autograd.Function):
         with_parameters: bool,
         G: Tensor,
         A: Tensor,
-        U: Tensor | None,
+        U: Tensor,
         S: Tensor,
         Vh: Tensor,
+        scale: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, ...]:
-        point = Point(A, U, S, Vh)
-        M = coordinates(point, G)
-        gA = first_derivative(point, table(shrinkage.with_parameters(parameters), S), G, M)
+        point = Point(A, U, S, Vh, scale)
+        direction = in_singular_bases(point, G)
+        gA = first_derivative(point, table(shrinkage.with_parameters(parameters), S), direction)
         if not with_parameters:
             return (gA,)
         pull_back = torch.func.vjp(_values(shrinkage, S), *parameters)[1]
-        return gA, *pull_back(_real_diagonal(M))
+        return gA, *pull_back(_real_diagonal(direction.M))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -109,40 +114,41 @@ class _SpectralGradient(torch.autograd.Function):
         with torch.no_grad():
             gradients = _SpectralGradient._second_order(ctx, D, *directions)
         # once_differentiable would go unnoticed by torch.autograd.grad: its error is not connected to the inputs.
-        sources = (D, *directions, *(tensor for tensor in ctx.saved_tensors if tensor is not None))
+        sources = (D, *directions, *ctx.saved_tensors)
         seal: Any = _LastDerivative
         return tuple(None if value is None else seal.apply(value, *sources) for value in gradients)
 
     @staticmethod
     def _second_order(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients that :meth:`backward` returns."""
-        G, A, U, S, Vh, *parameters = ctx.saved_tensors
+        G, *matrices = ctx.saved_tensors[:6]
+        parameters = ctx.saved_tensors[6:]
         shrinkage: Shrinkage = ctx.shrinkage
-        point = Point(A, U, S, Vh)
-        M = coordinates(point, G)
+        point = Point(*matrices)
+        direction = in_singular_bases(point, G)
 
         def tabulate(*parameters: Tensor) -> Table:
-            return table(shrinkage.with_parameters(parameters), S)
+            return table(shrinkage.with_parameters(parameters), point.S)
 
-        gG = first_derivative(point, tabulate(*parameters), D, coordinates(point, D))
+        gG = first_derivative(point, tabulate(*parameters), in_singular_bases(point, D))
         gA = second_derivative(point, shrinkage.with_parameters(parameters), G, D)
         if not parameters:
-            return None, None, gG, gA, None, None, None
+            return None, None, gG, gA, *[None] * 4
         directions = directions or tuple(torch.zeros_like(parameter) for parameter in parameters)
 
         # How the table moves with the parameters moves both gradients.
         moved = _push_forward(tabulate, parameters, directions)
         gG = gG + spectral(point, moved.f)
-        gA = gA + first_derivative(point, moved, G, M)
+        gA = gA + first_derivative(point, moved, direction)
 
         def potential(*parameters: Tensor) -> Tensor:
             moved = _push_forward(tabulate, parameters, directions)
-            inner: Tensor = (first_derivative(point, tabulate(*parameters), G, M).conj() * D).real.sum()
-            outer: Tensor = (_real_diagonal(M) * moved.f).sum()
+            inner: Tensor = (first_derivative(point, tabulate(*parameters), direction).conj() * D).real.sum()
+            outer: Tensor = (_real_diagonal(direction.M) * moved.f).sum()
             return inner + outer
 
         pull_back = torch.func.vjp(potential, *parameters)[1]
-        return None, None, gG, gA, None, None, None, *pull_back(torch.ones((), dtype=S.dtype, device=S.device))
+        return None, None, gG, gA, *[None] * 4, *pull_back(torch.ones_like(point.S[(0,) * point.S.ndim]))
 
 
 class _LastDerivative(torch.autograd.Function):

@@ -218,10 +218,9 @@ def _excess(S: Tensor, threshold: Tensor) -> Tensor:
 def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:
     """Divided differences of max(s - threshold, 0), every one in [0, 1] also after rounding."""
     s_i, s_j = rows(S)
-    # Across the threshold the smaller value is shrunk to 0; below it both are, and so is the quotient.
+    # The smaller value of a pair is shrunk to 0, unless it is above the threshold too: then this is 1 or more.
     gap = (s_i - s_j).abs().clamp(min=torch.finfo(S.dtype).tiny)
-    quotient = torch.maximum(*rows(_excess(S, threshold))) / gap
-    return torch.where(torch.minimum(s_i, s_j) > threshold[..., None], 1, quotient).clamp(max=1)
+    return (torch.maximum(*rows(_excess(S, threshold))) / gap).clamp(max=1)
 
 
 def _selection_differences(S: Tensor, kept: Tensor) -> Tensor:
