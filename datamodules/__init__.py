@@ -2,8 +2,20 @@
 
 from datamodules.base import ReconstructionDataModule
 from datamodules.cifar100 import CIFAR100
+from datamodules.cine_images import CineImages
+from datamodules.cine_phantom import CinePhantom
 from datamodules.color import ColorDataModule
+from datamodules.dynamic import DynamicDataModule
 from datamodules.image_folder import ImageFolder
 from datamodules.sample_photos import SamplePhotos
 
-__all__ = ["CIFAR100", "ColorDataModule", "ImageFolder", "ReconstructionDataModule", "SamplePhotos"]
+__all__ = [
+    "CIFAR100",
+    "CineImages",
+    "CinePhantom",
+    "ColorDataModule",
+    "DynamicDataModule",
+    "ImageFolder",
+    "ReconstructionDataModule",
+    "SamplePhotos",
+]

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from datamodules.images import Images
 from lowrank_unroll.sample import Sample
-from lowrank_unroll.sampling import uniform_mask
+from lowrank_unroll.sampling import Uniform
 
 WHITE = 255.0
 
@@ -71,6 +71,7 @@ class MaskedImages(Dataset[Sample]):
             coil_sensitivities=None,
             scale=torch.tensor(WHITE),
             name=self.images.names[index] if self.patch_size is None else f"{self.images.names[index]}[draw {draw}]",
+            origin="semi-synthetic",
         )
 
     def _patch(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> npt.NDArray[np.uint8]:
@@ -83,6 +84,6 @@ class MaskedImages(Dataset[Sample]):
 
     def _mask(self, target: Tensor, generator: torch.Generator) -> Tensor:
         if self.mask is None:
-            return uniform_mask(target.shape, self.ratio, generator)
+            return Uniform(self.ratio)(target.shape, generator)
         mask = torch.from_numpy(self.mask)
         return (mask if mask.ndim == 3 else mask[..., None]).permute(2, 0, 1).expand_as(target)  # noqa: PLR2004

@@ -6,7 +6,6 @@ It takes an operator, a LightningModule that names it and a DataModule that meas
 photographs, the metrics and the report are reused.
 """
 
-from typing import ClassVar
 
 import lightning as L
 import torch
@@ -26,7 +25,7 @@ FACTOR = 2
 class BlockAverage(LinearOperator):
     """Average blocks of pixels, times the block's side so that A A^H is the identity."""
 
-    partial_isometry: ClassVar[bool] = True
+    partial_isometry = True
 
     def forward(self, image: Tensor) -> Tensor:
         """Shrink an image (batch, channel, height, width) whose sides are multiples of the factor."""

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 import datamodules
-from lowrank_unroll import networks  # noqa: F401  names its classes for class_path
+from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
 from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport
 from lowrank_unroll.modules import ReconstructionModule
 

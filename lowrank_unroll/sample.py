@@ -16,6 +16,7 @@ class Sample(NamedTuple):
         coil_sensitivities: (batch, coil, 1, height, width), complex64, or None where there are no coils.
         scale: what an image is multiplied by to return to the data's own unit, (batch,), float32.
         name: says which image it is, to people; a string each.
+        origin: "measured", "synthetic", or "semi-synthetic" (real images, simulated measurement); a string each.
     """
 
     measurement: Tensor
@@ -24,3 +25,4 @@ class Sample(NamedTuple):
     coil_sensitivities: Tensor | None
     scale: Tensor
     name: str | list[str]
+    origin: str | list[str]

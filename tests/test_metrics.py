@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
+from lowrank_unroll.metrics import SampleMean, frame_ssim, mse, nmse, of_magnitudes, psnr, ser, ssim
 
 
 @pytest.fixture
@@ -53,3 +53,39 @@ def test_a_failed_reconstruction_is_not_left_out(images):
     metric = SampleMean(psnr)
     metric.update(torch.full_like(images[0], torch.nan), images[1])
     assert metric.compute().isnan()
+
+
+@pytest.fixture
+def series():
+    """Two complex series (batch, time, height, width), one ten times brighter than the other, and their targets."""
+    target = torch.randn(2, 3, 16, 12, dtype=torch.complex64) * torch.tensor([1.0, 10.0])[:, None, None, None]
+    return target + 0.1 * torch.randn_like(target), target
+
+
+def test_magnitude_metrics_ignore_phase(series):
+    reconstruction, target = series
+    for measure in (psnr, nmse, frame_ssim):
+        of = of_magnitudes(measure)
+        assert torch.allclose(of(reconstruction, target), of(1j * reconstruction, target), rtol=1e-4)
+        assert torch.equal(of(reconstruction, target), measure(reconstruction.abs(), target.abs()))
+
+
+def test_nmse_is_the_inverse_of_the_signal_to_error_ratio(series):
+    assert torch.allclose(10 * nmse(*series).log10(), -ser(*series), atol=1e-4)
+
+
+def test_frame_ssim_is_that_of_each_frame_in_the_range_of_its_series(series):
+    reconstruction, target = (one.abs() for one in series)
+    for index in range(2):
+        peak = target[index].max()
+        frames = [
+            ssim(reconstruction[index, t][None, None] / peak, target[index, t][None, None] / peak) for t in range(3)
+        ]
+        assert torch.allclose(frame_ssim(reconstruction, target)[index], torch.stack(frames).mean(), atol=1e-5)
+
+
+def test_series_without_signal_are_left_out(series):
+    reconstruction, target = (torch.cat([one, torch.zeros_like(one[:1])]).abs() for one in series)
+    for measure in (nmse, frame_ssim):
+        assert measure(reconstruction, target)[2].isnan()
+        assert measure(reconstruction, target)[:2].isfinite().all()

@@ -3,8 +3,31 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowrank_unroll.networks import TLRNet, load_reference_weights
-from lowrank_unroll.operators import Mask
+from lowrank_unroll import networks
+from lowrank_unroll.linalg import casorati, singular_value_threshold
+from lowrank_unroll.networks import (
+    DynamicTLRNet,
+    LowRankPlusSparseRecon,
+    LplusSNet,
+    NuclearNormRecon,
+    SLRNet,
+    T2LRNet,
+    TLRNet,
+    UnrolledNetwork,
+    load_reference_weights,
+)
+from lowrank_unroll.operators import CoilSensitivity, Fourier, Mask, SingleCoil
+
+# Small networks for series, and whether they are positively homogeneous.
+DYNAMIC = {
+    DynamicTLRNet: ({"iterations": 2, "features": 4}, True),
+    T2LRNet: ({"iterations": 2, "features": 4}, True),
+    LplusSNet: ({"iterations": 2, "features": 4}, True),
+    SLRNet: ({"iterations": 2, "features": 4}, False),
+    NuclearNormRecon: ({"iterations": 4}, True),
+    LowRankPlusSparseRecon: ({"iterations": 4}, True),
+}
+PUBLISHED = {"t2lr_net": T2LRNet, "lps_net": LplusSNet, "slr_net": SLRNet}
 
 RULES = ["plain", "zero", "clip", "taylor", "pinv"]
 
@@ -89,3 +112,121 @@ def test_wrong_reference_weights_are_refused(vectors):
         load_reference_weights(TLRNet(iterations=4), weights)
     with pytest.raises(ValueError, match=r"encoder\.conv0 has shape \(16, 3, 3, 3\), expected \(8, 3, 3, 3\)"):
         load_reference_weights(TLRNet(iterations=3, features=8), weights)
+
+
+def test_every_network_is_tested():
+    public = {getattr(networks, name) for name in networks.__all__}
+    classes = {item for item in public if isinstance(item, type)}
+    assert classes - {UnrolledNetwork} == {TLRNet, *DYNAMIC}
+
+
+def acquisition(batch=2, coils=3, time=5, height=12, width=10):
+    """A noisy measurement of random series, and its operator."""
+    mask = torch.rand(batch, 1, time, height, width) < 0.5
+    if coils == 1:
+        coil_operator = SingleCoil()
+    else:
+        maps = torch.randn(batch, coils, 1, height, width, dtype=torch.complex64)
+        coil_operator = CoilSensitivity(maps / maps.abs().square().sum(1, keepdim=True).sqrt())
+    operator = Mask(mask) @ Fourier() @ coil_operator
+    series = torch.randn(batch, time, height, width, dtype=torch.complex64)
+    return operator(series + series.mean(1, keepdim=True) * 3), operator
+
+
+@pytest.mark.parametrize("coils", ["singlecoil", "multicoil"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_dynamic_networks_reproduce_the_published_ones(name, coils, reference_vectors):
+    vectors = reference_vectors(f"{name}_{coils}")
+    network = PUBLISHED[name](features=4, iterations=3)
+    load_reference_weights(network, vectors)
+    kspace = torch.tensor(vectors["kspace"])
+    if coils == "singlecoil":
+        kspace, coil_operator = kspace[:, None], SingleCoil()
+    else:
+        coil_operator = CoilSensitivity(torch.tensor(vectors["coil_sensitivities"]))
+    operator = Mask(torch.tensor(vectors["mask"]) > 0) @ Fourier() @ coil_operator
+    first, *states = network.states(kspace, operator)
+
+    expected = {name: torch.tensor(vectors[name]) for name in vectors.files if name.startswith("out/")}
+    ours = {"out/reconstruction": states[-1].image}
+    if name == "lps_net":
+        ours |= {"out/low_rank": states[-1].low_rank, "out/sparse": states[-1].sparse}
+    if name == "slr_net":
+        ours |= {f"out/symmetry_residual{i}": s.symmetry_residual.movedim(1, -1) for i, s in enumerate(states)}
+    assert ours.keys() == expected.keys()
+    for output, value in expected.items():
+        assert (ours[output] - value).norm() <= 1e-5 * value.norm(), output
+    assert torch.equal(first.image, operator.adjoint(kspace))
+
+
+@pytest.fixture(params=DYNAMIC, ids=lambda network: network.__name__)
+def dynamic_network(request):
+    return request.param(**DYNAMIC[request.param][0])
+
+
+class TestDynamicNetworks:
+    @pytest.mark.parametrize("factor", [1e-3, 1e3])
+    def test_homogeneity(self, dynamic_network, factor):
+        measurement, operator = acquisition()
+        scaled = dynamic_network(factor * measurement, operator).detach()
+        reconstruction = factor * dynamic_network(measurement, operator).detach()
+        same = torch.allclose(scaled, reconstruction, rtol=1e-3, atol=1e-4 * float(reconstruction.abs().max()))
+        assert same == DYNAMIC[type(dynamic_network)][1]
+
+    def test_one_coil_of_ones_is_a_single_coil(self, dynamic_network):
+        measurement, operator = acquisition(coils=1)
+        mask = Mask(operator.outer.outer.mask)
+        ones = CoilSensitivity(torch.ones(2, 1, 1, 12, 10, dtype=torch.complex64))
+        single, multiple = (dynamic_network(measurement, mask @ Fourier() @ coil) for coil in (SingleCoil(), ones))
+        assert (single - multiple).norm() <= 1e-4 * single.norm()
+
+    def test_a_sample_does_not_depend_on_its_batch(self, dynamic_network):
+        measurement, operator = acquisition(batch=3)
+        together = dynamic_network(measurement, operator)
+        mask, maps = operator.outer.outer.mask, operator.inner.sensitivities
+        for i in range(3):
+            alone = Mask(mask[i : i + 1]) @ Fourier() @ CoilSensitivity(maps[i : i + 1])
+            assert torch.allclose(together[i : i + 1], dynamic_network(measurement[i : i + 1], alone), atol=1e-4)
+
+    @pytest.mark.parametrize("kind", ["static", "zero"])
+    def test_static_and_zero_series_have_finite_gradients(self, dynamic_network, kind):
+        _, operator = acquisition()
+        frame = torch.randn(2, 1, 12, 10, dtype=torch.complex64) * (kind == "static")
+        measurement = operator(frame.expand(-1, 5, -1, -1)).requires_grad_()
+        reconstruction = dynamic_network(measurement, operator)
+        assert reconstruction.isfinite().all()
+        loss = (reconstruction - frame).abs().square().mean()
+        inputs = [measurement, *(p for p in dynamic_network.parameters() if p.requires_grad)]
+        gradients = torch.autograd.grad(loss, inputs, allow_unused=True)
+        assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+
+    def test_every_parameter_that_trains_has_a_gradient(self, dynamic_network):
+        image, penalty = dynamic_network.forward_with_penalty(*acquisition())
+        if any(parameter.requires_grad for parameter in dynamic_network.parameters()):
+            (image.abs().square().sum() + penalty).backward()
+        for name, parameter in dynamic_network.named_parameters():
+            assert (parameter.grad is not None) == parameter.requires_grad, name
+
+    def test_penalty_leaves_the_reconstruction_as_it_is(self, dynamic_network):
+        measurement, operator = acquisition()
+        image, penalty = dynamic_network.forward_with_penalty(measurement, operator)
+        assert torch.equal(image, dynamic_network(measurement, operator))
+        assert (penalty > 0) == isinstance(dynamic_network, SLRNet)
+
+
+def test_nuclear_norm_minimises_its_objective():
+    measurement, operator = acquisition(batch=1)
+    network = NuclearNormRecon(threshold=0.05, iterations=300)
+    x = network(measurement, operator)
+    threshold = network.initial_state(operator.adjoint(measurement)).threshold
+    # A minimiser is a fixed point of the proximal gradient step, at any step size.
+    descended = x - 0.5 * operator.adjoint(operator(x) - measurement)
+    shrunk = singular_value_threshold(casorati(descended), 0.5 * threshold).reshape(x.shape)
+    assert (shrunk - x).norm() <= 1e-4 * x.norm()
+
+
+def test_low_rank_plus_sparse_reaches_a_fixed_point():
+    measurement, operator = acquisition(batch=1)
+    *_, before, last = LowRankPlusSparseRecon(0.05, 0.02, iterations=200).states(measurement, operator)
+    assert (last.image - before.image).norm() <= 1e-4 * last.image.norm()
+    assert last.sparse.abs().max() > 0

@@ -3,7 +3,7 @@ import torch
 from einops import rearrange
 
 from lowrank_unroll.linalg import singular_value_threshold
-from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.prox import LowRankProx, soft_threshold
 
 GRADIENTS = ["exact", "plain", "zero", "clip", "taylor", "pinv"]
 
@@ -52,3 +52,33 @@ def test_unknown_choices_are_refused():
         LowRankProx(gradient="nan")
     with pytest.raises(ValueError, match="'image' or 'casorati'"):
         LowRankProx(matricization="frames")
+
+
+class TestSoftThreshold:
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+    def test_moreau_identity(self, dtype):
+        # What the proximal map of the l1 norm takes away is the projection onto the ball of the dual norm.
+        values = 3 * torch.randn(100, dtype=dtype)
+        projection = values / (values.abs() / 0.7).clamp(min=1)
+        assert torch.allclose(soft_threshold(values, 0.7) + projection, values)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+    def test_it_is_not_expansive(self, dtype):
+        one, other = torch.randn(2, 1000, dtype=dtype)
+        distance = (soft_threshold(one, 0.5) - soft_threshold(other, 0.5)).abs()
+        assert (distance <= (one - other).abs() + 1e-12).all()
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+    def test_gradient(self, dtype):
+        values = torch.randn(20, dtype=dtype, requires_grad=True)
+        threshold = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(soft_threshold, (values, threshold))
+
+    def test_gradient_at_zero_is_finite(self):
+        values = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
+        soft_threshold(values, 0.1).abs().square().sum().backward()
+        assert values.grad.isfinite().all()
+
+    def test_agrees_with_torch_for_real_values(self):
+        values = torch.randn(100)
+        assert torch.allclose(soft_threshold(values, 0.3), torch.nn.functional.softshrink(values, 0.3))

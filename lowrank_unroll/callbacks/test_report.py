@@ -58,7 +58,7 @@ class TestReport(Callback):
         for images in zip(batch.target, zero_filled, reconstruction, strict=True):
             row = len(self._pictures)
             if row < self.panels:
-                target, before, after = (image.cpu() for image in images)
+                target, before, after = (pl_module.picture(image, images[0]).cpu() for image in images)
                 psnr_before, psnr_after = self._zero_filled[row]["psnr"], self._reconstruction[row]["psnr"]
                 self._pictures.append(Panel(self._names[row], target, before, after, psnr_before, psnr_after))
 
@@ -103,7 +103,7 @@ class TestReport(Callback):
             writer.writerow(["std", *map(_spread, columns)])
 
 
-_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE"}
+_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE", "nmse": "NMSE"}
 
 
 def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:

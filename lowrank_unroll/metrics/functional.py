@@ -1,8 +1,13 @@
 """Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
+
+Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -37,6 +42,33 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     similarity = structural_similarity_index_measure(reconstruction, target, data_range=1.0, reduction="none")
     assert isinstance(similarity, Tensor)  # noqa: S101  a tuple only where the contrast or the map is asked for
     return similarity.reshape(len(target))
+
+
+def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Normalised mean squared error ||x - x^||^2 / ||x||^2, shape (batch,); NaN for a target that is zero everywhere."""
+    energy = target.abs().square().flatten(1).mean(1)
+    return torch.where(energy > 0, mse(reconstruction, target) / energy, torch.nan)
+
+
+def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity of each frame of magnitude series (batch, time, height, width), averaged, shape (batch,).
+
+    As :func:`ssim`, but with the maximum of the target's series as data range; NaN for one that is zero everywhere.
+    """
+    peak = target.flatten(1).amax(1)[:, None, None, None]
+    scale = torch.where(peak > 0, peak, 1)
+    frames = (series.flatten(0, 1)[:, None] for series in (reconstruction / scale, target / scale))
+    similarity = ssim(*frames).reshape(target.shape[:2]).mean(1)
+    return torch.where(peak.flatten() > 0, similarity, torch.nan)
+
+
+def of_magnitudes(measure: Measure) -> Measure:
+    """The measure of the magnitudes of complex images, as dynamic MRI is judged."""
+    return partial(_of_magnitudes, measure)
+
+
+def _of_magnitudes(measure: Measure, reconstruction: Tensor, target: Tensor) -> Tensor:
+    return measure(reconstruction.abs(), target.abs())
 
 
 def is_defined(values: Tensor, target: Tensor) -> Tensor:

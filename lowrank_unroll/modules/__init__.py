@@ -1,6 +1,7 @@
 """LightningModules: one per task, on one base."""
 
 from lowrank_unroll.modules.color_cs import ColorCS
+from lowrank_unroll.modules.dynamic_mri import DynamicMRI
 from lowrank_unroll.modules.reconstruction import NonFiniteGradientError, ReconstructionModule, Step
 
-__all__ = ["ColorCS", "NonFiniteGradientError", "ReconstructionModule", "Step"]
+__all__ = ["ColorCS", "DynamicMRI", "NonFiniteGradientError", "ReconstructionModule", "Step"]

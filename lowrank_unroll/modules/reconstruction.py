@@ -70,13 +70,26 @@ class ReconstructionModule(L.LightningModule, ABC):
         """Reconstruct a batch; shape, dtype and scale of its targets."""
         return self.network(batch.measurement, self.operator(batch))  # type: ignore[no-any-return]
 
+    def reconstruct(self, batch: Sample) -> tuple[Tensor, Tensor | float]:
+        """Reconstruct a batch, and what the network adds to the loss; nothing unless a task says so."""
+        return self(batch), 0.0
+
+    def picture(self, image: Tensor, target: Tensor) -> Tensor:
+        """How to show one image, (channel, height, width), as colours (3, height, width) with values in [0, 1].
+
+        Args:
+            image: a target, measurement or reconstruction.
+            target: of the same sample, to take the brightness from.
+        """
+        return image
+
     def zero_filled(self, batch: Sample) -> Tensor:
         """The adjoint reconstruction of a batch, from which the networks start and to which they are compared."""
         return self.operator(batch).adjoint(batch.measurement)
 
     def _step(self, batch: Sample, stage: Stage) -> Step:
-        reconstruction = self(batch)
-        loss = self.loss(reconstruction, batch)
+        reconstruction, penalty = self.reconstruct(batch)
+        loss = self.loss(reconstruction, batch) + penalty
         self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target))
         if stage != "train":
             metrics = self.val_metrics if stage == "val" else self.test_metrics
@@ -139,8 +152,15 @@ class ReconstructionModule(L.LightningModule, ABC):
             )
 
     def configure_optimizers(self) -> Any:
-        """Build the optimizer and scheduler from the callables given."""
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        """Build the optimizer and scheduler from the callables given.
+
+        Raises:
+            ValueError: if the network has nothing to train.
+        """
+        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if not trainable:
+            raise ValueError(f"{type(self.network).__name__} has nothing to train: run test or predict instead of fit")
+        optimizer = self.optimizer(iter(trainable))
         if self.scheduler is None:
             return optimizer
         return {

@@ -1,7 +1,22 @@
-"""Unrolled networks: plain modules called as ``network(measurement, operator)``, one file each."""
+"""Unrolled networks and iterative baselines: modules called as ``network(measurement, operator)``, one file each."""
 
+from lowrank_unroll.networks.l_plus_s_net import LplusSNet
+from lowrank_unroll.networks.low_rank_plus_sparse import LowRankPlusSparseRecon
+from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon
 from lowrank_unroll.networks.reference_weights import load_reference_weights
-from lowrank_unroll.networks.tlr_net import TLRNet
+from lowrank_unroll.networks.slr_net import SLRNet
+from lowrank_unroll.networks.t2lr_net import T2LRNet
+from lowrank_unroll.networks.tlr_net import DynamicTLRNet, TLRNet
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 
-__all__ = ["TLRNet", "UnrolledNetwork", "load_reference_weights"]
+__all__ = [
+    "DynamicTLRNet",
+    "LowRankPlusSparseRecon",
+    "LplusSNet",
+    "NuclearNormRecon",
+    "SLRNet",
+    "T2LRNet",
+    "TLRNet",
+    "UnrolledNetwork",
+    "load_reference_weights",
+]

@@ -1,19 +1,84 @@
-"""The small convolutional transforms inside the networks."""
+"""The small convolutional transforms inside the networks, and complex series as their channels."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+Activation = Callable[[], nn.Module]
+
+# PyTorch's CPU backend convolves a single sample of at most so many values, its width not counted, by a slow method.
+SLOW_BELOW = 20_480
 
 
-def convolution_stack(channels: int, features: int, layers: int = 3) -> nn.Sequential:
-    """3 x 3 convolutions without bias, ReLU between them: channels -> features -> ... -> channels.
+def convolution_stack(widths: Sequence[int]) -> nn.Sequential:
+    """2-D convolutions with kernels of 3 a side and without bias, ReLU between them, on (batch, channel, height, width).
 
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
+
+    Args:
+        widths: channels before the first convolution, between each two, and after the last.
     """
-    widths = [channels, *[features] * (layers - 1), channels]
-    modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for layer in range(layers):
-        if layer > 0:
-            modules[f"relu{layer - 1}"] = nn.ReLU()
-        modules[f"conv{layer}"] = nn.Conv2d(widths[layer], widths[layer + 1], kernel_size=3, padding=1, bias=False)
-    return nn.Sequential(modules)
+    return nn.Sequential(_layers(nn.Conv2d, widths, nn.ReLU))
+
+
+class SeriesConvolutions(nn.Sequential):
+    """The same in 3-D, on real channels (batch, channel, time, height, width).
+
+    Args:
+        widths: channels before the first convolution, between each two, and after the last.
+        activation: makes the activation between two convolutions.
+    """
+
+    def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
+        super().__init__(_layers(nn.Conv3d, widths, activation))
+        self.widest = max(widths)
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Convolve the channels."""
+        samples, _, time, height, _ = channels.shape
+        if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
+            # Two samples take a sixth of the time of one.
+            return super().forward(torch.cat([channels, channels]))[:1]  # type: ignore[no-untyped-call, no-any-return]
+        return super().forward(channels)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class ComplexConvolutions(SeriesConvolutions):
+    """Convolutions of complex series that result in one, all (batch, time, height, width).
+
+    Args:
+        features: channels between the convolutions.
+        series: how many series go in.
+        activation: makes the activation between two convolutions.
+    """
+
+    def __init__(self, features: int, series: int = 1, activation: Activation = nn.ReLU) -> None:
+        super().__init__((2 * series, features, features, 2), activation)
+
+    def forward(self, *series: Tensor) -> Tensor:
+        """Convolve the channels of the series together."""
+        return from_channels(super().forward(to_channels(*series)))
+
+
+def to_channels(*series: Tensor) -> Tensor:
+    """Real channels (batch, 2 n, time, height, width) of n complex series: all real parts, then all imaginary parts."""
+    # The channels are last in memory, as the parts of complex numbers are anyway: convolutions on the CPU prefer it.
+    parts = torch.view_as_real(torch.stack(series, dim=-1))
+    return parts.transpose(-1, -2).flatten(-2).movedim(-1, 1)
+
+
+def from_channels(channels: Tensor) -> Tensor:
+    """The complex series (batch, time, height, width) of its real and imaginary channel."""
+    return torch.view_as_complex(channels.movedim(1, -1).contiguous())
+
+
+def _layers(
+    convolution: type[nn.Conv2d | nn.Conv3d], widths: Sequence[int], activation: Activation
+) -> OrderedDict[str, nn.Module]:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        if index > 0:
+            layers[f"activation{index - 1}"] = activation()
+        layers[f"conv{index}"] = convolution(before, after, kernel_size=3, padding=1, bias=False)
+    return layers

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.networks.convolutions import convolution_stack
+from lowrank_unroll.networks.convolutions import ComplexConvolutions, convolution_stack
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
-from lowrank_unroll.operators import LinearOperator, project_onto_measurement
+from lowrank_unroll.operators import LinearOperator, project_onto_measurement, proximal_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
 
 
 class TLRState(NamedTuple):
-    """Image x and scaled Lagrange multiplier l, both (batch, channel, height, width)."""
+    """Image x and scaled Lagrange multiplier l, of the same shape."""
 
     image: Tensor
     multiplier: Tensor
@@ -24,27 +24,40 @@ class TLRIteration(nn.Module):
         v = x + l;    z = v + prox(v);    x = projection of z - l onto A x = y;    l = l + relu(eta) (x - z)
 
     Args:
-        channels: channels of the image.
-        features: channels inside the encoder and decoder.
-        gradient: of the shrinkage, see :class:`LowRankProx`.
+        prox: the low-rank step.
     """
 
-    def __init__(self, channels: int, features: int, gradient: ShrinkageGradient) -> None:
+    def __init__(self, prox: LowRankProx) -> None:
         super().__init__()
-        self.prox = LowRankProx(
-            encoder=convolution_stack(channels, features),
-            decoder=convolution_stack(channels, features),
-            gradient=gradient,
-        )
+        self.prox = prox
         self.multiplier_step = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, state: TLRState, measurement: Tensor, operator: LinearOperator) -> TLRState:
         """Advance the state by one iteration."""
         shifted = state.image + state.multiplier
         low_rank = shifted + self.prox(shifted)
-        image = project_onto_measurement(low_rank - state.multiplier, measurement, operator)
+        image = self.data_consistency(low_rank - state.multiplier, measurement, operator)
         multiplier = state.multiplier + self.multiplier_step.relu() * (image - low_rank)
         return TLRState(image, multiplier)
+
+    def data_consistency(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """The image nearest to the given one that explains the measurement exactly."""
+        return project_onto_measurement(image, measurement, operator)
+
+
+class DynamicTLRIteration(TLRIteration):
+    """The same for measurements with noise: x is the proximal map of the data term, with a learned weight.
+
+    The proximal map has a closed form for a single coil and takes conjugate gradients for several.
+    """
+
+    def __init__(self, prox: LowRankProx) -> None:
+        super().__init__(prox)
+        self.weight = nn.Parameter(torch.tensor(0.1))
+
+    def data_consistency(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """Argmin of 1/2 ||A x - y||^2 + weight/2 ||x - v||^2."""
+        return proximal_step(image, measurement, operator, self.weight.relu())
 
 
 class TLRNet(UnrolledNetwork[TLRState]):
@@ -64,8 +77,35 @@ class TLRNet(UnrolledNetwork[TLRState]):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
     ) -> None:
-        super().__init__(TLRIteration(channels, features, gradient) for _ in range(iterations))
+        widths = (channels, features, features, channels)
+        super().__init__(
+            TLRIteration(LowRankProx(convolution_stack(widths), convolution_stack(widths), gradient=gradient))
+            for _ in range(iterations)
+        )
         # The last multiplier is never used: without a gradient it would stall multi-device training.
+        self.iterations[-1].multiplier_step.requires_grad_(False)
+
+    def initial_state(self, image: Tensor) -> TLRState:
+        """Start from the adjoint reconstruction and a zero multiplier."""
+        return TLRState(image, torch.zeros_like(image))
+
+
+class DynamicTLRNet(UnrolledNetwork[TLRState]):
+    """TLR-Net for complex series (batch, time, height, width), each frame shrunk to low rank, arXiv 2411.14141.
+
+    Args:
+        features: channels inside the encoder and decoder.
+        iterations: number of unrolled iterations.
+        gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+    """
+
+    def __init__(self, features: int = 16, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
+        super().__init__(
+            DynamicTLRIteration(
+                LowRankProx(ComplexConvolutions(features), ComplexConvolutions(features), gradient=gradient)
+            )
+            for _ in range(iterations)
+        )
         self.iterations[-1].multiplier_step.requires_grad_(False)
 
     def initial_state(self, image: Tensor) -> TLRState:

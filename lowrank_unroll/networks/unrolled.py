@@ -45,6 +45,10 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             state = iteration(state, measurement, operator)
             yield state
 
+    def penalty(self, state: State) -> Tensor | float:
+        """What a state adds to the training loss, a number without unit; nothing unless a network says so."""
+        return 0.0
+
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Reconstruct the image of the last state.
 
@@ -58,3 +62,10 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         for state in self.states(measurement, operator):  # noqa: B007
             pass
         return state.image
+
+    def forward_with_penalty(self, measurement: Tensor, operator: LinearOperator) -> tuple[Tensor, Tensor | float]:
+        """Reconstruct the image of the last state, and add up the penalties of all states."""
+        penalty: Tensor | float = 0.0
+        for state in self.states(measurement, operator):
+            penalty = penalty + self.penalty(state)
+        return state.image, penalty

@@ -1,7 +1,22 @@
 """Linear forward models of an acquisition, and the steps that make an image agree with what was measured."""
 
-from lowrank_unroll.operators.data_consistency import project_onto_measurement
-from lowrank_unroll.operators.linear_operator import LinearOperator
+from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil
+from lowrank_unroll.operators.conjugate_gradients import solve
+from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
+from lowrank_unroll.operators.fourier import Fourier
+from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
 from lowrank_unroll.operators.mask import Mask
 
-__all__ = ["LinearOperator", "Mask", "project_onto_measurement"]
+__all__ = [
+    "Adjoint",
+    "CoilSensitivity",
+    "Composition",
+    "Fourier",
+    "LinearOperator",
+    "Mask",
+    "SingleCoil",
+    "gradient_step",
+    "project_onto_measurement",
+    "proximal_step",
+    "solve",
+]

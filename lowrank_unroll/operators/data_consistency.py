@@ -2,7 +2,45 @@
 
 from torch import Tensor
 
+from lowrank_unroll.operators.conjugate_gradients import solve
 from lowrank_unroll.operators.linear_operator import LinearOperator
+
+
+def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, step: Tensor | float = 1.0) -> Tensor:
+    """One step of gradient descent on 1/2 ||A x - y||^2: x - step A^H (A x - y).
+
+    Args:
+        image: x, any shape the operator takes.
+        measurement: y, in the range of the operator.
+        operator: A.
+        step: the step size; it descends for steps below 2 / ||A||^2.
+
+    Returns:
+        The new image, shape and dtype of ``image``.
+    """
+    return image - step * operator.adjoint(operator(image) - measurement)
+
+
+def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, weight: Tensor | float) -> Tensor:
+    """The proximal map of the data term: argmin_x 1/2 ||A x - y||^2 + weight/2 ||x - v||^2.
+
+    It is v + (A^H A + weight)^-1 A^H (y - A v): in closed form for a partial isometry, where the inverse is a division
+    by 1 + weight, by conjugate gradients otherwise. Differentiable with respect to everything, the operator's tensors
+    included, in memory that does not grow with the iterations.
+
+    Args:
+        image: v, any shape the operator takes, the batch first.
+        measurement: y, in the range of the operator.
+        operator: A.
+        weight: positive (zero is allowed for a partial isometry, and gives :func:`project_onto_measurement`).
+
+    Returns:
+        The minimiser, shape and dtype of ``image``.
+    """
+    pull = operator.adjoint(measurement - operator(image))
+    if operator.partial_isometry:
+        return image + pull / (1 + weight)
+    return image + solve(lambda x: operator.normal(x) + weight * x, pull)
 
 
 def project_onto_measurement(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
@@ -24,6 +62,7 @@ def project_onto_measurement(image: Tensor, measurement: Tensor, operator: Linea
     if not operator.partial_isometry:
         raise ValueError(
             f"{type(operator).__name__} is not a partial isometry (A A^H A = A), so the projection onto its "
-            "measurements has no closed form; set partial_isometry = True on the class if it is one"
+            "measurements has no closed form; set partial_isometry = True on the class if it is one, or use "
+            "proximal_step with a small weight"
         )
-    return image - operator.adjoint(operator(image) - measurement)
+    return gradient_step(image, measurement, operator)

@@ -1,7 +1,6 @@
-"""The interface of a linear forward model."""
+"""The interface of a linear forward model, and what can be made of two."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -9,11 +8,15 @@ from torch import Tensor
 class LinearOperator(ABC):
     """A linear map A from images to measurements, with its adjoint A^H.
 
-    A subclass states whether A is a partial isometry (A A^H A = A: a mask, a unitary transform, a mask after one),
-    because A^H is then also the pseudoinverse of A and data consistency needs no linear solver.
+    ``A.H`` is the adjoint as an operator, ``A @ B`` applies B first, ``A.normal(x)`` is A^H A x.
+
+    A subclass says whether A is a partial isometry (A A^H A = A: a mask, a unitary transform, a mask after one), since
+    A^H is then also the pseudoinverse of A and data consistency needs no linear solver, and whether it is unitary
+    (A A^H = I and A^H A = I).
     """
 
-    partial_isometry: ClassVar[bool] = False
+    partial_isometry: bool = False
+    unitary: bool = False
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -23,6 +26,59 @@ class LinearOperator(ABC):
     def adjoint(self, measurement: Tensor) -> Tensor:
         """A^H y."""
 
+    def normal(self, image: Tensor) -> Tensor:
+        """A^H A x."""
+        return self.adjoint(self.forward(image))
+
+    @property
+    def H(self) -> "LinearOperator":  # noqa: N802  as in formulas
+        """The adjoint A^H as an operator."""
+        return Adjoint(self)
+
     def __call__(self, image: Tensor) -> Tensor:
         """A x."""
         return self.forward(image)
+
+    def __matmul__(self, inner: "LinearOperator") -> "LinearOperator":
+        """The composition A B, which applies B first."""
+        return Composition(self, inner)
+
+
+class Adjoint(LinearOperator):
+    """A^H of an operator A."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        self.operator = operator
+        self.partial_isometry = operator.partial_isometry
+        self.unitary = operator.unitary
+
+    def forward(self, image: Tensor) -> Tensor:
+        """A^H x."""
+        return self.operator.adjoint(image)
+
+    def adjoint(self, measurement: Tensor) -> Tensor:
+        """A y."""
+        return self.operator.forward(measurement)
+
+    @property
+    def H(self) -> LinearOperator:  # noqa: N802
+        """The operator itself."""
+        return self.operator
+
+
+class Composition(LinearOperator):
+    """A B of two operators."""
+
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        self.outer = outer
+        self.inner = inner
+        self.unitary = outer.unitary and inner.unitary
+        self.partial_isometry = (outer.partial_isometry and inner.unitary) or (outer.unitary and inner.partial_isometry)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """A B x."""
+        return self.outer.forward(self.inner.forward(image))
+
+    def adjoint(self, measurement: Tensor) -> Tensor:
+        """B^H A^H y."""
+        return self.inner.adjoint(self.outer.adjoint(measurement))

@@ -1,6 +1,4 @@
-"""Sampling of some of the values of an image."""
-
-from typing import ClassVar
+"""Sampling of some of the values of an image or of k-space."""
 
 from torch import Tensor
 
@@ -14,7 +12,7 @@ class Mask(LinearOperator):
         mask: True where a value is measured, boolean, any shape that broadcasts with the image.
     """
 
-    partial_isometry: ClassVar[bool] = True
+    partial_isometry = True
 
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask

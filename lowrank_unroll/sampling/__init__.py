@@ -1,5 +1,20 @@
-"""Sampling patterns: pure functions of a shape, a ratio and a random generator."""
+"""Sampling patterns: pure functions of a shape and a random generator, whose fields set the rate."""
 
-from lowrank_unroll.sampling.uniform import uniform_mask
+from lowrank_unroll.sampling.equispaced_lines import EquispacedLines
+from lowrank_unroll.sampling.pattern import SamplingPattern
+from lowrank_unroll.sampling.pseudo_radial import PseudoRadial
+from lowrank_unroll.sampling.random_lines import KtGaussian, RandomLines
+from lowrank_unroll.sampling.uniform import Uniform
+from lowrank_unroll.sampling.variable_density import VariableDensity
+from lowrank_unroll.sampling.vista import Vista
 
-__all__ = ["uniform_mask"]
+__all__ = [
+    "EquispacedLines",
+    "KtGaussian",
+    "PseudoRadial",
+    "RandomLines",
+    "SamplingPattern",
+    "Uniform",
+    "VariableDensity",
+    "Vista",
+]

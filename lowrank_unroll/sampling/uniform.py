@@ -2,31 +2,36 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lowrank_unroll.sampling.drawing import largest
+from lowrank_unroll.sampling.pattern import SamplingPattern, check_planes
 
-def uniform_mask(shape: Sequence[int], ratio: float, generator: torch.Generator) -> Tensor:
-    """Sample the same number of pixels, uniformly at random and independently, in every plane.
+
+@dataclass(frozen=True)
+class Uniform(SamplingPattern):
+    """The same number of pixels, uniformly at random and independently, in every plane.
 
     Args:
-        shape: (..., height, width); each index of the leading dims is a plane.
         ratio: share of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
             least one.
-        generator: the same state gives the same mask.
-
-    Returns:
-        Boolean mask of the given shape, True where sampled, on the generator's device.
 
     Raises:
         ValueError: if the ratio is outside (0, 1].
     """
-    if not 0 < ratio <= 1:
-        raise ValueError(f"the sampling ratio is {ratio}, expected a number in (0, 1]")
-    pixels = math.prod(shape[-2:])
-    count = max(1, round(ratio * pixels))
-    order = torch.rand(*shape[:-2], pixels, generator=generator, device=generator.device)
-    sampled = order.topk(count, dim=-1, sorted=False).indices
-    mask = torch.zeros(order.shape, dtype=torch.bool, device=order.device)
-    return mask.scatter_(-1, sampled, value=True).reshape(*shape)
+
+    ratio: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio <= 1:
+            raise ValueError(f"the sampling ratio is {self.ratio}, expected a number in (0, 1]")
+
+    def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw a mask of shape (..., height, width), each plane by itself."""
+        check_planes(shape)
+        pixels = math.prod(shape[-2:])
+        keys = torch.rand(*shape[:-2], pixels, generator=generator, device=generator.device)
+        return largest(keys, max(1, round(self.ratio * pixels))).reshape(*shape)

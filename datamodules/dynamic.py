@@ -1,0 +1,77 @@
+"""What the datasets of dynamic MRI share."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch.utils.data import Dataset
+
+from datamodules.base import ReconstructionDataModule, Split
+from datamodules.cines import Cine
+from datamodules.kspace_files import KSpaceFiles
+from datamodules.measured_cines import Acquisition, MeasuredCines, Window
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
+
+
+class DynamicDataModule(ReconstructionDataModule):
+    """Series of images, measured by a simulated acquisition.
+
+    Training samples are crops with a fresh mask, coils and noise each time; validation samples are crops, test samples
+    whole series, that are always measured in the same way.
+
+    Args:
+        pattern: the sampling pattern, a class of ``lowrank_unroll.sampling``.
+        coils: how many receive coils are simulated.
+        snr: signal-to-noise ratio of the simulated measurement; None for no noise.
+        frames: frames of a crop; None for all.
+        crop: height and width of a crop; None for whole frames.
+        crops_per_cine: crops of each series in an epoch of training.
+        predict_kspace: for ``predict``, an .h5 or .npz file of measured k-space or a folder of them, see
+            :class:`KSpaceFiles`.
+        batch_size: samples in a batch of training and validation.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: of shuffling, crops, coils, noise and masks.
+    """
+
+    origin: ClassVar[str] = "semi-synthetic"
+
+    def __init__(
+        self,
+        pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
+        coils: int = 1,
+        snr: float | None = None,
+        frames: int | None = None,
+        crop: tuple[int, int] | None = None,
+        crops_per_cine: int = 1,
+        predict_kspace: Path | None = None,
+        batch_size: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, **kwargs)
+        self.acquisition = Acquisition(pattern, coils, snr)
+        self.window = Window(frames, *(crop or (None, None)))
+        self.crops_per_cine = crops_per_cine
+        self.predict_kspace = predict_kspace
+
+    @abstractmethod
+    def cines(self, split: Split) -> Sequence[Cine]:
+        """The series of "train", "val" or "test"."""
+
+    def dataset(self, split: Split) -> Dataset[Sample]:
+        """Measure the series of a split.
+
+        Raises:
+            ValueError: in "predict", if no k-space is given.
+        """
+        if split == "predict":
+            if self.predict_kspace is None:
+                raise ValueError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
+            return KSpaceFiles(Path(self.predict_kspace))
+        window, crops = {
+            "train": (self.window, self.crops_per_cine),
+            "val": (self.window, 1),
+            "test": (Window(), 1),
+        }[split]
+        return MeasuredCines(self.cines(split), self.acquisition, self.origin, self.seed, window, crops)

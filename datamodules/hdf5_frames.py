@@ -1,0 +1,74 @@
+"""Series of images in HDF5 files, read window by window, in any process."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+
+class HDF5Frames:
+    """One dataset of an HDF5 file, of which only the windows asked for are read.
+
+    It holds no open file, so it can be pickled, and copied into the workers of a DataLoader.
+
+    Args:
+        path: the HDF5 file.
+        name: the dataset in it, `group/dataset`.
+
+    Attributes:
+        shape: of the dataset, () if it has none.
+        dtype: of the windows: that of the dataset, or complex if its elements are pairs of `real` and `imag`.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path.absolute()
+        self.name = name
+        file = _opened(self.path)
+        dataset = file[name]
+        self.shape: tuple[int, ...] = dataset.shape or ()
+        self.dtype: np.dtype[Any] = _window_dtype(dataset.dtype)
+
+    def __getitem__(self, window: Any) -> npt.NDArray[Any]:
+        """Read a window, indexed as h5py indexes datasets."""
+        file = _opened(self.path)  # kept until the end: another thread may fork, which empties the cache
+        stored: npt.NDArray[Any] = file[self.name][window]
+        if not stored.dtype.names:
+            return stored
+        numbers = np.empty(stored.shape, self.dtype)
+        numbers.real, numbers.imag = stored["real"], stored["imag"]
+        return numbers
+
+
+def hdf5_datasets(path: Path) -> dict[str, HDF5Frames]:
+    """All datasets of a file, of any shape and type, by their names in order.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    _opened.cache_clear()  # the file may have been replaced since it was last read
+    names: list[str] = []
+    _opened(path.absolute()).visititems(
+        lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+    )
+    return {name: HDF5Frames(path, name) for name in sorted(names)}
+
+
+@lru_cache(maxsize=128)  # well below the number of files that a process may open
+def _opened(path: Path) -> h5py.File:
+    return h5py.File(path, "r")
+
+
+# In a forked process HDF5 would answer even a new request for the file with the descriptor of the parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_opened.cache_clear)
+
+
+def _window_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
+    parts = {name: stored[name] for name in stored.names or ()}
+    if set(parts) != {"real", "imag"} or any(part.kind not in "iuf" for part in parts.values()):
+        return stored
+    return np.result_type(np.complex64, *parts.values())

@@ -1,0 +1,125 @@
+"""Measured k-space in files, to reconstruct."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.measured_cines import scaled
+from lowrank_unroll.sample import Sample
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class KSpaceFiles(Dataset[Sample]):
+    """Files of measured k-space, .h5 or .npz, each with the arrays
+
+        kspace                (coil, time, height, width), complex, centred
+        mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
+        coil_sensitivities    (coil, height, width), complex; needed for several coils
+
+    A sample's target is unknown, and zero.
+
+    Args:
+        path: a file, or a folder of them.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no such file in the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
+        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in READERS)
+        if not files:
+            raise FileNotFoundError(f"no {', '.join(READERS)} file in the folder {path.absolute()}")
+        self.files = files
+
+    def __len__(self) -> int:
+        """The number of files."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read and check a file.
+
+        Raises:
+            ValueError: if the file cannot be read, an array is missing or has the wrong size or dtype, or k-space holds
+                NaN or infinity; names the file.
+        """
+        file = self.files[index]
+        arrays = _read(file)
+        kspace = _complex_array(file, arrays, "kspace", dims=4)
+        mask = _mask(file, arrays, kspace)
+        sensitivities = _sensitivities(file, arrays, kspace)
+        measurement = torch.as_tensor(kspace.astype(np.complex64)) * mask
+        target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
+        return scaled(Sample(measurement, target, mask, sensitivities, torch.tensor(1.0), file.stem, "measured"))
+
+
+def _read_hdf5(file: Path) -> Arrays:
+    with h5py.File(file) as content:
+        return {name: content[name][()] for name in ("kspace", "mask", "coil_sensitivities") if name in content}
+
+
+def _read_npz(file: Path) -> Arrays:
+    with np.load(file, allow_pickle=False) as content:
+        return dict(content)
+
+
+READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
+
+
+def _read(file: Path) -> Arrays:
+    if file.suffix not in READERS:
+        raise ValueError(f"{file}: expected a file of {', '.join(READERS)}")
+    try:
+        return READERS[file.suffix](file)
+    except Exception as error:  # readers raise errors of many unrelated classes
+        raise ValueError(f"{file}: cannot be read: {error}") from error
+
+
+def _complex_array(file: Path, arrays: Arrays, name: str, dims: int) -> npt.NDArray[Any]:
+    if name not in arrays:
+        raise ValueError(f"{file}: holds no array {name!r}, only {', '.join(arrays) or 'none that is known'}")
+    array = arrays[name]
+    if not np.iscomplexobj(array):
+        raise ValueError(f"{file}: {name} is {array.dtype}, expected complex values")
+    if array.ndim != dims:
+        expected = "(coil, time, height, width)" if dims == 4 else "(coil, height, width)"  # noqa: PLR2004
+        raise ValueError(f"{file}: {name} has shape {array.shape}, expected {expected}")
+    if not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{file}: {name} holds NaN or infinity, first at index {where}")
+    return array
+
+
+def _mask(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor:
+    mask = arrays["mask"] if "mask" in arrays else kspace.any(0)
+    if mask.shape != kspace.shape[1:]:
+        raise ValueError(
+            f"{file}: the mask has shape {mask.shape}, but k-space {kspace.shape}; expected (time, height, width) = "
+            f"{kspace.shape[1:]}"
+        )
+    return torch.as_tensor(mask != 0)[None]
+
+
+def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor | None:
+    coils, _, height, width = kspace.shape
+    if coils == 1 and "coil_sensitivities" not in arrays:
+        return None
+    if "coil_sensitivities" not in arrays:
+        raise ValueError(
+            f"{file}: k-space of {coils} coils needs the array 'coil_sensitivities', ({coils}, {height}, {width})"
+        )
+    maps = _complex_array(file, arrays, "coil_sensitivities", dims=3)
+    if maps.shape != (coils, height, width):
+        raise ValueError(
+            f"{file}: coil_sensitivities have shape {maps.shape}, but k-space {kspace.shape}; expected "
+            f"{(coils, height, width)}"
+        )
+    return torch.as_tensor(maps.astype(np.complex64))[:, None]

@@ -1,0 +1,141 @@
+"""Simulated acquisition of dynamic MRI from series of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.cines import Cine
+from datamodules.simulation import add_noise, coil_sensitivities, smooth_phase
+from lowrank_unroll.operators import CoilSensitivity, Fourier, SingleCoil
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.sampling import SamplingPattern
+
+
+class Window(NamedTuple):
+    """The size of a crop in time, height and width; None takes all there is."""
+
+    time: int | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How a series is measured.
+
+    Args:
+        pattern: which values of k-space are sampled.
+        coils: how many receive coils; with one, every pixel is seen alike.
+        snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise.
+
+    Raises:
+        ValueError: if there is not at least one coil, or the signal-to-noise ratio is not positive.
+    """
+
+    pattern: SamplingPattern
+    coils: int = 1
+    snr: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.coils < 1:
+            raise ValueError(f"coils is {self.coils}, expected at least 1")
+        if self.snr is not None and self.snr <= 0:
+            raise ValueError(f"snr is {self.snr}, expected a positive ratio, or null for no noise")
+
+    def measure(self, series: Tensor, name: str, origin: str, generator: torch.Generator) -> Sample:
+        """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1."""
+        mask = self.pattern(series.shape, generator)[None]
+        height, width = series.shape[-2:]
+        sensitivities = None
+        coil_images = SingleCoil()(series[None])
+        if self.coils > 1:
+            sensitivities = coil_sensitivities(self.coils, height, width, generator)
+            coil_images = CoilSensitivity(sensitivities[None])(series[None])
+        fourier = Fourier()
+        kspace = fourier(coil_images)[0]
+        if self.snr is not None:
+            kspace = add_noise(kspace, self.snr, generator)
+        return scaled(Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin))
+
+
+def scaled(sample: Sample) -> Sample:
+    """Divide a sample of dynamic MRI by the maximum of its zero-filled series, which is known without the target."""
+    coils = (
+        SingleCoil() if sample.coil_sensitivities is None else CoilSensitivity(sample.coil_sensitivities[None])
+    )
+    maximum = coils.adjoint(Fourier().adjoint(sample.measurement[None])).abs().max()
+    scale = torch.where(maximum > 0, maximum, 1)
+    return sample._replace(
+        measurement=sample.measurement / scale, target=sample.target / scale, scale=sample.scale * scale
+    )
+
+
+class MeasuredCines(Dataset[Sample]):
+    """Series of images, or random crops of them, as an acquisition would measure them.
+
+    Magnitude series are given a smooth phase. A sample is a function of the seed and its draw: indices up to the length
+    are always the same samples; a draw beyond the length is the series at the draw modulo the length with a fresh crop,
+    phase, coils, noise and mask.
+
+    Args:
+        cines: what to measure, (time, height, width) each.
+        acquisition: how.
+        origin: what to call the result, see :class:`Sample`.
+        seed: of everything random.
+        window: size of the crops.
+        crops_per_cine: crops of each series in the length.
+
+    Raises:
+        ValueError: if a series is smaller than the window; names the series.
+    """
+
+    def __init__(
+        self,
+        cines: Sequence[Cine],
+        acquisition: Acquisition,
+        origin: str,
+        seed: int,
+        window: Window = Window(),  # noqa: B008  immutable
+        crops_per_cine: int = 1,
+    ) -> None:
+        self.cines = cines
+        self.acquisition = acquisition
+        self.origin = origin
+        self.seed = seed
+        self.window = window
+        self.crops_per_cine = crops_per_cine
+        for cine in cines:
+            for side, have, want in zip(Window._fields, cine.frames.shape, window, strict=True):
+                if want is not None and have < want:
+                    raise ValueError(
+                        f"{cine.name} has size {tuple(cine.frames.shape)} (time, height, width): a crop of {want} in "
+                        f"{side} does not fit; ask for fewer with --data.frames or --data.crop"
+                    )
+
+    def __len__(self) -> int:
+        """The number of series times the crops of each."""
+        return len(self.cines) * self.crops_per_cine
+
+    def __getitem__(self, draw: int) -> Sample:
+        """The sample of a draw, complex64."""
+        cine = self.cines[draw % len(self) // self.crops_per_cine]
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, draw]).generate_state(1)[0]))
+        crop = torch.as_tensor(np.ascontiguousarray(cine.frames[self._crop(cine, generator)]))
+        if not crop.is_complex():
+            _, height, width = crop.shape
+            crop = crop.float() * smooth_phase(height, width, generator)
+        name = f"{cine.name}[draw {draw}]" if self.crops_per_cine > 1 or draw >= len(self) else cine.name
+        return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator)
+
+    def _crop(self, cine: Cine, generator: torch.Generator) -> tuple[slice, slice, slice]:
+        starts_and_sizes = (
+            (0, have) if want is None else (int(torch.randint(have - want + 1, (), generator=generator)), want)
+            for have, want in zip(cine.frames.shape, self.window, strict=True)
+        )
+        time, height, width = (slice(start, start + size) for start, size in starts_and_sizes)
+        return time, height, width

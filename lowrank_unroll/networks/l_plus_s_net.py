@@ -1,0 +1,57 @@
+"""L+S-Net: low rank plus sparse (Huang et al., Med. Image Anal. 2021, arXiv 2010.13677)."""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lowrank_unroll.networks.convolutions import ComplexConvolutions
+from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.operators import LinearOperator, gradient_step
+from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
+
+
+class LplusSState(NamedTuple):
+    """The series M, and its low-rank and sparse parts before data consistency, all (batch, time, height, width)."""
+
+    image: Tensor
+    low_rank: Tensor
+    sparse: Tensor
+
+
+class LplusSIteration(nn.Module):
+    """One iteration: L = SVT of the Casorati matrix of M;    S = CNN(L, M);    M = gradient step from L + S."""
+
+    def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
+        super().__init__()
+        self.prox = LowRankProx(matricization="casorati", gradient=gradient)
+        self.sparse = ComplexConvolutions(features, series=2, activation=partial(nn.LeakyReLU, 0.3))
+        self.step_size = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, state: LplusSState, measurement: Tensor, operator: LinearOperator) -> LplusSState:
+        """Advance the state by one iteration."""
+        low_rank = self.prox(state.image)
+        sparse = self.sparse(low_rank, state.image)
+        image = gradient_step(low_rank + sparse, measurement, operator, self.step_size.relu())
+        return LplusSState(image, low_rank, sparse)
+
+
+class LplusSNet(UnrolledNetwork[LplusSState]):
+    """Unrolled decomposition into a background of low rank and a learned dynamic part.
+
+    Args:
+        features: channels inside the convolutional stack.
+        iterations: number of unrolled iterations; the last one's step size is 1, not learned.
+        gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+    """
+
+    def __init__(self, features: int = 32, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
+        super().__init__(LplusSIteration(features, gradient) for _ in range(iterations))
+        last = self.iterations[-1]
+        del last.step_size
+        last.register_buffer("step_size", torch.tensor(1.0))
+
+    def initial_state(self, image: Tensor) -> LplusSState:
+        """Start from the adjoint reconstruction."""
+        return LplusSState(image, torch.zeros_like(image), torch.zeros_like(image))

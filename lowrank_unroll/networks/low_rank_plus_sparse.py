@@ -1,0 +1,71 @@
+"""Iterative low rank plus sparse reconstruction, a baseline without training."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lowrank_unroll.linalg import casorati, singular_value_threshold
+from lowrank_unroll.networks.nuclear_norm import largest_singular_value
+from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.operators import LinearOperator, gradient_step
+from lowrank_unroll.prox import soft_threshold
+
+TIME = -3
+
+
+class LowRankPlusSparseState(NamedTuple):
+    """The series L + S, its parts, and the data-consistent M, all (batch, time, height, width); thresholds (batch,)."""
+
+    image: Tensor
+    consistent: Tensor
+    sparse: Tensor
+    low_rank_threshold: Tensor
+    sparse_threshold: Tensor
+
+
+class LowRankPlusSparseIteration(nn.Module):
+    """One iteration of Otazo, Candes & Sodickson (Magn. Reson. Med. 2015, algorithm 1), T the Fourier transform in time.
+
+    L = SVT(M - S);    S = T^H soft(T (M - L));    M = L + S - A^H (A (L + S) - y)
+    """
+
+    def forward(
+        self, state: LowRankPlusSparseState, measurement: Tensor, operator: LinearOperator
+    ) -> LowRankPlusSparseState:
+        """Advance the state by one iteration."""
+        remainder = state.consistent - state.sparse
+        low_rank = singular_value_threshold(casorati(remainder), state.low_rank_threshold).reshape(remainder.shape)
+        spectrum = torch.fft.fft(state.consistent - low_rank, dim=TIME, norm="ortho")
+        kept = soft_threshold(spectrum, state.sparse_threshold[:, None, None, None])
+        sparse = torch.fft.ifft(kept, dim=TIME, norm="ortho")
+        image = low_rank + sparse
+        return state._replace(image=image, consistent=gradient_step(image, measurement, operator), sparse=sparse)
+
+
+class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
+    """Decompose a series into a background of low rank and a part that is sparse in temporal frequency, ||A|| <= 1.
+
+    It has nothing to train: run ``test`` or ``predict``.
+
+    Args:
+        low_rank_threshold: relative to the largest singular value of the Casorati matrix of the zero-filled series.
+        sparse_threshold: relative to the largest magnitude of its temporal spectrum.
+        iterations: number of iterations.
+    """
+
+    def __init__(self, low_rank_threshold: float = 0.01, sparse_threshold: float = 0.005, iterations: int = 50) -> None:
+        super().__init__([LowRankPlusSparseIteration()] * iterations)
+        self.low_rank_threshold = low_rank_threshold
+        self.sparse_threshold = sparse_threshold
+
+    def initial_state(self, image: Tensor) -> LowRankPlusSparseState:
+        """Start from the adjoint reconstruction, with nothing sparse yet."""
+        spectrum = torch.fft.fft(image, dim=TIME, norm="ortho").abs().flatten(1).amax(1)
+        return LowRankPlusSparseState(
+            image,
+            image,
+            torch.zeros_like(image),
+            self.low_rank_threshold * largest_singular_value(image),
+            self.sparse_threshold * spectrum,
+        )

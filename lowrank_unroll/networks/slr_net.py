@@ -1,0 +1,82 @@
+"""SLR-Net: sparsity plus low rank (Ke et al., Learned Low-rank Priors in Dynamic MR Imaging, IEEE TMI 2021)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lowrank_unroll.networks.convolutions import SeriesConvolutions, from_channels, to_channels
+from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.operators import LinearOperator, gradient_step
+from lowrank_unroll.prox import LowRankProx, ShrinkageGradient, soft_threshold
+
+SYMMETRY_WEIGHT = 0.01
+
+
+class SLRState(NamedTuple):
+    """The series x, its low-rank copy t and multiplier b, all (batch, time, height, width), complex.
+
+    The symmetry residual D(E(r)) - r of the transform E and its inverse D is real, (batch, 2, time, height, width).
+    """
+
+    image: Tensor
+    low_rank: Tensor
+    multiplier: Tensor
+    symmetry_residual: Tensor
+
+
+class SLRIteration(nn.Module):
+    """One iteration: gradient step, sparsity in a learned transform, low-rank step, multiplier step.
+
+    r = x - relu(l1) A^H (A x - y) + relu(l2) (x + b - t);    x = r + D(soft(E(r), theta))
+    t = SVT of the Casorati matrix of x;    b = b + relu(eta) (x - t)
+    """
+
+    def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
+        super().__init__()
+        self.encoder = SeriesConvolutions((2, features, features, features))
+        self.decoder = SeriesConvolutions((features, features, features, 2))
+        self.prox = LowRankProx(matricization="casorati", gradient=gradient)
+        self.step_size = nn.Parameter(torch.tensor(0.1))
+        self.coupling_step = nn.Parameter(torch.tensor(0.1))
+        self.soft_threshold = nn.Parameter(torch.tensor(0.01))
+        self.multiplier_step = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, state: SLRState, measurement: Tensor, operator: LinearOperator) -> SLRState:
+        """Advance the state by one iteration."""
+        coupling = state.image + state.multiplier - state.low_rank
+        descended = gradient_step(state.image, measurement, operator, self.step_size.relu())
+        descended = descended + self.coupling_step.relu() * coupling
+        channels = to_channels(descended)
+        features = self.encoder(channels)
+        image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold)))
+        low_rank = self.prox(image)
+        multiplier = state.multiplier + self.multiplier_step.relu() * (image - low_rank)
+        return SLRState(image, low_rank, multiplier, self.decoder(features) - channels)
+
+
+class SLRNet(UnrolledNetwork[SLRState]):
+    """Unrolled reconstruction that is sparse in a learned transform and of low rank.
+
+    The soft threshold is absolute, as published: of the networks here this one alone is not positively homogeneous.
+
+    Args:
+        features: channels of the learned transform.
+        iterations: number of unrolled iterations.
+        gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+    """
+
+    def __init__(self, features: int = 16, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
+        super().__init__(SLRIteration(features, gradient) for _ in range(iterations))
+        # Nothing follows the last low-rank step: without a gradient it would stall multi-device training.
+        self.iterations[-1].multiplier_step.requires_grad_(False)
+        self.iterations[-1].prox.requires_grad_(False)
+
+    def initial_state(self, image: Tensor) -> SLRState:
+        """Start from the adjoint reconstruction, with nothing of low rank yet."""
+        zeros = torch.zeros_like(image)
+        return SLRState(image, zeros, zeros, to_channels(zeros))
+
+    def penalty(self, state: SLRState) -> Tensor:
+        """How far the decoder is from inverting the encoder: 0.01 times the mean squared symmetry residual."""
+        return SYMMETRY_WEIGHT * state.symmetry_residual.square().mean()

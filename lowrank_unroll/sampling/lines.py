@@ -1,0 +1,78 @@
+"""What patterns of Cartesian lines share."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.sampling.drawing import central
+from lowrank_unroll.sampling.pattern import SamplingPattern, check_frames
+
+
+@dataclass(frozen=True)
+class CartesianLines(SamplingPattern):
+    """Columns of k-space, each sampled along the whole height.
+
+    Args:
+        acceleration: the rate, at least 1; each pattern says how many lines follow.
+
+    Raises:
+        ValueError: if the acceleration is below 1 or infinite.
+    """
+
+    acceleration: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.acceleration < math.inf:
+            raise ValueError(f"the acceleration is {self.acceleration}, expected a finite number of at least 1")
+
+    def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw a mask of shape (..., time, height, width)."""
+        check_frames(shape)
+        *frames, _, width = shape
+        return self.columns(frames, width, generator)[..., None, :].expand(*shape).contiguous()
+
+    @abstractmethod
+    def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
+        """Which lines are sampled, boolean, (..., time, width), for frames = (..., time)."""
+
+
+@dataclass(frozen=True)
+class CenteredLines(CartesianLines):
+    """Columns of k-space, those of the lowest frequencies in every frame.
+
+    Args:
+        acceleration: the rate, at least 1; each pattern says how many lines follow.
+        center_lines: how many of the lowest frequencies are in every frame.
+
+    Raises:
+        ValueError: if the acceleration is below 1 or infinite, or center_lines is negative.
+    """
+
+    center_lines: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.center_lines < 0:
+            raise ValueError(f"center_lines is {self.center_lines}, expected 0 or more")
+
+    def center(self, width: int, most: int, device: torch.device) -> Tensor:
+        """True on the lines in every frame, (width,).
+
+        Raises:
+            ValueError: if there are more of them than `most`, the lines that a frame can have.
+        """
+        if self.center_lines > most:
+            raise ValueError(
+                f"center_lines is {self.center_lines}, but a frame of width {width} has {most} lines at acceleration "
+                f"{self.acceleration}: expected fewer center_lines or a smaller acceleration"
+            )
+        return central(width, self.center_lines, device)
+
+
+def lines_per_frame(width: int, acceleration: float) -> int:
+    """round(width / acceleration), at least one."""
+    return max(1, round(width / acceleration))

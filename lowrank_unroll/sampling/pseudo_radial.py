@@ -1,0 +1,69 @@
+"""Radial lines on a Cartesian grid."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.sampling.pattern import SamplingPattern, check_frames
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class PseudoRadial(SamplingPattern):
+    """Straight lines through the centre of k-space, on the nearest pixels of the grid.
+
+    The lines of a frame are at equal angles, and each frame is turned by the golden share 0.618 of the angle between
+    two lines, so that any number of frames covers k-space evenly. With the golden angle each line is turned by 111.246
+    degrees against the one before, on through the frames (Winkelmann et al., IEEE Trans. Med. Imaging 2007). The first
+    angle is random. Angles are those of a k-space whose sides are of the same extent.
+
+    Args:
+        lines: diameters per frame, the rate. Each reaches from edge to edge; on n x n pixels the lines have about
+            lines * n - lines^2 / 4 pixels together, as they share some at the centre.
+        golden_angle: advance by the golden angle from line to line.
+
+    Raises:
+        ValueError: if there is not at least one line.
+    """
+
+    lines: int
+    golden_angle: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lines < 1:
+            raise ValueError(f"there are {self.lines} radial lines per frame, expected at least 1")
+
+    def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw a mask of shape (..., time, height, width), each leading index with a first angle of its own."""
+        check_frames(shape)
+        *leading, frames, height, width = shape
+        first = torch.rand(*leading, 1, 1, generator=generator, device=generator.device)
+        return _rasterised(math.pi * (first + self._turns(frames).to(first)), height, width)
+
+    def _turns(self, frames: int) -> Tensor:
+        """The angle of every line after the first, in half turns, (time, lines)."""
+        frame = torch.arange(frames, dtype=torch.float64)[:, None]
+        line = torch.arange(self.lines)
+        if self.golden_angle:
+            return GOLDEN * (frame * self.lines + line) % 1
+        return (line + GOLDEN * frame) / self.lines % 1
+
+
+def _rasterised(angles: Tensor, height: int, width: int) -> Tensor:
+    """Lines through the centre at angles (..., lines) to the width, as one mask (..., height, width)."""
+    slope = torch.stack([angles.sin() * height, angles.cos() * width], dim=-1)
+    # One step is one pixel along the steeper axis: lines without gaps, one pixel thin.
+    slope = slope / slope.abs().amax(-1, keepdim=True)
+    reach = max(height, width) // 2
+    steps = torch.arange(-reach, reach + 1, device=angles.device)
+    rows, columns = (slope[..., None, :] * steps[:, None]).round().long().unbind(-1)
+    rows, columns = rows + height // 2, columns + width // 2
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    # What lies outside is counted as the centre, which every line has anyway.
+    pixels = torch.where(inside, rows * width + columns, height // 2 * width + width // 2).flatten(-2)
+    mask = torch.zeros(*angles.shape[:-1], height * width, dtype=torch.bool, device=angles.device)
+    return mask.scatter_(-1, pixels, value=True).reshape(*angles.shape[:-1], height, width)

@@ -1,0 +1,63 @@
+"""Random lines, with uniform or Gaussian density."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.sampling.drawing import draw, frequencies
+from lowrank_unroll.sampling.lines import CenteredLines, lines_per_frame
+
+
+@dataclass(frozen=True)
+class RandomLines(CenteredLines):
+    """The same number of lines in every frame: a fully sampled centre and others, uniformly at random.
+
+    Args:
+        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the centre
+            included.
+        center_lines: how many of the lowest frequencies are in every frame.
+
+    Raises:
+        ValueError: if the acceleration is below 1 or infinite, or center_lines is negative.
+    """
+
+    def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
+        """Which lines are sampled, (..., time, width), drawn without replacement, each frame by itself."""
+        count = lines_per_frame(width, self.acceleration)
+        center = self.center(width, count, generator.device)
+        log_weights = self._log_weights(frequencies(width, generator.device)).expand(*frames, width)
+        return draw(log_weights, center, count, generator)
+
+    def _log_weights(self, frequency: Tensor) -> Tensor:
+        return torch.zeros_like(frequency)
+
+
+@dataclass(frozen=True)
+class KtGaussian(RandomLines):
+    """Random lines that are drawn with Gaussian density around the zero frequency.
+
+    The pattern of k-t FOCUSS (Jung et al., Magn. Reson. Med. 2009).
+
+    Args:
+        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the centre
+            included.
+        center_lines: how many of the lowest frequencies are in every frame.
+        deviation: standard deviation of the density as a share of the width, positive. Lines are drawn without
+            replacement, so that those sampled spread wider.
+
+    Raises:
+        ValueError: if an argument is outside its range.
+    """
+
+    deviation: float = 0.15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.deviation < math.inf:
+            raise ValueError(f"the density's deviation is {self.deviation}, expected a positive share of the width")
+
+    def _log_weights(self, frequency: Tensor) -> Tensor:
+        return -((frequency / self.deviation) ** 2) / 2
