@@ -9,9 +9,9 @@ import torch
 from rich.progress import track
 
 from datamodules.base import Split
-from datamodules.beating_heart import beating_heart
 from datamodules.cines import Cine, read_cines
 from datamodules.dynamic import DynamicDataModule
+from datamodules.phantom import beating_heart
 from lowrank_unroll.files import written_whole
 
 # Part of the name of the cache: to be raised when beating_heart() draws other series.

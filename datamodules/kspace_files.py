@@ -17,7 +17,9 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class KSpaceFiles(Dataset[Sample]):
-    """Files of measured k-space, .h5 or .npz, each with the arrays
+    """Files of measured k-space, .h5 or .npz.
+
+    Each holds the arrays
 
         kspace                (coil, time, height, width), complex, centred
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent

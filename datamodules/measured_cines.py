@@ -65,9 +65,7 @@ class Acquisition:
 
 def scaled(sample: Sample) -> Sample:
     """Divide a sample of dynamic MRI by the maximum of its zero-filled series, which is known without the target."""
-    coils = (
-        SingleCoil() if sample.coil_sensitivities is None else CoilSensitivity(sample.coil_sensitivities[None])
-    )
+    coils = SingleCoil() if sample.coil_sensitivities is None else CoilSensitivity(sample.coil_sensitivities[None])
     maximum = coils.adjoint(Fourier().adjoint(sample.measurement[None])).abs().max()
     scale = torch.where(maximum > 0, maximum, 1)
     return sample._replace(

@@ -6,7 +6,6 @@ It takes an operator, a LightningModule that names it and a DataModule that meas
 photographs, the metrics and the report are reused.
 """
 
-
 import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger

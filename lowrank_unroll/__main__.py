@@ -15,7 +15,7 @@ from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport
+from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport
 from lowrank_unroll.modules import ReconstructionModule
 
 try:
@@ -185,7 +185,7 @@ def main() -> None:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         seed_everything_default=3407,
-        trainer_defaults={"callbacks": [TestReport(), PredictionWriter()]},
+        trainer_defaults={"callbacks": [TestReport(), TestAnimation(), PredictionWriter()]},
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
         parser_kwargs=main_parser | subcommand_parsers,

@@ -11,13 +11,27 @@ from lowrank_unroll.__main__ import main
 settings.register_profile("project", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("project")
 
-# Words that make any colour config finish within seconds.
-TINY = [
+# Words that make any colour config, any config of dynamic MRI, and any baseline of that finish within seconds.
+SHORT = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"),
     *("--trainer.limit_test_batches", "1", "--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
-    *("--data.batch_size", "2", "--data.patch_size", "16", "--data.num_workers", "0"),
-    *("--model.network.init_args.iterations", "2", "--model.network.init_args.features", "4"),
+    *("--data.num_workers", "0", "--model.network.init_args.iterations", "2"),
 ]
+SMALL_NETWORK = ["--model.network.init_args.features", "4"]
+TINY = [*SHORT, *SMALL_NETWORK, "--data.batch_size", "2", "--data.patch_size", "16"]
+TINY_BASELINE = [
+    *(*SHORT, "--data.size", "[3,24,20]", "--data.train_series", "2", "--data.val_series", "1"),
+    *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
+]
+TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK]
+UNTRAINED = {"dynamic_mri/nuclear_norm.yaml"}
+
+
+def tiny(config):
+    """The words for a config of the collection."""
+    if config in UNTRAINED:
+        return TINY_BASELINE
+    return TINY if config.startswith("color_cs/") else TINY_DYNAMIC
 
 
 @pytest.fixture(autouse=True)

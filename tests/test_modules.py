@@ -7,10 +7,12 @@ from torch.utils.data import DataLoader
 from datamodules.base import collate
 from datamodules.images import Images
 from datamodules.masked_images import MaskedImages
-from lowrank_unroll.modules import ColorCS, NonFiniteGradientError
+from datamodules.measured_cines import Acquisition
+from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
 from lowrank_unroll.modules.tiling import reconstruct_tiles
-from lowrank_unroll.networks import TLRNet
+from lowrank_unroll.networks import DynamicTLRNet, LplusSNet, NuclearNormRecon, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import Mask
+from lowrank_unroll.sampling import PseudoRadial
 
 
 class ZeroFilling(torch.nn.Module):
@@ -115,3 +117,56 @@ def test_training_with_the_plain_gradient_stops_and_names_the_batch():
     ):
         quiet_trainer(max_epochs=1).fit(module, *[black_and_constant_batches(200)] * 2)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+class TestDynamicMRI:
+    @pytest.fixture
+    def batch(self):
+        """A static series, one that moves, and one that is zero, all in one batch."""
+        generator = torch.Generator().manual_seed(0)
+        moving = torch.randn(4, 16, 12, dtype=torch.complex64, generator=generator)
+        cines = [moving[:1].expand(4, -1, -1), moving, torch.zeros_like(moving)]
+        acquisition = Acquisition(PseudoRadial(lines=4), coils=2)
+        return collate([acquisition.measure(cine, f"cine {i}", "synthetic", generator) for i, cine in enumerate(cines)])
+
+    @pytest.mark.parametrize("network", [DynamicTLRNet, T2LRNet, LplusSNet, SLRNet])
+    def test_training_survives_static_and_zero_series(self, network, batch):
+        module = DynamicMRI(network(features=4, iterations=2))
+        trainer = quiet_trainer(max_epochs=1)
+        trainer.fit(module, *[DataLoader([batch] * 20, batch_size=None)] * 2)
+        assert trainer.global_step == 20
+        assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+    def test_penalty_of_the_network_joins_the_loss(self, batch):
+        module = DynamicMRI(SLRNet(features=4, iterations=2))
+        image, penalty = module.reconstruct(batch)
+        assert penalty > 0
+        module.log = lambda *_, **__: None
+        assert torch.allclose(module._step(batch, "train")["loss"], module.loss(image, batch) + penalty)
+        module.network.penalty = lambda state: 0.0
+        assert torch.allclose(module._step(batch, "train")["loss"], module.loss(image, batch))
+
+    def test_one_coil_of_ones_is_a_single_coil(self, batch):
+        single = batch._replace(measurement=batch.measurement[:, :1], coil_sensitivities=None)
+        ones = single._replace(coil_sensitivities=torch.ones(3, 1, 1, 16, 12, dtype=torch.complex64))
+        module = DynamicMRI(T2LRNet(features=4, iterations=2))
+        assert torch.allclose(module(single), module(ones), atol=1e-6)
+
+    def test_predictions_are_in_the_datas_own_unit(self, batch):
+        module = DynamicMRI(T2LRNet(features=4, iterations=2))
+        brighter = batch._replace(scale=10 * batch.scale)
+        assert torch.allclose(10 * module.predict_step(batch, 0), module.predict_step(brighter, 0))
+
+    def test_metrics(self, batch):
+        metrics = DynamicMRI(NuclearNormRecon(iterations=1)).metrics()
+        assert list(metrics) == ["psnr", "ssim", "ser", "nmse"]
+        for name, metric in metrics.items():
+            metric.update(1j * batch.target + 0.01, batch.target)
+            assert metric.count == 2, name  # not the series that is zero
+            assert metric.compute().isfinite()
+
+    def test_picture_is_grey_and_shows_frame_and_profile(self, batch):
+        picture = DynamicMRI(NuclearNormRecon()).picture(batch.target[1], batch.target[1])
+        assert picture.shape == (3, 16 + 2 * 4, 12)
+        assert 0.5 < picture.max() <= 1
+        assert torch.equal(picture[0], picture[2])

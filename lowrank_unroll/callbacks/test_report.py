@@ -38,13 +38,14 @@ class TestReport(Callback):
     def __init__(self, panels: int = 6) -> None:
         self.panels = panels
         self._names: list[str] = []
+        self._origins: list[str] = []
         self._reconstruction: list[Values] = []
         self._zero_filled: list[Values] = []
         self._pictures: list[Panel] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
-        for rows in (self._names, self._reconstruction, self._zero_filled, self._pictures):
+        for rows in (self._names, self._origins, self._reconstruction, self._zero_filled, self._pictures):
             rows.clear()
 
     def on_test_batch_end(  # type: ignore[override]
@@ -53,6 +54,7 @@ class TestReport(Callback):
         """Measure a batch."""
         reconstruction, zero_filled = outputs["reconstruction"], pl_module.zero_filled(batch)
         self._names += batch.name
+        self._origins += batch.origin
         self._reconstruction += _measure(pl_module, reconstruction, batch.target)
         self._zero_filled += _measure(pl_module, zero_filled, batch.target)
         for images in zip(batch.target, zero_filled, reconstruction, strict=True):
@@ -77,7 +79,9 @@ class TestReport(Callback):
         Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
 
     def _table(self) -> Table:
-        table = Table(title="Test: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=f"Test on {self._kind()} data: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False
+        )
         table.add_column("image")
         metrics = list(self._reconstruction[0])
         for metric in metrics:
@@ -91,16 +95,20 @@ class TestReport(Callback):
             table.add_row(name, *(f"{_number(mean)} ({_number(std)})" for mean, std in statistics))
         return table
 
+    def _kind(self) -> str:
+        return " and ".join(dict.fromkeys(self._origins))
+
     def _write_csv(self, path: Path) -> None:
         metrics = list(self._reconstruction[0])
         columns = [_column(rows, metric) for rows in (self._reconstruction, self._zero_filled) for metric in metrics]
         with written_whole(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["image", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
-            for name, ours, zeros in zip(self._names, self._reconstruction, self._zero_filled, strict=True):
-                writer.writerow([name, *ours.values(), *zeros.values()])
-            writer.writerow(["mean", *map(_mean, columns)])
-            writer.writerow(["std", *map(_spread, columns)])
+            writer.writerow(["image", "origin", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
+            rows = zip(self._names, self._origins, self._reconstruction, self._zero_filled, strict=True)
+            for name, origin, ours, zeros in rows:
+                writer.writerow([name, origin, *ours.values(), *zeros.values()])
+            writer.writerow(["mean", "", *map(_mean, columns)])
+            writer.writerow(["std", "", *map(_spread, columns)])
 
 
 _HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE", "nmse": "NMSE"}

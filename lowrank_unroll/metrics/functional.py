@@ -45,7 +45,10 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Normalised mean squared error ||x - x^||^2 / ||x||^2, shape (batch,); NaN for a target that is zero everywhere."""
+    """Normalised mean squared error ||x - x^||^2 / ||x||^2, shape (batch,).
+
+    NaN for a target that is zero everywhere.
+    """
     energy = target.abs().square().flatten(1).mean(1)
     return torch.where(energy > 0, mse(reconstruction, target) / energy, torch.nan)
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from lowrank_unroll.metrics import SampleMean, frame_ssim, nmse, of_magnitudes, psnr, ser
@@ -17,20 +16,12 @@ class DynamicMRI(ReconstructionModule):
     """Reconstruct complex series of images from undersampled k-space of one or several coils.
 
     Args:
-        network: any network or baseline for series; called as ``network(measurement, operator)``.
+        network: an :class:`UnrolledNetwork` of complex series, learned or iterative.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
     """
 
     network: UnrolledNetwork[Any]
-
-    def __init__(
-        self,
-        network: UnrolledNetwork[Any],
-        optimizer: OptimizerCallable = torch.optim.Adam,
-        scheduler: LRSchedulerCallable | None = None,
-    ) -> None:
-        super().__init__(network, optimizer, scheduler)
 
     def operator(self, batch: Sample) -> LinearOperator:
         """What the coils see, transformed to k-space, where it is sampled."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ SLOW_BELOW = 20_480
 
 
 def convolution_stack(widths: Sequence[int]) -> nn.Sequential:
-    """2-D convolutions with kernels of 3 a side and without bias, ReLU between them, on (batch, channel, height, width).
+    """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
 
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
 
@@ -77,7 +78,7 @@ def _layers(
     convolution: type[nn.Conv2d | nn.Conv3d], widths: Sequence[int], activation: Activation
 ) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for index, (before, after) in enumerate(pairwise(widths)):
         if index > 0:
             layers[f"activation{index - 1}"] = activation()
         layers[f"conv{index}"] = convolution(before, after, kernel_size=3, padding=1, bias=False)

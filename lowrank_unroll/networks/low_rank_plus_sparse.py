@@ -25,7 +25,7 @@ class LowRankPlusSparseState(NamedTuple):
 
 
 class LowRankPlusSparseIteration(nn.Module):
-    """One iteration of Otazo, Candes & Sodickson (Magn. Reson. Med. 2015, algorithm 1), T the Fourier transform in time.
+    """One iteration of Otazo, Candes & Sodickson (Magn. Reson. Med. 2015), T the Fourier transform in time.
 
     L = SVT(M - S);    S = T^H soft(T (M - L));    M = L + S - A^H (A (L + S) - y)
     """

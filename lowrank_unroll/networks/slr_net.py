@@ -49,7 +49,7 @@ class SLRIteration(nn.Module):
         descended = descended + self.coupling_step.relu() * coupling
         channels = to_channels(descended)
         features = self.encoder(channels)
-        image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold)))
+        image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold.relu())))
         low_rank = self.prox(image)
         multiplier = state.multiplier + self.multiplier_step.relu() * (image - low_rank)
         return SLRState(image, low_rank, multiplier, self.decoder(features) - channels)

@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from datamodules.heart_motion import Cycles, relax
-from datamodules.heart_tissue import Layer, Tissue, draw_texture, ellipse, sample_textures, union
+from datamodules.phantom.motion import Cycles, relax
+from datamodules.phantom.tissue import Layer, Tissue, draw_texture, ellipse, sample_textures, union
 from datamodules.simulation import uniform, unit
 
 Signals = Mapping[str, Tensor]

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from datamodules.heart_anatomy import Abdomen, ChestWall, Heart
-from datamodules.heart_motion import Cycles, draw_cycles, exhale
-from datamodules.heart_tissue import Layer, Tissue, draw_signals, draw_texture, sample_textures
+from datamodules.phantom.anatomy import Abdomen, ChestWall, Heart
+from datamodules.phantom.motion import Cycles, draw_cycles, exhale
+from datamodules.phantom.tissue import Layer, Tissue, draw_signals, draw_texture, sample_textures
 from datamodules.simulation import pixel_coordinates, smooth_field, smooth_phase, unit
 
 # Wavelengths in half fields of view.

@@ -1,0 +1,247 @@
+"""Dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from datamodules import CineImages, CinePhantom
+from datamodules.base import collate
+from datamodules.cines import Cine
+from datamodules.kspace_files import KSpaceFiles
+from datamodules.measured_cines import Acquisition, MeasuredCines, Window
+from lowrank_unroll.modules import DynamicMRI
+from lowrank_unroll.networks import NuclearNormRecon
+from lowrank_unroll.sampling import PseudoRadial, Uniform, VariableDensity
+
+SHAPE = (6, 20, 16)
+
+
+def magnitude_cine(name="patient1", shape=SHAPE):
+    return Cine(np.random.default_rng(0).integers(0, 400, shape, dtype=np.uint16), name)
+
+
+def complex_cine(name="complex"):
+    generator = np.random.default_rng(1)
+    return Cine(generator.normal(size=SHAPE) + 1j * generator.normal(size=SHAPE), name)
+
+
+def dataset(*cines, coils=1, snr=None, pattern=Uniform(0.4), seed=0, **kwargs):  # noqa: B008
+    return MeasuredCines(cines, Acquisition(pattern, coils, snr), "semi-synthetic", seed, **kwargs)
+
+
+def equal(one, other):
+    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in zip(one, other, strict=True))
+
+
+class TestMeasuredCines:
+    @pytest.mark.parametrize("coils", [1, 3])
+    def test_dims_dtypes_and_scale(self, coils):
+        sample = dataset(magnitude_cine(), coils=coils)[0]
+        assert sample.measurement.shape == (coils, *SHAPE)
+        assert sample.target.shape == SHAPE
+        assert sample.mask.shape == (1, *SHAPE)
+        assert sample.measurement.dtype == sample.target.dtype == torch.complex64
+        assert (sample.coil_sensitivities is None) == (coils == 1)
+        assert sample.origin == "semi-synthetic"
+        batch = collate([sample])
+        assert DynamicMRI(NuclearNormRecon()).zero_filled(batch).abs().max() == pytest.approx(1)
+        original = torch.from_numpy(magnitude_cine().frames.astype(np.float32))
+        assert torch.allclose(sample.target.abs() * sample.scale, original, rtol=1e-5)
+
+    @pytest.mark.parametrize("coils", [1, 3])
+    def test_without_noise_the_measurement_is_the_operators(self, coils):
+        batch = collate([dataset(magnitude_cine(), coils=coils)[0]])
+        operator = DynamicMRI(NuclearNormRecon()).operator(batch)
+        assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)
+
+    def test_complex_series_keep_their_phase(self):
+        sample = dataset(complex_cine())[0]
+        assert torch.allclose(sample.target * sample.scale, torch.from_numpy(complex_cine().frames).to(torch.complex64))
+
+    def test_noise_is_where_the_mask_is(self):
+        clean, noisy = (dataset(complex_cine(), snr=snr, pattern=PseudoRadial(lines=4))[0] for snr in (None, 20.0))
+        assert torch.equal(clean.mask, noisy.mask)
+        assert not noisy.measurement[~noisy.mask].any()
+        difference = (noisy.measurement * noisy.scale - clean.measurement * clean.scale)[noisy.mask]
+        signal = (clean.target * clean.scale).abs().square().mean().sqrt()
+        assert difference.real.std().item() == pytest.approx(signal.item() / 20, rel=0.2)
+
+    def test_a_sample_is_a_function_of_seed_and_draw(self):
+        choices = {"coils": 2, "snr": 30.0, "window": Window(4, 10, 8), "crops_per_cine": 3}
+        one, same, other = (dataset(magnitude_cine(), complex_cine(), seed=seed, **choices) for seed in (1, 1, 2))
+        assert len(one) == 6
+        assert all(equal(one[draw], same[draw]) for draw in range(12))
+        assert not equal(one[0], other[0])
+        fresh = one[0], one[6]
+        assert not torch.equal(fresh[0].mask, fresh[1].mask)
+        assert not torch.equal(fresh[0].coil_sensitivities, fresh[1].coil_sensitivities)
+        assert one[0].target.shape == (4, 10, 8)
+        assert one[0].name == "patient1[draw 0]"
+
+    def test_crops_come_from_all_over(self):
+        cines = dataset(complex_cine(), window=Window(6, 19, 16), crops_per_cine=50)
+        crops = {(cines[draw].target * cines[draw].scale).numpy().round(3).tobytes() for draw in range(50)}
+        assert len(crops) == 2
+
+    def test_a_series_that_is_too_short_is_named(self):
+        with pytest.raises(ValueError, match=r"patient1 has size \(6, 20, 16\).*a crop of 7 in time does not fit"):
+            dataset(magnitude_cine(), window=Window(time=7))
+        with pytest.raises(ValueError, match="a crop of 30 in width does not fit"):
+            dataset(magnitude_cine(), window=Window(width=30))
+
+    def test_a_series_without_signal_is_measured_as_zero(self):
+        sample = dataset(Cine(np.zeros(SHAPE), "empty"), coils=2, snr=10.0)[0]
+        assert not sample.measurement.any()
+        assert sample.scale == 1
+
+    def test_impossible_acquisitions_are_refused(self):
+        with pytest.raises(ValueError, match="coils is 0"):
+            Acquisition(Uniform(0.4), coils=0)
+        with pytest.raises(ValueError, match="snr is -1"):
+            Acquisition(Uniform(0.4), snr=-1)
+
+
+def prepare(root):
+    data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=root)
+    data.prepare_data()
+    return data.file
+
+
+class TestCinePhantom:
+    def test_series_are_drawn_once_and_differ(self, tmp_path, monkeypatch):
+        file = prepare(tmp_path)
+        written = file.stat().st_mtime_ns
+        assert prepare(tmp_path) == file
+        assert file.stat().st_mtime_ns == written
+        data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=tmp_path)
+        assert [cine.name for cine in data.cines("train")] == ["train/0000", "train/0001"]
+        series = [cine.frames[:] for split in ("train", "val", "test") for cine in data.cines(split)]
+        assert len({one.tobytes() for one in series}) == 4
+        assert all(one.dtype == np.complex64 and one.shape == (3, 24, 24) for one in series)
+
+    def test_the_name_of_the_cache_says_what_it_depends_on(self, tmp_path):
+        variants = [{}, {"seed": 1}, {"size": (4, 24, 24)}, {"train_series": 3}, {"test_series": 2}]
+        assert len({CinePhantom(root=tmp_path, **variant).file for variant in variants}) == len(variants)
+
+    def test_an_interrupted_drawing_leaves_nothing(self, tmp_path, monkeypatch):
+        def fail(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("datamodules.cine_phantom.beating_heart", fail)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_several_processes_may_draw_at_once(self, tmp_path):
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            files = set(pool.map(prepare, [tmp_path] * 2))
+        (file,) = files
+        assert list(tmp_path.iterdir()) == [file]
+        with h5py.File(file) as content:
+            assert sorted(content) == ["test", "train", "val"]
+
+    def test_samples_of_several_coils(self, tmp_path):
+        prepare(tmp_path)
+        data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=tmp_path, num_workers=2)
+        data.setup("fit")
+        batch = next(iter(data.train_dataloader()))
+        assert batch.measurement.shape == (1, 4, 3, 24, 24)
+        assert batch.origin == ["synthetic"]
+
+
+class TestCineImages:
+    def test_splits_come_from_their_paths(self, tmp_path):
+        for split, value in (("train", 1), ("val", 2), ("test", 3)):
+            np.save(tmp_path / f"{split}.npy", np.full(SHAPE, value, np.float32))
+        paths = {f"{split}_path": tmp_path / f"{split}.npy" for split in ("train", "val", "test")}
+        data = CineImages(**paths, pattern=VariableDensity(0.3), frames=4, crop=(12, 10), crops_per_cine=2)
+        data.setup("fit")
+        data.setup("test")
+        assert next(iter(data.train_dataloader())).target.shape == (1, 4, 12, 10)
+        test = next(iter(data.test_dataloader()))
+        assert test.target.shape == (1, *SHAPE)
+        assert torch.allclose((test.target * test.scale).abs(), torch.tensor(3.0))
+        assert test.name == ["test"]
+
+    def test_a_missing_path_is_named(self):
+        with pytest.raises(ValueError, match=r"--data\.val_path"):
+            CineImages().dataset("val")
+        with pytest.raises(ValueError, match=r"--data\.predict_kspace"):
+            CineImages().dataset("predict")
+
+
+class TestKSpaceFiles:
+    @pytest.fixture
+    def arrays(self):
+        batch = collate([dataset(complex_cine(), coils=3)[0]])
+        return {
+            "kspace": (batch.measurement * batch.scale)[0].numpy(),
+            "mask": batch.mask[0, 0].numpy(),
+            "coil_sensitivities": batch.coil_sensitivities[0, :, 0].numpy(),
+        }, batch
+
+    @staticmethod
+    def write(folder, arrays, suffix=".npz"):
+        file = folder / f"scan{suffix}"
+        if suffix == ".npz":
+            np.savez(file, **arrays)
+        else:
+            with h5py.File(file, "w") as content:
+                for name, array in arrays.items():
+                    content[name] = array
+        return file
+
+    @pytest.mark.parametrize("suffix", [".npz", ".h5"])
+    def test_round_trip(self, tmp_path, arrays, suffix):
+        arrays, batch = arrays
+        sample = KSpaceFiles(self.write(tmp_path, arrays, suffix))[0]
+        assert sample.name == "scan"
+        assert sample.origin == "measured"
+        assert torch.allclose(sample.measurement, batch.measurement[0], atol=1e-5)
+        assert torch.equal(sample.mask, batch.mask[0])
+        assert torch.equal(sample.coil_sensitivities, batch.coil_sensitivities[0])
+        assert torch.allclose(sample.scale, batch.scale[0])
+
+    def test_a_folder_a_single_coil_and_no_mask(self, tmp_path, arrays):
+        arrays, _ = arrays
+        self.write(tmp_path, {"kspace": arrays["kspace"][:1]})
+        (tmp_path / "notes.txt").touch()
+        files = KSpaceFiles(tmp_path)
+        assert len(files) == 1
+        assert files[0].coil_sensitivities is None
+        assert torch.equal(files[0].mask[0], torch.from_numpy(arrays["mask"]))
+
+    def test_every_flaw_names_the_file_and_the_sizes(self, tmp_path, arrays):
+        arrays, _ = arrays
+        nan = arrays["kspace"].copy()
+        nan[1, 2, 3, 4] = np.nan
+        flaws = [
+            ({"kspace": arrays["kspace"].real}, r"kspace is float32, expected complex"),
+            ({"kspace": arrays["kspace"][0]}, r"kspace has shape \(6, 20, 16\), expected \(coil, time"),
+            ({"kspace": nan}, r"kspace holds NaN or infinity, first at index \[1, 2, 3, 4\]"),
+            ({"mask": arrays["mask"][:4]}, r"mask has shape \(4, 20, 16\), but k-space \(3, 6, 20, 16\)"),
+            ({"coil_sensitivities": None}, r"k-space of 3 coils needs the array 'coil_sensitivities', \(3, 20, 16\)"),
+            ({"coil_sensitivities": arrays["coil_sensitivities"][:2]}, r"\(2, 20, 16\), but k-space \(3, 6, 20, 16\)"),
+            ({"kspace": None}, r"holds no array 'kspace', only mask, coil_sensitivities"),
+        ]  # fmt: skip
+        for change, message in flaws:
+            changed = {name: array for name, array in (arrays | change).items() if array is not None}
+            with pytest.raises(ValueError, match=rf"scan\.npz: .*{message}"):
+                KSpaceFiles(self.write(tmp_path, changed))[0]
+
+    def test_unreadable_files(self, tmp_path):
+        (tmp_path / "broken.h5").write_bytes(b"not HDF5")
+        with pytest.raises(ValueError, match=r"broken\.h5: cannot be read"):
+            KSpaceFiles(tmp_path)[0]
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            KSpaceFiles(tmp_path / "nowhere")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(FileNotFoundError, match=r"no .*\.npz file in the folder"):
+            KSpaceFiles(tmp_path / "empty")
+        (tmp_path / "scan.txt").touch()
+        with pytest.raises(ValueError, match=r"scan\.txt: expected a file of"):
+            KSpaceFiles(tmp_path / "scan.txt")[0]
