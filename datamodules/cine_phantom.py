@@ -4,32 +4,32 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import h5py
-import numpy as np
-import torch
 from rich.progress import track
 
-from datamodules.base import Split
+from datamodules.base import STAGES, Split
 from datamodules.cines import Cine, read_cines
-from datamodules.dynamic import DynamicDataModule
+from datamodules.draws import generator_of
+from datamodules.dynamic import SPLITS, DynamicDataModule
 from datamodules.phantom import beating_heart
 from lowrank_unroll.files import written_whole
 
-# Part of the name of the cache: to be raised when beating_heart() draws other series.
+# Part of the name of the files: to be raised when beating_heart() draws other series.
 VERSION = 1
+HEART = 1  # keeps the random numbers of the heart apart from those of its measurement
 
 
 class CinePhantom(DynamicDataModule):
-    """Synthetic cardiac cines, drawn once per seed into an HDF5 file and measured by several coils with noise.
+    """Synthetic cardiac cines, drawn once into an HDF5 file per split and measured by several coils with noise.
 
     Args:
         size: time, height and width of a series.
         train_series: how many to train on.
         val_series: how many to choose the best checkpoint by.
         test_series: how many to test on.
-        root: folder of the file; 1 MB per series of 16 x 96 x 96.
+        root: folder of the files; 1.2 MB per series of 16 x 96 x 96.
         coils: how many receive coils are simulated.
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
-        kwargs: see :class:`DynamicDataModule`.
+        kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
     """
 
     origin: ClassVar[str] = "synthetic"
@@ -50,28 +50,26 @@ class CinePhantom(DynamicDataModule):
         self.series: dict[Split, int] = {"train": train_series, "val": val_series, "test": test_series}
         self.root = Path(root)
 
-    @property
-    def file(self) -> Path:
-        """The file of all series; its name says everything they depend on."""
+    def file(self, split: Split) -> Path:
+        """The file of the series of a split; its name says everything they depend on."""
         size = "x".join(map(str, self.size))
-        series = "-".join(map(str, self.series.values()))
-        return self.root / f"version{VERSION}_seed{self.seed}_{size}_{series}.h5"
+        return self.root / f"version{VERSION}_seed{self.seed}_{size}_{split}{self.series[split]}.h5"
 
     def prepare_data(self) -> None:
-        """Draw the series, unless that is done."""
-        if self.file.exists():
-            return
-        names = [f"{split}/{index:04d}" for split, count in self.series.items() for index in range(count)]
-        with written_whole(self.file) as temporary, h5py.File(temporary, "w") as content:
-            for number, name in enumerate(track(names, description="Drawing beating hearts", transient=True)):
-                generator = torch.Generator().manual_seed(_mixed(self.seed, number))
-                content.create_dataset(name, data=beating_heart(self.size, generator).numpy())
+        """Draw the series that the stage needs, unless that is done."""
+        stage = self.trainer.state.fn if self.trainer is not None else None
+        for split in STAGES[stage] if stage is not None else self.series:
+            if split in self.series and not self.file(split).exists():
+                self._draw(split)
 
     def cines(self, split: Split) -> list[Cine]:
         """The series of a split."""
-        return [cine for cine in read_cines(self.file) if cine.name.startswith(f"{split}/")]
+        return read_cines(self.file(split))
 
-
-def _mixed(seed: int, number: int) -> int:
-    """A seed made of two numbers; the generator keeps 32 bits of it."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    def _draw(self, split: Split) -> None:
+        # A series depends on the seed, its split and its index, not on how many there are.
+        indices = track(range(self.series[split]), description=f"Drawing beating hearts ({split})", transient=True)
+        with written_whole(self.file(split)) as temporary, h5py.File(temporary, "w") as content:
+            for index in indices:
+                heart = beating_heart(self.size, generator_of(self.seed, SPLITS[split], index, HEART))
+                content.create_dataset(f"{split}/{index:04d}", data=heart.numpy())

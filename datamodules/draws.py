@@ -1,7 +1,9 @@
-"""The order in which training samples are drawn."""
+"""The order in which training samples are drawn, and the source of what is random about each."""
 
 from collections.abc import Iterator
 
+import numpy as np
+import torch
 from torch.utils.data import DistributedSampler
 
 
@@ -16,3 +18,9 @@ class Draws(DistributedSampler[int]):
         """The draws of this rank and epoch."""
         offset = self.epoch * len(self.dataset)  # type: ignore[arg-type]
         return (offset + index for index in super().__iter__())
+
+
+def generator_of(*numbers: int) -> torch.Generator:
+    """A random generator that depends on every one of some non-negative numbers, such as a seed and a draw."""
+    # The generator keeps 32 bits of its seed: the sequence mixes the numbers into them.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

@@ -14,6 +14,9 @@ from datamodules.measured_cines import Acquisition, MeasuredCines, Window
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
+# Numbers by which what is random in one split differs from that in the others.
+SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
+
 
 class DynamicDataModule(ReconstructionDataModule):
     """Series of images, measured by a simulated acquisition.
@@ -32,7 +35,7 @@ class DynamicDataModule(ReconstructionDataModule):
             :class:`KSpaceFiles`.
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
-        seed: of shuffling, crops, coils, noise and masks.
+        seed: of shuffling, crops, phase, coils, noise and masks.
     """
 
     origin: ClassVar[str] = "semi-synthetic"
@@ -74,4 +77,6 @@ class DynamicDataModule(ReconstructionDataModule):
             "val": (self.window, 1),
             "test": (Window(), 1),
         }[split]
-        return MeasuredCines(self.cines(split), self.acquisition, self.origin, self.seed, window, crops)
+        return MeasuredCines(
+            self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), window, crops
+        )

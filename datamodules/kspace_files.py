@@ -23,7 +23,7 @@ class KSpaceFiles(Dataset[Sample]):
 
         kspace                (coil, time, height, width), complex, centred
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
-        coil_sensitivities    (coil, height, width), complex; needed for several coils
+        coil_sensitivities    (coil, height, width), complex, of any scale; needed for several coils
 
     A sample's target is unknown, and zero.
 
@@ -37,10 +37,12 @@ class KSpaceFiles(Dataset[Sample]):
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
-        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in READERS)
+        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
         if not files:
             raise FileNotFoundError(f"no {', '.join(READERS)} file in the folder {path.absolute()}")
         self.files = files
+        stems = [file.stem for file in files]
+        self.names = [file.stem if stems.count(file.stem) == 1 else file.name for file in files]
 
     def __len__(self) -> int:
         """The number of files."""
@@ -57,10 +59,10 @@ class KSpaceFiles(Dataset[Sample]):
         arrays = _read(file)
         kspace = _complex_array(file, arrays, "kspace", dims=4)
         mask = _mask(file, arrays, kspace)
-        sensitivities = _sensitivities(file, arrays, kspace)
+        sensitivities, gain = _normalised(_sensitivities(file, arrays, kspace))
         measurement = torch.as_tensor(kspace.astype(np.complex64)) * mask
         target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
-        return scaled(Sample(measurement, target, mask, sensitivities, torch.tensor(1.0), file.stem, "measured"))
+        return scaled(Sample(measurement, target, mask, sensitivities, 1 / gain, self.names[index], "measured"))
 
 
 def _read_hdf5(file: Path) -> Arrays:
@@ -77,10 +79,10 @@ READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
 
 
 def _read(file: Path) -> Arrays:
-    if file.suffix not in READERS:
+    if file.suffix.lower() not in READERS:
         raise ValueError(f"{file}: expected a file of {', '.join(READERS)}")
     try:
-        return READERS[file.suffix](file)
+        return READERS[file.suffix.lower()](file)
     except Exception as error:  # readers raise errors of many unrelated classes
         raise ValueError(f"{file}: cannot be read: {error}") from error
 
@@ -125,3 +127,11 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torc
             f"{(coils, height, width)}"
         )
     return torch.as_tensor(maps.astype(np.complex64))[:, None]
+
+
+def _normalised(sensitivities: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and what they were divided by."""
+    if sensitivities is None:
+        return None, torch.tensor(1.0)
+    gain = sensitivities.abs().square().sum(0).sqrt().max()
+    return sensitivities / gain, gain

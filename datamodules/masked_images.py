@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.draws import generator_of
 from datamodules.images import Images
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
@@ -59,8 +60,7 @@ class MaskedImages(Dataset[Sample]):
     def __getitem__(self, draw: int) -> Sample:
         """The sample of a draw: channels first, values in [0, 1]."""
         index = draw % len(self) // self.patches_per_image
-        # The generator keeps 32 bits of its seed: the sequence mixes both numbers into them.
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, draw]).generate_state(1)[0]))
+        generator = generator_of(self.seed, draw)
         pixels = torch.tensor(self._patch(self.images.pixels[index], generator))
         target = pixels.permute(2, 0, 1).contiguous().float() / WHITE
         mask = self._mask(target, generator)

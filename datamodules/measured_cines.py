@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.cines import Cine
+from datamodules.draws import generator_of
 from datamodules.simulation import add_noise, coil_sensitivities, smooth_phase
-from lowrank_unroll.operators import CoilSensitivity, Fourier, SingleCoil
+from lowrank_unroll.operators import Fourier, LinearOperator, coil_operator
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
 
@@ -51,13 +52,8 @@ class Acquisition:
         """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1."""
         mask = self.pattern(series.shape, generator)[None]
         height, width = series.shape[-2:]
-        sensitivities = None
-        coil_images = SingleCoil()(series[None])
-        if self.coils > 1:
-            sensitivities = coil_sensitivities(self.coils, height, width, generator)
-            coil_images = CoilSensitivity(sensitivities[None])(series[None])
-        fourier = Fourier()
-        kspace = fourier(coil_images)[0]
+        sensitivities = coil_sensitivities(self.coils, height, width, generator) if self.coils > 1 else None
+        kspace = _fully_sampled(sensitivities)(series[None])[0]
         if self.snr is not None:
             kspace = add_noise(kspace, self.snr, generator)
         return scaled(Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin))
@@ -65,26 +61,30 @@ class Acquisition:
 
 def scaled(sample: Sample) -> Sample:
     """Divide a sample of dynamic MRI by the maximum of its zero-filled series, which is known without the target."""
-    coils = SingleCoil() if sample.coil_sensitivities is None else CoilSensitivity(sample.coil_sensitivities[None])
-    maximum = coils.adjoint(Fourier().adjoint(sample.measurement[None])).abs().max()
+    zero_filled = _fully_sampled(sample.coil_sensitivities).adjoint(sample.measurement[None])
+    maximum = zero_filled.abs().max()
     scale = torch.where(maximum > 0, maximum, 1)
     return sample._replace(
         measurement=sample.measurement / scale, target=sample.target / scale, scale=sample.scale * scale
     )
 
 
+def _fully_sampled(sensitivities: Tensor | None) -> LinearOperator:
+    return Fourier() @ coil_operator(None if sensitivities is None else sensitivities[None])
+
+
 class MeasuredCines(Dataset[Sample]):
     """Series of images, or random crops of them, as an acquisition would measure them.
 
-    Magnitude series are given a smooth phase. A sample is a function of the seed and its draw: indices up to the length
-    are always the same samples; a draw beyond the length is the series at the draw modulo the length with a fresh crop,
-    phase, coils, noise and mask.
+    Magnitude series are given a smooth phase. A sample is a function of the seeds and its draw: indices up to the
+    length are always the same samples; a draw beyond the length is the series at the draw modulo the length with a
+    fresh crop, phase, coils, noise and mask.
 
     Args:
         cines: what to measure, (time, height, width) each.
         acquisition: how.
         origin: what to call the result, see :class:`Sample`.
-        seed: of everything random.
+        seeds: of everything random, for one split other than for the next.
         window: size of the crops.
         crops_per_cine: crops of each series in the length.
 
@@ -97,14 +97,14 @@ class MeasuredCines(Dataset[Sample]):
         cines: Sequence[Cine],
         acquisition: Acquisition,
         origin: str,
-        seed: int,
+        seeds: Sequence[int],
         window: Window = Window(),  # noqa: B008  immutable
         crops_per_cine: int = 1,
     ) -> None:
         self.cines = cines
         self.acquisition = acquisition
         self.origin = origin
-        self.seed = seed
+        self.seeds = seeds
         self.window = window
         self.crops_per_cine = crops_per_cine
         for cine in cines:
@@ -122,7 +122,7 @@ class MeasuredCines(Dataset[Sample]):
     def __getitem__(self, draw: int) -> Sample:
         """The sample of a draw, complex64."""
         cine = self.cines[draw % len(self) // self.crops_per_cine]
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, draw]).generate_state(1)[0]))
+        generator = generator_of(*self.seeds, draw)
         crop = torch.as_tensor(np.ascontiguousarray(cine.frames[self._crop(cine, generator)]))
         if not crop.is_complex():
             _, height, width = crop.shape

@@ -1,5 +1,6 @@
 """Dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
 
+import itertools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
@@ -30,7 +31,7 @@ def complex_cine(name="complex"):
 
 
 def dataset(*cines, coils=1, snr=None, pattern=Uniform(0.4), seed=0, **kwargs):  # noqa: B008
-    return MeasuredCines(cines, Acquisition(pattern, coils, snr), "semi-synthetic", seed, **kwargs)
+    return MeasuredCines(cines, Acquisition(pattern, coils, snr), "semi-synthetic", (seed,), **kwargs)
 
 
 def equal(one, other):
@@ -105,27 +106,46 @@ class TestMeasuredCines:
             Acquisition(Uniform(0.4), snr=-1)
 
 
+def phantom(root, **choices):
+    choices = {"size": (3, 24, 24), "train_series": 2, "val_series": 1, "test_series": 1} | choices
+    return CinePhantom(root=root, **choices)
+
+
 def prepare(root):
-    data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=root)
-    data.prepare_data()
-    return data.file
+    phantom(root).prepare_data()
 
 
 class TestCinePhantom:
-    def test_series_are_drawn_once_and_differ(self, tmp_path, monkeypatch):
-        file = prepare(tmp_path)
-        written = file.stat().st_mtime_ns
-        assert prepare(tmp_path) == file
-        assert file.stat().st_mtime_ns == written
-        data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=tmp_path)
+    def test_series_are_drawn_once_and_differ(self, tmp_path):
+        prepare(tmp_path)
+        written = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+        assert len(written) == 3
+        prepare(tmp_path)
+        assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == written
+        data = phantom(tmp_path)
         assert [cine.name for cine in data.cines("train")] == ["train/0000", "train/0001"]
         series = [cine.frames[:] for split in ("train", "val", "test") for cine in data.cines(split)]
         assert len({one.tobytes() for one in series}) == 4
         assert all(one.dtype == np.complex64 and one.shape == (3, 24, 24) for one in series)
 
-    def test_the_name_of_the_cache_says_what_it_depends_on(self, tmp_path):
-        variants = [{}, {"seed": 1}, {"size": (4, 24, 24)}, {"train_series": 3}, {"test_series": 2}]
-        assert len({CinePhantom(root=tmp_path, **variant).file for variant in variants}) == len(variants)
+    def test_a_series_does_not_depend_on_how_many_there_are(self, tmp_path):
+        few, many = phantom(tmp_path), phantom(tmp_path, train_series=5, val_series=2, test_series=3)
+        drawn = {}
+        for data in (few, many):
+            data.prepare_data()
+            drawn[data] = {c.name: c.frames[:].tobytes() for split in data.series for c in data.cines(split)}
+        assert drawn[few].items() <= drawn[many].items()
+        assert len(set(drawn[many].values())) == 10
+
+    def test_splits_are_measured_differently(self, tmp_path):
+        prepare(tmp_path)
+        data = phantom(tmp_path)
+        masks = [data.dataset(split)[0].mask for split in ("train", "val", "test")]
+        assert not any(torch.equal(one, other) for one, other in itertools.combinations(masks, 2))
+
+    def test_the_name_of_the_file_says_what_it_depends_on(self, tmp_path):
+        variants = [{}, {"seed": 1}, {"size": (4, 24, 24)}, {"train_series": 3}]
+        assert len({phantom(tmp_path, **variant).file("train") for variant in variants}) == len(variants)
 
     def test_an_interrupted_drawing_leaves_nothing(self, tmp_path, monkeypatch):
         def fail(*_):
@@ -138,15 +158,14 @@ class TestCinePhantom:
 
     def test_several_processes_may_draw_at_once(self, tmp_path):
         with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            files = set(pool.map(prepare, [tmp_path] * 2))
-        (file,) = files
-        assert list(tmp_path.iterdir()) == [file]
-        with h5py.File(file) as content:
-            assert sorted(content) == ["test", "train", "val"]
+            list(pool.map(prepare, [tmp_path] * 2))
+        files = {phantom(tmp_path).file(split) for split in ("train", "val", "test")}
+        assert set(tmp_path.iterdir()) == files
+        assert [len(phantom(tmp_path).cines(split)) for split in ("train", "val", "test")] == [2, 1, 1]
 
     def test_samples_of_several_coils(self, tmp_path):
         prepare(tmp_path)
-        data = CinePhantom(size=(3, 24, 24), train_series=2, val_series=1, test_series=1, root=tmp_path, num_workers=2)
+        data = phantom(tmp_path, num_workers=2)
         data.setup("fit")
         batch = next(iter(data.train_dataloader()))
         assert batch.measurement.shape == (1, 4, 3, 24, 24)
@@ -205,6 +224,23 @@ class TestKSpaceFiles:
         assert torch.equal(sample.mask, batch.mask[0])
         assert torch.equal(sample.coil_sensitivities, batch.coil_sensitivities[0])
         assert torch.allclose(sample.scale, batch.scale[0])
+
+    def test_files_of_one_stem_keep_their_suffix(self, tmp_path, arrays):
+        for suffix in (".npz", ".h5"):
+            self.write(tmp_path, arrays[0], suffix)
+        assert [sample.name for sample in KSpaceFiles(tmp_path)] == ["scan.h5", "scan.npz"]
+
+    @pytest.mark.parametrize("gain", [1e-3, 30.0])
+    def test_sensitivities_may_have_any_scale(self, tmp_path, arrays, gain):
+        arrays, batch = arrays
+        louder = arrays | {"coil_sensitivities": gain * arrays["coil_sensitivities"]}
+        sample = collate([KSpaceFiles(self.write(tmp_path, louder))[0]])
+        module = DynamicMRI(NuclearNormRecon(iterations=5))
+        # Coils that are louder see the same k-space of an image that is fainter.
+        expected = module.predict_step(batch, 0) / gain
+        assert torch.allclose(
+            module.predict_step(sample, 0), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
+        )
 
     def test_a_folder_a_single_coil_and_no_mask(self, tmp_path, arrays):
         arrays, _ = arrays

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import mpmath
@@ -205,6 +206,19 @@ class TestShrinkages:
         assert torch.autograd.gradcheck(lambda A, *p: spectral_function(A, make(*p)), (A, *parameters))
         assert torch.autograd.gradgradcheck(lambda A, *p: spectral_function(A, make(*p)), (A, *parameters))
 
+    @pytest.mark.parametrize("scale", [1e-20, 1e-8, 1e8, 1e15])
+    def test_second_derivatives_do_not_depend_on_the_unit(self, scale):
+        A, G, D = torch.randn(3, 5, 4)
+
+        def product(unit, dtype):
+            matrix = (unit * A.double()).to(dtype).requires_grad_()
+            Y = singular_value_threshold(matrix, 0.8 * unit)
+            (first,) = torch.autograd.grad(Y, matrix, G.to(dtype), create_graph=True)
+            return torch.autograd.grad(first, matrix, D.to(dtype))[0].double() * unit
+
+        reference = product(1.0, torch.float64)
+        assert (product(scale, torch.float32) - reference).norm() <= 1e-5 * reference.norm()
+
     def test_relative_thresholds_have_second_derivatives(self):
         A, fraction = well_conditioned((2, 4, 3), torch.complex128).requires_grad_(), number([0.2, 0.3])
         assert torch.autograd.gradgradcheck(lambda A, t: singular_value_threshold(A, t, relative=True), (A, fraction))
@@ -287,6 +301,13 @@ class TestDrivers:
             gA, gthreshold = torch.autograd.grad(Y, (A, threshold), G[index])
             assert torch.allclose(whole[0][index], gA[index], atol=1e-11)
             assert torch.allclose(whole[1][index], gthreshold[index])
+
+    def test_other_threads_keep_their_number_of_threads(self):
+        with ThreadPoolExecutor(1) as before:
+            expected = before.submit(torch.get_num_threads).result()
+        singular_value_threshold(torch.randn(400, 32, 32), 2.0)
+        with ThreadPoolExecutor(1) as after:
+            assert after.submit(torch.get_num_threads).result() == expected
 
 
 class TestComposition:

@@ -173,6 +173,13 @@ def test_fourier_is_centred_and_orthonormal(size):
     assert torch.allclose(Fourier()(impulse), constant / (size[0] * size[1]) ** 0.5)
 
 
+def test_another_number_of_coils_is_refused():
+    with pytest.raises(ValueError, match=r"\(2, 3, 3, 8, 6\) has 3 coils in its second dim.* those of 4"):
+        coils().adjoint(complex_randn(2, 3, 3, 8, 6))
+    with pytest.raises(ValueError, match="has 3 coils"):
+        SingleCoil().adjoint(complex_randn(2, 3, 3, 8, 6))
+
+
 def test_one_coil_of_ones_is_a_single_coil():
     x = complex_randn(*SERIES)
     ones = CoilSensitivity(torch.ones(2, 1, 1, 8, 6, dtype=torch.complex128))
@@ -254,6 +261,12 @@ class TestConjugateGradients:
             alone = conjugate_gradients(self.system(matrices[index : index + 1]), b[index : index + 1])
             assert torch.allclose(together[index : index + 1], alone, rtol=1e-10)
         assert not together[2].any()
+
+    def test_a_singular_system_is_solved_where_it_can_be(self):
+        kept = torch.tensor([1.0, 0.5, 0.0, 0.0], dtype=torch.float64)[None]
+        x = conjugate_gradients(lambda x: kept * x, torch.tensor([[1.0, 2.0, 0.0, 0.0]], dtype=torch.float64))
+        assert torch.allclose(x, torch.tensor([[1.0, 4.0, 0.0, 0.0]], dtype=torch.float64))
+        assert conjugate_gradients(lambda x: kept * x, 1 - kept.round()).isfinite().all()
 
     def test_memory_does_not_grow_with_the_iterations(self, systems):
         matrices, b = systems[0], systems[1].requires_grad_()

@@ -58,9 +58,7 @@ def _write_image(image: Tensor, path: Path) -> None:
 def _write_series(series: Tensor, path: Path) -> None:
     with written_whole(path.with_name(f"{path.name}.npy")) as temporary:
         np.save(temporary, series.numpy())
-    magnitude = series.abs()
-    brightness = magnitude.max().clamp(min=torch.finfo(magnitude.dtype).tiny)
-    save_animation([magnitude / brightness], path.with_name(f"{path.name}.gif"))
+    save_animation([series.abs()], path.with_name(f"{path.name}.gif"))
 
 
 def _folder(trainer: Trainer) -> Path:

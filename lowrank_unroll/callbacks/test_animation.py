@@ -46,6 +46,5 @@ class TestAnimation(Callback):
 
 
 def _side_by_side(target: Tensor, zero_filled: Tensor, reconstruction: Tensor) -> list[Tensor]:
-    series = (target, zero_filled, reconstruction, ERROR_GAIN * (reconstruction - target))
-    brightness = target.abs().max()
-    return [one.abs() / brightness for one in series]
+    magnitudes = [series.abs() for series in (target, zero_filled, reconstruction)]
+    return [*magnitudes, ERROR_GAIN * (magnitudes[2] - magnitudes[0]).abs()]

@@ -20,6 +20,7 @@ from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
 from lowrank_unroll.sample import Sample
 
+LOG_WIDTH = 120
 Values = dict[str, float | None]  # None where the target is black and the metric undefined
 
 
@@ -69,7 +70,8 @@ class TestReport(Callback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
         if not trainer.is_global_zero or not self._names:
             return
-        Console().print(self._table())
+        # A log file has no width: the table gets what it needs.
+        Console(width=None if Console().is_terminal else LOG_WIDTH).print(self._table())
         if trainer.world_size > 1:
             Console().print(
                 f"This is the share of the first of {trainer.world_size} processes; --trainer.devices 1 tests all."

@@ -1,9 +1,11 @@
 """Work through a batch of matrices in parts: on several threads, or one after the other to stay in the cache."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier, Thread
 
 import torch
 from torch import Tensor
@@ -55,4 +57,15 @@ def _joined(parts: Iterable[tuple[Tensor, ...]], batch: torch.Size) -> tuple[Ten
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     # LAPACK's own threads inside ours would fight for the cores: up to a hundred times slower.
-    return ThreadPoolExecutor(threads, "lowrank_unroll", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(threads, "lowrank_unroll", initializer=torch.set_num_threads, initargs=(1,))
+    everyone = Barrier(threads)
+    list(pool.map(lambda _: everyone.wait(), range(threads)))
+    # What one thread sets is the default of all that start later: they get back what they would have had.
+    restorer = Thread(target=torch.set_num_threads, args=(torch.get_num_threads(),))
+    restorer.start()
+    restorer.join()
+    return pool
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of these threads

@@ -91,8 +91,11 @@ def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) 
     and the derivatives of the Hermitian W are its first and second divided differences in the basis V
     (Daleckii & Krein 1965; Bhatia, Matrix Analysis, ch. V).
     """
-    A, _, S, Vh, _ = point
-    h = _HermitianFunction(S, shrinkage)
+    _, _, S, Vh, _ = point
+    # In units of the largest singular value, whose high powers would over- or underflow; the derivative has 1 / unit.
+    unit = S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
+    A = point.A / unit[..., None]
+    h = _HermitianFunction(S, unit, shrinkage)
 
     def rotate(X: Tensor) -> Tensor:
         return Vh @ X @ Vh.mH
@@ -104,19 +107,19 @@ def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) 
     X_E, X_F = gram(A, E), gram(A, F)
     inner = h.second(X_E, X_F) + h.first(gram(E, F))
     V = Vh.mH
-    return (E @ (V @ h.first(X_F)) + F @ (V @ h.first(X_E)) + A @ (V @ inner)) @ Vh
+    return (E @ (V @ h.first(X_F)) + F @ (V @ h.first(X_E)) + A @ (V @ inner)) @ Vh / unit[..., None]
 
 
 class _HermitianFunction:
-    """Derivatives of W = h(X) in the eigenbasis of X = A^H A, with h(s^2) = f(s) / s."""
+    """Derivatives of W = h(X) in the eigenbasis of X = A^H A, with h(s^2) = f(s) / s; in a unit of singular values."""
 
-    def __init__(self, S: Tensor, shrinkage: Shrinkage) -> None:
-        self.S = S
+    def __init__(self, S: Tensor, unit: Tensor, shrinkage: Shrinkage) -> None:
         tabulated = table(shrinkage, S)
+        self.S = S / unit
         self.slopes = tabulated.differences.diagonal(dim1=-2, dim2=-1)
-        self.curvatures = shrinkage.second_derivatives(S)
+        self.curvatures = shrinkage.second_derivatives(S) * unit
         self.h = _quotients(tabulated, S)
-        self.differences = _hermitian_differences(tabulated.differences, self.h, S)
+        self.differences = _hermitian_differences(tabulated.differences, self.h, self.S)
 
     def first(self, X: Tensor) -> Tensor:
         """W'[X]."""

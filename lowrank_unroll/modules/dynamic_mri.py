@@ -1,14 +1,12 @@
 """Reconstruction of dynamic MRI."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from lowrank_unroll.metrics import SampleMean, frame_ssim, nmse, of_magnitudes, psnr, ser
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.networks import UnrolledNetwork
-from lowrank_unroll.operators import CoilSensitivity, Fourier, LinearOperator, Mask, SingleCoil
+from lowrank_unroll.operators import Fourier, LinearOperator, Mask, coil_operator
 from lowrank_unroll.sample import Sample
 
 
@@ -16,21 +14,20 @@ class DynamicMRI(ReconstructionModule):
     """Reconstruct complex series of images from undersampled k-space of one or several coils.
 
     Args:
-        network: an :class:`UnrolledNetwork` of complex series, learned or iterative.
+        network: called as ``network(measurement, operator)``, returns complex series; learned or iterative.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
     """
 
-    network: UnrolledNetwork[Any]
-
     def operator(self, batch: Sample) -> LinearOperator:
         """What the coils see, transformed to k-space, where it is sampled."""
-        coils = SingleCoil() if batch.coil_sensitivities is None else CoilSensitivity(batch.coil_sensitivities)
-        return Mask(batch.mask) @ Fourier() @ coils
+        return Mask(batch.mask) @ Fourier() @ coil_operator(batch.coil_sensitivities)
 
     def reconstruct(self, batch: Sample) -> tuple[Tensor, Tensor | float]:
-        """Reconstruct a batch, and add up what the states of the network add to the loss."""
-        return self.network.forward_with_penalty(batch.measurement, self.operator(batch))
+        """Reconstruct a batch, and in training add up what the states of an unrolled network add to the loss."""
+        if self.training and isinstance(self.network, UnrolledNetwork):
+            return self.network.forward_with_penalty(batch.measurement, self.operator(batch))
+        return super().reconstruct(batch)
 
     def metrics(self) -> dict[str, SampleMean]:
         """PSNR, SSIM per frame and NMSE of magnitudes, SER of complex series."""
@@ -43,7 +40,7 @@ class DynamicMRI(ReconstructionModule):
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
         """The magnitude of the middle frame of a series (time, height, width), and of its middle row over time."""
-        magnitude = image.abs() / target.abs().amax().clamp(min=torch.finfo(torch.float32).tiny)
+        magnitude = image.abs() / target.abs().max().clamp(min=torch.finfo(target.real.dtype).tiny)
         time, height, _ = magnitude.shape
         grey = torch.cat([magnitude[time // 2], magnitude[:, height // 2].repeat_interleave(2, dim=0)])
-        return grey.clamp(max=1).expand(3, -1, -1)
+        return grey.expand(3, -1, -1)

@@ -75,7 +75,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         return self(batch), 0.0
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
-        """How to show one image, (channel, height, width), as colours (3, height, width) with values in [0, 1].
+        """How to show one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
 
         Args:
             image: a target, measurement or reconstruction.

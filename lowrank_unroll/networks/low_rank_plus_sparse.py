@@ -15,11 +15,12 @@ TIME = -3
 
 
 class LowRankPlusSparseState(NamedTuple):
-    """The series L + S, its parts, and the data-consistent M, all (batch, time, height, width); thresholds (batch,)."""
+    """The series L + S, its parts L and S, the data-consistent M, (batch, time, height, width); thresholds (batch,)."""
 
     image: Tensor
-    consistent: Tensor
+    low_rank: Tensor
     sparse: Tensor
+    consistent: Tensor
     low_rank_threshold: Tensor
     sparse_threshold: Tensor
 
@@ -27,7 +28,9 @@ class LowRankPlusSparseState(NamedTuple):
 class LowRankPlusSparseIteration(nn.Module):
     """One iteration of Otazo, Candes & Sodickson (Magn. Reson. Med. 2015), T the Fourier transform in time.
 
-    L = SVT(M - S);    S = T^H soft(T (M - L));    M = L + S - A^H (A (L + S) - y)
+    L' = SVT(M - S);    S' = T^H soft(T (M - L));    M' = L' + S' - A^H (A (L' + S') - y)
+
+    The thresholds are fixed at the start.
     """
 
     def forward(
@@ -36,11 +39,12 @@ class LowRankPlusSparseIteration(nn.Module):
         """Advance the state by one iteration."""
         remainder = state.consistent - state.sparse
         low_rank = singular_value_threshold(casorati(remainder), state.low_rank_threshold).reshape(remainder.shape)
-        spectrum = torch.fft.fft(state.consistent - low_rank, dim=TIME, norm="ortho")
+        spectrum = torch.fft.fft(state.consistent - state.low_rank, dim=TIME, norm="ortho")
         kept = soft_threshold(spectrum, state.sparse_threshold[:, None, None, None])
         sparse = torch.fft.ifft(kept, dim=TIME, norm="ortho")
         image = low_rank + sparse
-        return state._replace(image=image, consistent=gradient_step(image, measurement, operator), sparse=sparse)
+        consistent = gradient_step(image, measurement, operator)
+        return state._replace(image=image, low_rank=low_rank, sparse=sparse, consistent=consistent)
 
 
 class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
@@ -54,7 +58,9 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
         iterations: number of iterations.
     """
 
-    def __init__(self, low_rank_threshold: float = 0.01, sparse_threshold: float = 0.005, iterations: int = 50) -> None:
+    def __init__(
+        self, low_rank_threshold: float = 0.005, sparse_threshold: float = 0.003, iterations: int = 50
+    ) -> None:
         super().__init__([LowRankPlusSparseIteration()] * iterations)
         self.low_rank_threshold = low_rank_threshold
         self.sparse_threshold = sparse_threshold
@@ -66,6 +72,7 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
             image,
             image,
             torch.zeros_like(image),
+            image,
             self.low_rank_threshold * largest_singular_value(image),
             self.sparse_threshold * spectrum,
         )

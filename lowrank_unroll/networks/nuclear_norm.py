@@ -45,7 +45,7 @@ class NuclearNormRecon(UnrolledNetwork[NuclearNormState]):
         iterations: number of iterations.
     """
 
-    def __init__(self, threshold: float = 0.006, iterations: int = 50) -> None:
+    def __init__(self, threshold: float = 0.003, iterations: int = 50) -> None:
         super().__init__([NuclearNormIteration()] * iterations)
         self.threshold = threshold
 

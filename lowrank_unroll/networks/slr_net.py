@@ -16,7 +16,8 @@ SYMMETRY_WEIGHT = 0.01
 class SLRState(NamedTuple):
     """The series x, its low-rank copy t and multiplier b, all (batch, time, height, width), complex.
 
-    The symmetry residual D(E(r)) - r of the transform E and its inverse D is real, (batch, 2, time, height, width).
+    The symmetry residual D(E(r)) - r of the transform E and its inverse D is real, (batch, 2, time, height, width), and
+    zero unless training.
     """
 
     image: Tensor
@@ -52,7 +53,9 @@ class SLRIteration(nn.Module):
         image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold.relu())))
         low_rank = self.prox(image)
         multiplier = state.multiplier + self.multiplier_step.relu() * (image - low_rank)
-        return SLRState(image, low_rank, multiplier, self.decoder(features) - channels)
+        # Only training asks for it, and it costs a third of the convolutions.
+        residual = self.decoder(features) - channels if self.training else torch.zeros_like(channels)
+        return SLRState(image, low_rank, multiplier, residual)
 
 
 class SLRNet(UnrolledNetwork[SLRState]):

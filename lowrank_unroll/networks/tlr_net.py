@@ -53,11 +53,11 @@ class DynamicTLRIteration(TLRIteration):
 
     def __init__(self, prox: LowRankProx) -> None:
         super().__init__(prox)
-        self.weight = nn.Parameter(torch.tensor(0.1))
+        self.log_weight = nn.Parameter(torch.tensor(0.1).log())
 
     def data_consistency(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Argmin of 1/2 ||A x - y||^2 + weight/2 ||x - v||^2."""
-        return proximal_step(image, measurement, operator, self.weight.relu())
+        return proximal_step(image, measurement, operator, self.log_weight.exp())
 
 
 class TLRNet(UnrolledNetwork[TLRState]):

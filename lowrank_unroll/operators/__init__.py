@@ -1,6 +1,6 @@
 """Linear forward models of an acquisition, and the steps that make an image agree with what was measured."""
 
-from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil
+from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import solve
 from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
 from lowrank_unroll.operators.fourier import Fourier
@@ -15,6 +15,7 @@ __all__ = [
     "LinearOperator",
     "Mask",
     "SingleCoil",
+    "coil_operator",
     "gradient_step",
     "project_onto_measurement",
     "proximal_step",

@@ -21,7 +21,12 @@ class CoilSensitivity(LinearOperator):
         return self.sensitivities * image[:, None]
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """The series (batch, time, height, width): the sum over coils of conj(C) times the coil's images."""
+        """The series (batch, time, height, width): the sum over coils of conj(C) times the coil's images.
+
+        Raises:
+            ValueError: if the measurement has another number of coils.
+        """
+        _check_coils(measurement, self.sensitivities.shape[1])
         return (self.sensitivities.conj() * measurement).sum(1)
 
 
@@ -36,5 +41,23 @@ class SingleCoil(LinearOperator):
         return image[:, None]
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """The series (batch, time, height, width)."""
+        """The series (batch, time, height, width).
+
+        Raises:
+            ValueError: if the measurement has several coils.
+        """
+        _check_coils(measurement, 1)
         return measurement[:, 0]
+
+
+def coil_operator(sensitivities: Tensor | None) -> LinearOperator:
+    """What coils of given sensitivities (batch, coil, 1, height, width) see, or a single coil where there are none."""
+    return SingleCoil() if sensitivities is None else CoilSensitivity(sensitivities)
+
+
+def _check_coils(measurement: Tensor, expected: int) -> None:
+    if measurement.shape[1] != expected:
+        raise ValueError(
+            f"a measurement of shape {tuple(measurement.shape)} has {measurement.shape[1]} coils in its second dim, "
+            f"but the sensitivities are those of {expected}"
+        )

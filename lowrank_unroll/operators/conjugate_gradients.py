@@ -51,16 +51,19 @@ def conjugate_gradients(
     solution, residual, direction = torch.zeros_like(right_hand_side), right_hand_side, right_hand_side
     energy = _inner(residual, residual)
     target = tolerance**2 * energy
+    active = energy > target
     for _ in range(iterations):
-        active = energy > target
         if not active.any():
             break
         image = system(direction)
-        step = torch.where(active, energy / _inner(direction, image), 0)
+        curvature = _inner(direction, image)
+        active = active & (curvature > 0)  # zero for a singular system, whose solution is complete then
+        step = torch.where(active, energy / curvature, 0)
         solution = solution + step * direction
         residual = residual - step * image
         previous, energy = energy, torch.where(active, _inner(residual, residual), energy)
         direction = residual + torch.where(active, energy / previous, 0) * direction
+        active = active & (energy > target)
     return solution
 
 
