@@ -275,7 +275,7 @@ def test_weights_and_biases_logs_offline_when_nobody_is_logged_in(tmp_path, monk
     assert (tmp_path / RUNS / "version_0/config.yaml").exists()
 
 
-def tested_mean(run):
+def mean_of_test(run):
     with (Path("runs") / run / "test.csv").open() as file:
         return {row["image"]: row for row in csv.DictReader(file)}["mean"]
 
@@ -284,7 +284,7 @@ def tested_mean(run):
 def test_the_demo_of_colour_images_keeps_its_promise(command_line):
     command_line("fit", "--config", "color_cs/demo.yaml")
     command_line("test", "--config", "color_cs/demo.yaml")
-    mean = tested_mean("color_cs_demo/version_1")
+    mean = mean_of_test("color_cs_demo/version_1")
     assert float(mean["psnr"]) >= float(mean["zero_filled_psnr"]) + 8
 
 
@@ -293,7 +293,7 @@ def test_the_demo_of_dynamic_mri_keeps_its_promise(command_line):
     command_line("fit", "--config", "dynamic_mri/demo.yaml")
     command_line("test", "--config", "dynamic_mri/demo.yaml")
     command_line("test", "--config", "dynamic_mri/nuclear_norm.yaml")
-    mean, baseline = tested_mean("dynamic_mri_demo/version_1"), tested_mean("dynamic_mri_nuclear_norm/version_0")
+    mean, baseline = mean_of_test("dynamic_mri_demo/version_1"), mean_of_test("dynamic_mri_nuclear_norm/version_0")
     assert mean["zero_filled_psnr"] == baseline["zero_filled_psnr"]
     assert float(mean["psnr"]) >= float(mean["zero_filled_psnr"]) + 5
     assert float(mean["psnr"]) > float(baseline["psnr"])

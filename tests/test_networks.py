@@ -227,6 +227,6 @@ def test_nuclear_norm_minimises_its_objective():
 
 def test_low_rank_plus_sparse_reaches_a_fixed_point():
     measurement, operator = acquisition(batch=1)
-    *_, before, last = LowRankPlusSparseRecon(0.05, 0.02, iterations=200).states(measurement, operator)
+    *_, before, last = LowRankPlusSparseRecon(0.05, 0.02, iterations=400).states(measurement, operator)
     assert (last.image - before.image).norm() <= 1e-4 * last.image.norm()
     assert last.sparse.abs().max() > 0
