@@ -7,10 +7,12 @@ from datamodules.cine_phantom import CinePhantom
 from datamodules.color import ColorDataModule
 from datamodules.dynamic import DynamicDataModule
 from datamodules.image_folder import ImageFolder
+from datamodules.ocmr import OCMR
 from datamodules.sample_photos import SamplePhotos
 
 __all__ = [
     "CIFAR100",
+    "OCMR",
     "CineImages",
     "CinePhantom",
     "ColorDataModule",

@@ -28,10 +28,14 @@ class Frames(Protocol):
 
 
 class Cine(NamedTuple):
-    """A series of images (time, height, width), magnitude or complex, in the units of its file; what to call it."""
+    """A series of images (time, height, width), magnitude or complex, in the units of its file; what to call it.
+
+    The sensitivities of the coils that measured it, (coil, height, width), where they are known.
+    """
 
     frames: Frames
     name: str
+    coil_sensitivities: Frames | None = None
 
 
 def read_cines(path: Path) -> list[Cine]:

@@ -48,11 +48,22 @@ class Acquisition:
         if self.snr is not None and self.snr <= 0:
             raise ValueError(f"snr is {self.snr}, expected a positive ratio, or null for no noise")
 
-    def measure(self, series: Tensor, name: str, origin: str, generator: torch.Generator) -> Sample:
-        """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1."""
+    def measure(
+        self,
+        series: Tensor,
+        name: str,
+        origin: str,
+        generator: torch.Generator,
+        sensitivities: Tensor | None = None,
+    ) -> Sample:
+        """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1.
+
+        Sensitivities (coil, 1, height, width) that are given take the place of simulated ones.
+        """
         mask = self.pattern(series.shape, generator)[None]
         height, width = series.shape[-2:]
-        sensitivities = coil_sensitivities(self.coils, height, width, generator) if self.coils > 1 else None
+        if sensitivities is None and self.coils > 1:
+            sensitivities = coil_sensitivities(self.coils, height, width, generator)
         kspace = _fully_sampled(sensitivities)(series[None])[0]
         if self.snr is not None:
             kspace = add_noise(kspace, self.snr, generator)
@@ -123,12 +134,15 @@ class MeasuredCines(Dataset[Sample]):
         """The sample of a draw, complex64."""
         cine = self.cines[draw % len(self) // self.crops_per_cine]
         generator = generator_of(*self.seeds, draw)
-        crop = torch.as_tensor(np.ascontiguousarray(cine.frames[self._crop(cine, generator)]))
+        time, height, width = self._crop(cine, generator)
+        crop = torch.as_tensor(np.ascontiguousarray(cine.frames[time, height, width]))
+        sensitivities = None
+        if cine.coil_sensitivities is not None:
+            sensitivities = torch.as_tensor(cine.coil_sensitivities[:, height, width])[:, None]
         if not crop.is_complex():
-            _, height, width = crop.shape
-            crop = crop.float() * smooth_phase(height, width, generator)
+            crop = crop.float() * smooth_phase(crop.shape[1], crop.shape[2], generator)
         name = f"{cine.name}[draw {draw}]" if self.crops_per_cine > 1 or draw >= len(self) else cine.name
-        return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator)
+        return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator, sensitivities)
 
     def _crop(self, cine: Cine, generator: torch.Generator) -> tuple[slice, slice, slice]:
         starts_and_sizes = (

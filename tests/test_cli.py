@@ -15,8 +15,9 @@ from lowrank_unroll.__main__ import config_folder, config_names
 from lowrank_unroll.modules import ColorCS
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
-EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "trainer/"))]
-NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml"}  # tested with a local archive in test_cifar100.py
+EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
+# Tested with local files in test_cifar100.py and test_ocmr.py.
+NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml", "dynamic_mri/ocmr.yaml"}
 RUNS = Path("runs/color_cs_demo")
 CHECKOUT = Path(__file__).parent.parent
 
@@ -37,13 +38,18 @@ def same(one, other):
 
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_is_parsed(name, command_line, capsys):
-    base = [] if name in EXPERIMENTS else ["--config", "color_cs/demo.yaml"]
+    demo = "dynamic_mri/demo.yaml" if name.startswith("pattern/") else "color_cs/demo.yaml"
+    base = [] if name in EXPERIMENTS else ["--config", demo]
     with pytest.raises(SystemExit) as stop:
         command_line("fit", *base, "--config", name, "--print_config")
     assert stop.value.code in {0, None}
     printed, ours = yaml.safe_load(capsys.readouterr().out), yaml.safe_load((config_folder() / name).read_text())
     if "model" in ours:
         assert printed["model"]["class_path"].endswith(ours["model"]["class_path"])
+    if name.startswith("pattern/"):
+        pattern, expected = (config["data"]["init_args"]["pattern"] for config in (printed, ours))
+        assert pattern["class_path"].endswith(expected["class_path"])
+        assert pattern["init_args"].items() >= expected["init_args"].items()
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD])

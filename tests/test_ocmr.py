@@ -1,0 +1,212 @@
+"""From raw files, written by another package, to samples. See test_ismrmrd.py for the reader."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import SHORT, SMALL_NETWORK
+
+from datamodules import OCMR
+from datamodules import ocmr as ocmr_module
+from datamodules.base import collate
+from datamodules.ismrmrd import ISMRMRDError
+from datamodules.ocmr import ORIGINAL_SPLIT, hashed_split, read_split
+from datamodules.ocmr_preparation import estimate_sensitivities, prepare, without_oversampling
+from datamodules.phantom import beating_heart
+from datamodules.simulation import coil_sensitivities
+from lowrank_unroll.modules import DynamicMRI
+from lowrank_unroll.networks import NuclearNormRecon
+from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.sampling import PseudoRadial
+
+ismrmrd = pytest.importorskip("ismrmrd")
+pytest.importorskip("sigpy")
+
+from test_ismrmrd import header_of, readouts_of, write  # noqa: E402  it needs ismrmrd
+
+COILS, TIME, HEIGHT, WIDTH = 4, 3, 32, 40
+
+
+def scan(seed, slices=1, averages=1):
+    """K-space of `DIMS` with two-fold readout oversampling, and the series (slice, time, height, width) in it."""
+    generator = torch.Generator().manual_seed(seed)
+    series = torch.stack([beating_heart((TIME, HEIGHT, WIDTH), generator) for _ in range(slices)])
+    maps = coil_sensitivities(COILS, HEIGHT, WIDTH, generator)
+    coil_images = CoilSensitivity(maps[None].expand(slices, -1, -1, -1, -1))(series)
+    padded = torch.nn.functional.pad(coil_images, (0, 0, HEIGHT // 2, HEIGHT // 2))
+    kspace = torch.zeros(averages, 1, 1, 1, slices, 1, COILS, TIME, 2 * HEIGHT, WIDTH, dtype=torch.complex64)
+    kspace[:] = Fourier()(padded)[None, None, None, None, :, None]
+    return kspace.numpy(), series
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name, slices, averages in (("fs_0001_1_5T", 1, 1), ("fs_9999_3T", 2, 2)):
+        kspace, _ = scan(0, slices, averages)
+        write(tmp_path / f"{name}.h5", header_of(kspace), readouts_of(kspace))
+    return tmp_path
+
+
+def same_content(one, other):
+    with h5py.File(one) as ours, h5py.File(other) as theirs:
+        names = [f"{item}/{key}" for item in theirs for key in ("series", "coil_sensitivities")]
+        return sorted(ours) == sorted(theirs) and all(np.array_equal(ours[name], theirs[name]) for name in names)
+
+
+def test_a_series_survives_the_way_through_the_file(tmp_path):
+    kspace, series = scan(1, slices=2)
+    raw = write(tmp_path / "fs_1.h5", header_of(kspace), readouts_of(kspace))
+    prepare(raw, tmp_path / "prepared.h5")
+    with h5py.File(tmp_path / "prepared.h5") as content:
+        assert sorted(content) == ["slice0_average0", "slice1_average0"]
+        for index, name in enumerate(sorted(content)):
+            ours, maps = (torch.from_numpy(content[name][key][()]) for key in ("series", "coil_sensitivities"))
+            assert ours.shape == (TIME, HEIGHT, WIDTH)
+            assert torch.allclose(maps.abs().square().sum(0), torch.ones(HEIGHT, WIDTH), atol=1e-4)
+            # The phase common to all coils is free: it may turn between the maps and the series, not in their product.
+            bright = series[index].abs() > 0.1
+            error = (ours.abs() - series[index].abs())[bright].norm() / series[index][bright].norm()
+            assert error < 0.05
+            coil_images = maps[:, None] * ours
+            expected = torch.from_numpy(kspace[0, 0, 0, 0, index, 0])
+            expected = without_oversampling(Fourier().adjoint(expected), HEIGHT)
+            assert (coil_images - expected).norm() < 0.1 * expected.norm()
+
+
+@pytest.mark.parametrize(("height", "readout"), [(64, 32), (63, 31), (64, 31), (63, 32), (32, 32), (30, 32)])
+def test_the_centre_of_the_readout_is_kept(height, readout):
+    images = torch.zeros(1, height, 4)
+    images[:, height // 2] = 1
+    kept = without_oversampling(images, readout)
+    assert kept.shape[1] == min(height, readout)
+    assert kept[0, kept.shape[1] // 2].all()
+
+
+def test_sensitivities_of_a_single_coil_are_ones():
+    assert torch.equal(estimate_sensitivities(torch.randn(1, 8, 8, dtype=torch.complex64)), torch.ones(1, 8, 8) + 0j)
+
+
+def test_missing_sigpy_is_explained(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sigpy.mri.app", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "lowrank-unroll\[mri\]"'):
+        estimate_sensitivities(torch.randn(2, 8, 8, dtype=torch.complex64))
+
+
+class TestDataModule:
+    def test_samples(self, root, capsys):
+        split_file = root / "split.csv"
+        split_file.write_text("file,split\nfs_0001_1_5T.h5,val\nfs_9999_3T.h5,train\nfs_5.h5,test\n")
+        choices = {"root": root, "split_file": split_file, "pattern": PseudoRadial(lines=5), "frames": 2}
+        data = OCMR(crop=(16, 20), **choices)
+        data.prepare_data()
+        assert "1 files of split.csv are not in" in capsys.readouterr().out
+        names = [cine.name for cine in data.cines("train")]
+        assert names == [f"fs_9999_3T/slice{s}_average{a}" for s in range(2) for a in range(2)]
+        assert [cine.name for cine in data.cines("val")] == ["fs_0001_1_5T/slice0_average0"]
+        assert not data.cines("test")
+
+        data.setup("fit")
+        batch = next(iter(data.train_dataloader()))
+        assert batch.measurement.shape == (1, COILS, 2, 16, 20)
+        assert batch.coil_sensitivities.shape == (1, COILS, 1, 16, 20)
+        operator = DynamicMRI(NuclearNormRecon()).operator(batch)
+        assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)
+
+        single = OCMR(multi_coil=False, **choices)
+        sample = collate([single.dataset("val")[0]])
+        assert sample.measurement.shape == (1, 1, 2, HEIGHT, WIDTH)
+        assert sample.coil_sensitivities is None
+
+    def test_the_config_trains_and_tests(self, root, command_line):
+        split_file = root / "split.csv"
+        split_file.write_text("file,split\nfs_0001_1_5T.h5,val\nfs_9999_3T.h5,train\n")
+        for raw in root.glob("fs_*.h5"):
+            prepare(raw, OCMR(root=root).prepared(raw))
+        words = ["--config", "dynamic_mri/ocmr.yaml", "--config", "pattern/vds0.125.yaml", *SHORT, *SMALL_NETWORK]
+        words += ["--data.root", root, "--data.split_file", split_file, "--data.frames", "2", "--data.crop", "[16,20]"]
+        command_line("fit", *words)
+        split_file.write_text("file,split\nfs_0001_1_5T.h5,test\n")
+        command_line("test", *words)
+        (report,) = Path("runs").rglob("test.csv")
+        assert "fs_0001_1_5T/slice0_average0,semi-synthetic," in report.read_text()
+
+    def test_what_is_prepared_is_not_prepared_again(self, root, monkeypatch):
+        data = OCMR(root=root)
+        for raw in root.glob("fs_*.h5"):
+            prepare(raw, data.prepared(raw))
+        prepared = {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()}
+        assert len(prepared) == 2
+        monkeypatch.setattr(ocmr_module, "ProcessPoolExecutor", None)  # would fail if anything were left to do
+        data.prepare_data()
+        assert {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()} == prepared
+
+    def test_a_broken_file_is_named_and_the_others_are_kept(self, root):
+        (root / "fs_0000.h5").write_bytes(b"broken")
+        with pytest.raises(ISMRMRDError, match=r"fs_0000\.h5"):
+            OCMR(root=root, processes=1).prepare_data()
+        # A single process works through the files in turn; what was queued before the failure is still done.
+        assert {file.name for file in (root / "prepared").iterdir()} == {
+            "fs_0001_1_5T_version1.h5",
+            "fs_9999_3T_version1.h5",
+        }
+
+    @pytest.mark.slow
+    def test_a_killed_preparation_goes_on_where_it_was(self, root, tmp_path_factory):
+        undisturbed = tmp_path_factory.mktemp("undisturbed")
+        for raw in root.glob("fs_*.h5"):
+            prepare(raw, OCMR(root=undisturbed).prepared(raw))
+        program = f"from datamodules import OCMR\nif __name__ == '__main__': OCMR(root={str(root)!r}).prepare_data()"
+        (root / "program.py").write_text(program)
+        random = np.random.default_rng(0)
+        for _ in range(5):
+            process = subprocess.Popen([sys.executable, root / "program.py"], start_new_session=True)
+            time.sleep(random.uniform(2, 9))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for prepared in (root / "prepared").glob("fs_*.h5"):
+                assert same_content(prepared, undisturbed / "prepared" / prepared.name)
+        subprocess.run([sys.executable, root / "program.py"], check=True)
+        assert len(list((root / "prepared").glob("fs_*.h5"))) == 2
+        for prepared in (root / "prepared").glob("fs_*.h5"):
+            assert same_content(prepared, undisturbed / "prepared" / prepared.name)
+
+    def test_a_full_disk_leaves_nothing_half_written(self, root, monkeypatch):
+        def fail(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(h5py.Group, "create_dataset", fail)
+        with pytest.raises(OSError, match="No space left"):
+            prepare(root / "fs_0001_1_5T.h5", root / "prepared" / "one.h5")
+        assert not list((root / "prepared").iterdir())
+
+    def test_an_empty_folder_is_explained(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no fs_\*\.h5 file in .*--data\.root FOLDER"):
+            OCMR(root=tmp_path).prepare_data()
+
+
+class TestSplit:
+    def test_the_original_files(self):
+        with ORIGINAL_SPLIT.open() as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == len(read_split(ORIGINAL_SPLIT)) == 74
+        items = {s: sum(int(row["items"]) for row in rows if row["split"] == s) for s in ("train", "val", "test")}
+        assert items == {"train": 124, "val": 40, "test": 40}
+
+    def test_other_files_are_split_by_name_in_these_proportions(self):
+        splits = [hashed_split(f"fs_{number:05}.h5") for number in range(5000)]
+        shares = np.array([splits.count(split) / 5000 for split in ("train", "val", "test")])
+        np.testing.assert_allclose(shares, np.array([124, 40, 40]) / 204, atol=0.02)
+        assert hashed_split("fs_0100.h5") == hashed_split("fs_0100.h5")
+
+    def test_an_impossible_split_is_refused(self, tmp_path):
+        (tmp_path / "split.csv").write_text("file,split\nfs_1.h5,training\n")
+        with pytest.raises(ValueError, match=r"split\.csv: the split is 'training', expected 'train'"):
+            read_split(tmp_path / "split.csv")
