@@ -1,10 +1,13 @@
 """The files are written by the `ismrmrd` package, which shares no code with the reader."""
 
+import collections
+import contextlib
 import multiprocessing
 import re
 import signal
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from concurrent.futures.process import BrokenProcessPool
 
 import h5py
 import numpy as np
@@ -352,3 +355,74 @@ class TestMalformed:
     def test_no_group(self, path):
         h5py.File(path, "w").close()
         refused(path, "dataset")
+
+
+def mutated(content, seed):
+    """Flip bits, cut the end off, overwrite a stretch, or write nines over a number of the header."""
+    random = np.random.default_rng(seed)
+    mutant = bytearray(content)
+    start = int(random.integers(len(mutant)))
+    kind = seed % 4
+    if kind == 0:
+        for place in random.integers(len(mutant), size=random.choice([1, 2, 8, 64])):
+            mutant[place] ^= 1 << int(random.integers(8))
+    elif kind == 1:
+        del mutant[start:]
+    elif kind == 2:
+        stretch = mutant[start : start + int(random.choice([1, 4, 8, 64]))]
+        mutant[start : start + len(stretch)] = bytes([random.choice([0, 127, 128, 255])]) * len(stretch)
+    else:
+        numbers = list(re.finditer(rb">(\d{1,8})<", content))
+        number = numbers[random.integers(len(numbers))]
+        mutant[slice(*number.span(1))] = b"9" * len(number[1])
+    return bytes(mutant)
+
+
+def outcome(path):
+    """Whether the reader takes a file, and how much memory NumPy and Python took meanwhile."""
+    signal.alarm(10)
+    tracemalloc.start()
+    try:
+        read_ismrmrd(path)
+    except ISMRMRDError:
+        return "refused", tracemalloc.get_traced_memory()[1]
+    else:
+        return "read", tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        signal.alarm(0)
+
+
+def read_with_hdf5_alone(path):
+    signal.alarm(10)
+    with contextlib.suppress(Exception), h5py.File(path) as file:
+        file["dataset/xml"][()], file["dataset/data"][()]
+    signal.alarm(0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="no way to end a reader that hangs")
+@pytest.mark.parametrize("seeds", [range(50), pytest.param(range(50, 1050), marks=pytest.mark.slow)], ids=len)
+def test_mutated_files_are_read_or_refused(path, small, seeds):
+    """In a process of its own, since HDF5 hangs on some malformed files, and may crash (h5py issue 2088)."""
+    content = write(path, header_of(small), readouts_of(small)).read_bytes()
+    process = worker()
+    outcomes = collections.Counter()
+    for seed in seeds:
+        path.write_bytes(mutated(content, seed))
+        try:
+            result, memory = process.submit(outcome, path).result()
+            assert memory < 64 * len(content), seed
+        except BrokenProcessPool:
+            result, process = "HDF5 fails", worker()
+            with pytest.raises(BrokenProcessPool):
+                process.submit(read_with_hdf5_alone, path).result()
+            process = worker()
+        outcomes[result] += 1
+    process.shutdown()
+    assert outcomes["read"] > 0.1 * len(seeds)
+    assert outcomes["refused"] > 0.3 * len(seeds)
+    assert outcomes["HDF5 fails"] < 0.05 * len(seeds)
+
+
+def worker():
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
