@@ -41,8 +41,7 @@ NO_IMAGE = {
 REVERSE = 22
 
 PILOT_TONE_FIRST, PILOT_TONE_LAST = 3, 1  # samples of a readout that a pilot tone disturbs
-BLOCK_BYTES = 2**23  # of readouts held besides the array
-ROWS_AT_ONCE = 256  # whole rows: HDF5 2.0 reads the samples of any part of a row, and leaks what was not asked for
+ROWS_AT_ONCE = 64  # whole rows: HDF5 2.0 reads the samples of any part of a row, and leaks what was not asked for
 MOST_UNDERSAMPLED = 32  # times as large as its samples may k-space be: beyond, sizes in the header are absurd
 
 
@@ -80,6 +79,9 @@ def read_ismrmrd(path: Path, group: str = "dataset") -> KSpace:
     with zeros in front. With a pilot tone the first three samples and the last of each readout are zeroed. Noise scans
     and other readouts that are no lines of an image are passed over. Of readouts at the same place the last one counts;
     averages have a dimension of their own, segments do not.
+
+    Files from untrusted sources are safe to read but for HDF5 itself, which hangs on some malformed ones (h5py issue
+    2088); read those in a process with a time limit.
 
     [1] Chen et al., OCMR (v1.0) - Open-Access Multi-Coil k-Space Dataset for Cardiovascular Magnetic Resonance Imaging,
     arXiv:2008.03410. The format: Inati et al., ISMRM Raw Data Format, Magn. Reson. Med. 77, 2017.
@@ -233,9 +235,9 @@ def _sizes(lines: _Lines, header: Header) -> dict[str, int]:
 def _blocks(table: h5py.Dataset, lines: _Lines) -> Iterator[npt.NDArray[np.complex64]]:
     """Read the samples (readout, coil, kx) of all lines, block after block."""
     length = 2 * lines.channels * lines.samples
-    rows = max(1, BLOCK_BYTES // (4 * length))
-    for start in range(0, len(table), rows):
-        readouts = table[start : start + rows]["data"][lines.of_table[start : start + rows]]
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        readouts = table[rows]["data"][lines.of_table[rows]]
         lengths = np.fromiter(map(len, readouts), int)
         if (lengths != length).any():
             raise ValueError(f"a readout has {lengths[lengths != length][0]} numbers, expected {length}")
@@ -243,5 +245,5 @@ def _blocks(table: h5py.Dataset, lines: _Lines) -> Iterator[npt.NDArray[np.compl
             continue
         samples = np.concatenate(readouts, dtype=np.float32)
         if not np.isfinite(samples).all():
-            raise ValueError(f"NaN or infinity in readouts {start} to {start + rows - 1}")
+            raise ValueError(f"NaN or infinity in readouts {start} to {start + ROWS_AT_ONCE - 1}")
         yield samples.view(np.complex64).reshape(-1, lines.channels, lines.samples)
