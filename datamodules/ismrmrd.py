@@ -80,8 +80,8 @@ def read_ismrmrd(path: Path, group: str = "dataset") -> KSpace:
     and other readouts that are no lines of an image are passed over. Of readouts at the same place the last one counts;
     averages have a dimension of their own, segments do not.
 
-    Files from untrusted sources are safe to read but for HDF5 itself, which hangs on some malformed ones (h5py issue
-    2088); read those in a process with a time limit.
+    On some malformed files HDF5 itself hangs (h5py issue 2088) or takes gigabytes; read files from untrusted sources in
+    a process with limits of time and memory.
 
     [1] Chen et al., OCMR (v1.0) - Open-Access Multi-Coil k-Space Dataset for Cardiovascular Magnetic Resonance Imaging,
     arXiv:2008.03410. The format: Inati et al., ISMRM Raw Data Format, Magn. Reson. Med. 77, 2017.
