@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data, io
 
 from lowrank_unroll.__main__ import config_folder, config_names
-from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.modules import ColorCS, DynamicMRI
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
 EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
@@ -143,10 +143,15 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     np.testing.assert_allclose(np.load(again), 1000 * series, rtol=1e-3, atol=1e-3 * np.abs(1000 * series).max())
 
 
-def test_several_coils_take_one_argument(command_line):
+def test_several_coils_take_one_argument(command_line, monkeypatch):
+    coils = []
+    monkeypatch.setattr(
+        DynamicMRI, "on_test_batch_start", lambda module, batch, *_: coils.append(batch.measurement.shape[1])
+    )
     words = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--data.coils", "3"]
     command_line("fit", *words)
     command_line("test", *words)
+    assert coils == [3]
 
 
 def test_a_baseline_has_nothing_to_train(command_line):

@@ -16,7 +16,7 @@ INCHES = 3.0
 
 
 class Panel(NamedTuple):
-    """One row of the picture; the images are colour, (3, height, width), with values in [0, 1]."""
+    """One row of the picture; the images are colour, (3, height, width), black 0 and white 1."""
 
     name: str
     target: Tensor

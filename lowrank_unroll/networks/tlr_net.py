@@ -1,5 +1,6 @@
 """TLR-Net: transformed low rank by ADMM, arXiv 2411.14141."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -60,7 +61,18 @@ class DynamicTLRIteration(TLRIteration):
         return proximal_step(image, measurement, operator, self.log_weight.exp())
 
 
-class TLRNet(UnrolledNetwork[TLRState]):
+class _UnrolledADMM(UnrolledNetwork[TLRState]):
+    def __init__(self, iterations: Iterable[TLRIteration]) -> None:
+        super().__init__(iterations)
+        # The last multiplier is never used: without a gradient it would stall multi-device training.
+        self.iterations[-1].multiplier_step.requires_grad_(False)
+
+    def initial_state(self, image: Tensor) -> TLRState:
+        """Start from the adjoint reconstruction and a zero multiplier."""
+        return TLRState(image, torch.zeros_like(image))
+
+
+class TLRNet(_UnrolledADMM):
     """Unrolled ADMM with a learned transform whose channel images are shrunk to low rank, arXiv 2411.14141.
 
     Args:
@@ -82,15 +94,9 @@ class TLRNet(UnrolledNetwork[TLRState]):
             TLRIteration(LowRankProx(convolution_stack(widths), convolution_stack(widths), gradient=gradient))
             for _ in range(iterations)
         )
-        # The last multiplier is never used: without a gradient it would stall multi-device training.
-        self.iterations[-1].multiplier_step.requires_grad_(False)
-
-    def initial_state(self, image: Tensor) -> TLRState:
-        """Start from the adjoint reconstruction and a zero multiplier."""
-        return TLRState(image, torch.zeros_like(image))
 
 
-class DynamicTLRNet(UnrolledNetwork[TLRState]):
+class DynamicTLRNet(_UnrolledADMM):
     """TLR-Net for complex series (batch, time, height, width), each frame shrunk to low rank, arXiv 2411.14141.
 
     Args:
@@ -106,8 +112,3 @@ class DynamicTLRNet(UnrolledNetwork[TLRState]):
             )
             for _ in range(iterations)
         )
-        self.iterations[-1].multiplier_step.requires_grad_(False)
-
-    def initial_state(self, image: Tensor) -> TLRState:
-        """Start from the adjoint reconstruction and a zero multiplier."""
-        return TLRState(image, torch.zeros_like(image))
