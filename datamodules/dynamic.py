@@ -9,8 +9,9 @@ from torch.utils.data import Dataset
 
 from datamodules.base import ReconstructionDataModule, Split
 from datamodules.cines import Cine
+from datamodules.crops import Crops, Window
 from datamodules.kspace_files import KSpaceFiles
-from datamodules.measured_cines import Acquisition, MeasuredCines, Window
+from datamodules.measured_cines import Acquisition, MeasuredCines
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
@@ -30,7 +31,8 @@ class DynamicDataModule(ReconstructionDataModule):
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
         frames: frames of a crop; None for all.
         crop: height and width of a crop; None for whole frames.
-        crops_per_cine: crops of each series in an epoch of training.
+        crops_per_cine: crops of each series in an epoch of training, at random places.
+        crop_strides: instead, crops on a grid with these steps in time, height and width, all of them in every epoch.
         predict_kspace: for ``predict``, an .h5 or .npz file of measured k-space or a folder of them, see
             :class:`KSpaceFiles`.
         batch_size: samples in a batch of training and validation.
@@ -48,14 +50,14 @@ class DynamicDataModule(ReconstructionDataModule):
         frames: int | None = None,
         crop: tuple[int, int] | None = None,
         crops_per_cine: int = 1,
+        crop_strides: tuple[int, int, int] | None = None,
         predict_kspace: Path | None = None,
         batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, **kwargs)
         self.acquisition = Acquisition(pattern, coils, snr)
-        self.window = Window(frames, *(crop or (None, None)))
-        self.crops_per_cine = crops_per_cine
+        self.crops = Crops(Window(frames, *(crop or (None, None))), crops_per_cine, crop_strides)
         self.predict_kspace = predict_kspace
 
     @abstractmethod
@@ -72,11 +74,5 @@ class DynamicDataModule(ReconstructionDataModule):
             if self.predict_kspace is None:
                 raise ValueError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
             return KSpaceFiles(Path(self.predict_kspace))
-        window, crops = {
-            "train": (self.window, self.crops_per_cine),
-            "val": (self.window, 1),
-            "test": (Window(), 1),
-        }[split]
-        return MeasuredCines(
-            self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), window, crops
-        )
+        crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
+        return MeasuredCines(self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), crops)

@@ -33,9 +33,19 @@ class HDF5Frames:
         self.dtype: np.dtype[Any] = _window_dtype(dataset.dtype)
 
     def __getitem__(self, window: Any) -> npt.NDArray[Any]:
-        """Read a window, indexed as h5py indexes datasets."""
+        """Read a window, indexed as h5py indexes datasets.
+
+        Raises:
+            OSError: if the file is damaged; names it.
+        """
         file = _opened(self.path)  # kept until the end: another thread may fork, which empties the cache
-        stored: npt.NDArray[Any] = file[self.name][window]
+        try:
+            stored: npt.NDArray[Any] = file[self.name][window]
+        except OSError as error:
+            raise OSError(
+                f"{self.path} is damaged: {self.name} cannot be read ({error}). Restore the file; one in a folder "
+                "`prepared` is made anew if you delete it"
+            ) from error
         if not stored.dtype.names:
             return stored
         numbers = np.empty(stored.shape, self.dtype)

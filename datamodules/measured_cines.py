@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,19 +9,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.cines import Cine
+from datamodules.crops import Crops, Window
 from datamodules.draws import generator_of
 from datamodules.simulation import add_noise, coil_sensitivities, smooth_phase
 from lowrank_unroll.operators import Fourier, LinearOperator, coil_operator
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
-
-
-class Window(NamedTuple):
-    """The size of a crop in time, height and width; None takes all there is."""
-
-    time: int | None = None
-    height: int | None = None
-    width: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,19 +77,18 @@ def _fully_sampled(sensitivities: Tensor | None) -> LinearOperator:
 
 
 class MeasuredCines(Dataset[Sample]):
-    """Series of images, or random crops of them, as an acquisition would measure them.
+    """Series of images, or crops of them, as an acquisition would measure them.
 
     Magnitude series are given a smooth phase. A sample is a function of the seeds and its draw: indices up to the
-    length are always the same samples; a draw beyond the length is the series at the draw modulo the length with a
-    fresh crop, phase, coils, noise and mask.
+    length are always the same samples; a draw beyond the length is the crop at the draw modulo the length with a fresh
+    random place, phase, coils, noise and mask.
 
     Args:
         cines: what to measure, (time, height, width) each.
         acquisition: how.
         origin: what to call the result, see :class:`Sample`.
         seeds: of everything random, for one split other than for the next.
-        window: size of the crops.
-        crops_per_cine: crops of each series in the length.
+        crops: which crops of each series there are; the length is how many.
 
     Raises:
         ValueError: if a series is smaller than the window; names the series.
@@ -109,45 +100,52 @@ class MeasuredCines(Dataset[Sample]):
         acquisition: Acquisition,
         origin: str,
         seeds: Sequence[int],
-        window: Window = Window(),  # noqa: B008  immutable
-        crops_per_cine: int = 1,
+        crops: Crops = Crops(),  # noqa: B008  immutable
     ) -> None:
-        self.cines = cines
+        for cine in cines:
+            _check_size(cine, crops.window)
         self.acquisition = acquisition
         self.origin = origin
         self.seeds = seeds
-        self.window = window
-        self.crops_per_cine = crops_per_cine
-        for cine in cines:
-            for side, have, want in zip(Window._fields, cine.frames.shape, window, strict=True):
-                if want is not None and have < want:
-                    raise ValueError(
-                        f"{cine.name} has size {tuple(cine.frames.shape)} (time, height, width): a crop of {want} in "
-                        f"{side} does not fit; ask for fewer with --data.frames or --data.crop"
-                    )
+        self.window = crops.window
+        self.crops = [(cine, start) for cine in cines for start in crops.starts(cine.frames.shape)]
+        self.one_crop_each = len(self.crops) == len(cines)
 
     def __len__(self) -> int:
-        """The number of series times the crops of each."""
-        return len(self.cines) * self.crops_per_cine
+        """The number of crops."""
+        return len(self.crops)
 
     def __getitem__(self, draw: int) -> Sample:
         """The sample of a draw, complex64."""
-        cine = self.cines[draw % len(self) // self.crops_per_cine]
+        cine, start = self.crops[draw % len(self)]
         generator = generator_of(*self.seeds, draw)
-        time, height, width = self._crop(cine, generator)
+        time, height, width = self._window(cine, start, generator)
         crop = torch.as_tensor(np.ascontiguousarray(cine.frames[time, height, width]))
         sensitivities = None
         if cine.coil_sensitivities is not None:
             sensitivities = torch.as_tensor(cine.coil_sensitivities[:, height, width])[:, None]
         if not crop.is_complex():
             crop = crop.float() * smooth_phase(crop.shape[1], crop.shape[2], generator)
-        name = f"{cine.name}[draw {draw}]" if self.crops_per_cine > 1 or draw >= len(self) else cine.name
+        name = cine.name if self.one_crop_each and draw < len(self) else f"{cine.name}[draw {draw}]"
         return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator, sensitivities)
 
-    def _crop(self, cine: Cine, generator: torch.Generator) -> tuple[slice, slice, slice]:
-        starts_and_sizes = (
-            (0, have) if want is None else (int(torch.randint(have - want + 1, (), generator=generator)), want)
-            for have, want in zip(cine.frames.shape, self.window, strict=True)
-        )
-        time, height, width = (slice(start, start + size) for start, size in starts_and_sizes)
+    def _window(
+        self, cine: Cine, start: Sequence[int] | None, generator: torch.Generator
+    ) -> tuple[slice, slice, slice]:
+        sizes = self.window.of(cine.frames.shape)
+        if start is None:
+            start = tuple(
+                0 if want is None else int(torch.randint(have - want + 1, (), generator=generator))
+                for have, want in zip(cine.frames.shape, self.window, strict=True)
+            )
+        time, height, width = (slice(first, first + size) for first, size in zip(start, sizes, strict=True))
         return time, height, width
+
+
+def _check_size(cine: Cine, window: Window) -> None:
+    for side, have, want in zip(Window._fields, cine.frames.shape, window, strict=True):
+        if want is not None and have < want:
+            raise ValueError(
+                f"{cine.name} has size {tuple(cine.frames.shape)} (time, height, width): a crop of {want} in {side} "
+                "does not fit; ask for fewer with --data.frames or --data.crop"
+            )

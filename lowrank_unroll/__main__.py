@@ -1,4 +1,4 @@
-"""The command-line interface: ``lowrank-unroll fit|validate|test|predict --config NAME``."""
+"""The command-line interface: ``lowrank-unroll fit|validate|test|predict|prepare --config NAME``."""
 
 import argparse
 import logging
@@ -27,12 +27,14 @@ except ImportError as error:
         "Run from another folder, or uninstall or rename that package."
     ) from error
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "prepare")
 DESCRIPTION = """Train and test low-rank unrolled networks.
 
   lowrank-unroll fit --config color_cs/demo.yaml
   lowrank-unroll test --config color_cs/demo.yaml
   lowrank-unroll predict --config color_cs/demo.yaml --data.predict_images photo.png --data.ratio 0.4
+
+"prepare" downloads and prepares the data and does nothing else, for machines that train without a network.
 
 --config takes a file, or a name from the collection: {names}. Several may be given; later ones
 override earlier ones, and arguments override both. test, validate and predict use the best weights of the newest
@@ -91,8 +93,21 @@ class SaveConfig(SaveConfigCallback):
                 logger.log_hyperparams(self.config.as_dict())
 
 
+class PreparingTrainer(Trainer):
+    """Lightning's Trainer, whose methods are the subcommands; this one can also prepare data."""
+
+    def prepare(self, model: ReconstructionModule, datamodule: ReconstructionDataModule) -> None:
+        """Download and prepare the data, without training."""
+        datamodule.prepare_data()
+
+
 class ReconstructionCLI(LightningCLI):
     """LightningCLI with the checkpoint, weights and logging that reconstruction needs."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The methods of the trainer that are subcommands, and which of their arguments are not asked for."""
+        return {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Keep the checkpoint of the best validation PSNR, and the last."""
@@ -139,6 +154,8 @@ class ReconstructionCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Read checkpoints without unpickling, and find the weights to evaluate."""
+        if self.subcommand == "prepare":
+            return
         arguments = self.config_init[self.subcommand]
         if arguments.weights_only is None:
             arguments.weights_only = True
@@ -181,6 +198,7 @@ def main() -> None:
     ReconstructionCLI(
         ReconstructionModule,
         ReconstructionDataModule,
+        trainer_class=PreparingTrainer,
         subclass_mode_model=True,
         subclass_mode_data=True,
         auto_configure_optimizers=False,

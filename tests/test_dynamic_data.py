@@ -12,8 +12,9 @@ import torch
 from datamodules import CineImages, CinePhantom
 from datamodules.base import collate
 from datamodules.cines import Cine
+from datamodules.crops import Crops, Window
 from datamodules.kspace_files import KSpaceFiles
-from datamodules.measured_cines import Acquisition, MeasuredCines, Window
+from datamodules.measured_cines import Acquisition, MeasuredCines
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.sampling import PseudoRadial, Uniform, VariableDensity
@@ -72,7 +73,7 @@ class TestMeasuredCines:
         assert difference.real.std().item() == pytest.approx(signal.item() / 20, rel=0.2)
 
     def test_a_sample_is_a_function_of_seed_and_draw(self):
-        choices = {"coils": 2, "snr": 30.0, "window": Window(4, 10, 8), "crops_per_cine": 3}
+        choices = {"coils": 2, "snr": 30.0, "crops": Crops(Window(4, 10, 8), per_series=3)}
         one, same, other = (dataset(magnitude_cine(), complex_cine(), seed=seed, **choices) for seed in (1, 1, 2))
         assert len(one) == 6
         assert all(equal(one[draw], same[draw]) for draw in range(12))
@@ -84,15 +85,38 @@ class TestMeasuredCines:
         assert one[0].name == "patient1[draw 0]"
 
     def test_crops_come_from_all_over(self):
-        cines = dataset(complex_cine(), window=Window(6, 19, 16), crops_per_cine=50)
+        cines = dataset(complex_cine(), crops=Crops(Window(6, 19, 16), per_series=50))
         crops = {(cines[draw].target * cines[draw].scale).numpy().round(3).tobytes() for draw in range(50)}
         assert len(crops) == 2
 
+    def test_crops_on_a_grid_are_all_there_are(self):
+        grid = dataset(complex_cine(), complex_cine(), crops=Crops(Window(4, 16, 8), strides=(1, 2, 4)))
+        starts = [(t, h, w) for t in (0, 1, 2) for h in (0, 2, 4) for w in (0, 4, 8)]
+        assert len(grid) == 2 * len(starts)
+        whole = torch.from_numpy(complex_cine().frames).to(torch.complex64)
+        for draw in (*range(len(grid)), 2 * len(grid) + 5):
+            time, height, width = starts[draw % len(starts)]
+            expected = whole[time : time + 4, height : height + 16, width : width + 8]
+            assert torch.allclose(grid[draw].target * grid[draw].scale, expected, rtol=1e-5)
+        assert not torch.equal(grid[5].mask, grid[5 + len(grid)].mask)
+
+    @pytest.mark.parametrize(
+        ("choices", "message"),
+        [
+            ({"per_series": 0}, "0 crops of each series, expected at least 1"),
+            ({"strides": (8, 0, 32)}, r"strides are \(8, 0, 32\).*expected positive"),
+            ({"strides": (8, 32, 32), "per_series": 4}, "leave one of them out"),
+        ],
+    )
+    def test_impossible_crops_are_refused(self, choices, message):
+        with pytest.raises(ValueError, match=message):
+            Crops(**choices)
+
     def test_a_series_that_is_too_short_is_named(self):
         with pytest.raises(ValueError, match=r"patient1 has size \(6, 20, 16\).*a crop of 7 in time does not fit"):
-            dataset(magnitude_cine(), window=Window(time=7))
+            dataset(magnitude_cine(), crops=Crops(Window(time=7)))
         with pytest.raises(ValueError, match="a crop of 30 in width does not fit"):
-            dataset(magnitude_cine(), window=Window(width=30))
+            dataset(magnitude_cine(), crops=Crops(Window(width=30)))
 
     def test_a_series_without_signal_is_measured_as_zero(self):
         sample = dataset(Cine(np.zeros(SHAPE), "empty"), coils=2, snr=10.0)[0]

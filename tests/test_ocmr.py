@@ -14,13 +14,14 @@ import pytest
 import torch
 from conftest import SHORT, SMALL_NETWORK
 
-from datamodules import OCMR
-from datamodules import ocmr as ocmr_module
+from datamodules import OCMR, scanned_cines
 from datamodules.base import collate
+from datamodules.hdf5_frames import HDF5Frames, hdf5_datasets
 from datamodules.ismrmrd import ISMRMRDError
-from datamodules.ocmr import ORIGINAL_SPLIT, hashed_split, read_split
-from datamodules.ocmr_preparation import estimate_sensitivities, prepare, without_oversampling
+from datamodules.ocmr import ORIGINAL_SPLIT, read_split
 from datamodules.phantom import beating_heart
+from datamodules.preparation import Preparation, compress_coils, estimate_sensitivities, without_oversampling
+from datamodules.scanned_cines import hashed_split
 from datamodules.simulation import coil_sensitivities
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
@@ -53,6 +54,10 @@ def root(tmp_path):
         kspace, _ = scan(0, slices, averages)
         write(tmp_path / f"{name}.h5", header_of(kspace), readouts_of(kspace))
     return tmp_path
+
+
+def prepare(raw, prepared):
+    Preparation()(OCMR.read, raw, prepared)
 
 
 def same_content(one, other):
@@ -94,6 +99,36 @@ def test_sensitivities_of_a_single_coil_are_ones():
     assert torch.equal(estimate_sensitivities(torch.randn(1, 8, 8, dtype=torch.complex64)), torch.ones(1, 8, 8) + 0j)
 
 
+class TestCoilCompression:
+    def test_few_sources_need_few_coils(self):
+        sources, mixing = torch.randn(3, 4, 8, 8, dtype=torch.complex64), torch.randn(10, 3, dtype=torch.complex64)
+        coil_images = torch.einsum("cs,sthw->cthw", mixing, sources)
+        compressed = compress_coils(coil_images, 3)
+        assert compressed.shape == (3, 4, 8, 8)
+        root_sum_of_squares = [images.abs().square().sum(0) for images in (coil_images, compressed)]
+        torch.testing.assert_close(*root_sum_of_squares, rtol=1e-3, atol=1e-3)
+
+    def test_no_other_coils_keep_more_energy(self):
+        coil_images = torch.randn(6, 2, 8, 8, dtype=torch.complex64)
+        energies = [image.abs().square().sum().item() for image in compress_coils(coil_images, 6)]
+        assert energies == sorted(energies, reverse=True)
+        singular_values = torch.linalg.svdvals(coil_images.flatten(1))
+        assert energies == pytest.approx(singular_values.square().tolist(), rel=1e-4)
+
+    def test_compressed_coils_have_files_of_their_own(self, root):
+        data, compressed = OCMR(root=root), OCMR(root=root, virtual_coils=2)
+        (raw, _) = data.raw_files()
+        assert data.prepared(raw).name == "fs_0001_1_5T_version2.h5"
+        assert compressed.prepared(raw).name == "fs_0001_1_5T_version2_coils2.h5"
+        compressed.preparation(OCMR.read, raw, compressed.prepared(raw))
+        with h5py.File(compressed.prepared(raw)) as content:
+            assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
+
+    def test_no_coil_at_all_is_refused(self):
+        with pytest.raises(ValueError, match="virtual_coils is 0, expected at least 1"):
+            OCMR(virtual_coils=0)
+
+
 def test_missing_sigpy_is_explained(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sigpy.mri.app", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "lowrank-unroll\[mri\]"'):
@@ -125,13 +160,16 @@ class TestDataModule:
         assert sample.measurement.shape == (1, 1, 2, HEIGHT, WIDTH)
         assert sample.coil_sensitivities is None
 
-    def test_the_config_trains_and_tests(self, root, command_line):
+    def test_the_config_is_prepared_trains_and_tests(self, root, command_line, monkeypatch):
         split_file = root / "split.csv"
         split_file.write_text("file,split\nfs_0001_1_5T.h5,val\nfs_9999_3T.h5,train\n")
-        for raw in root.glob("fs_*.h5"):
-            prepare(raw, OCMR(root=root).prepared(raw))
         words = ["--config", "dynamic_mri/ocmr.yaml", "--config", "pattern/vds0.125.yaml", *SHORT, *SMALL_NETWORK]
         words += ["--data.root", root, "--data.split_file", split_file, "--data.frames", "2", "--data.crop", "[16,20]"]
+        words += ["--data.processes", "1"]
+        command_line("prepare", *words)
+        assert len(list((root / "prepared").iterdir())) == 2
+        assert not Path("runs").exists()
+        monkeypatch.setattr(scanned_cines, "ProcessPoolExecutor", None)  # would fail if anything were left to do
         command_line("fit", *words)
         split_file.write_text("file,split\nfs_0001_1_5T.h5,test\n")
         command_line("test", *words)
@@ -144,7 +182,7 @@ class TestDataModule:
             prepare(raw, data.prepared(raw))
         prepared = {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()}
         assert len(prepared) == 2
-        monkeypatch.setattr(ocmr_module, "ProcessPoolExecutor", None)  # would fail if anything were left to do
+        monkeypatch.setattr(scanned_cines, "ProcessPoolExecutor", None)  # would fail if anything were left to do
         data.prepare_data()
         assert {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()} == prepared
 
@@ -154,36 +192,76 @@ class TestDataModule:
             OCMR(root=root, processes=1).prepare_data()
         # A single process works through the files in turn; what was queued before the failure is still done.
         assert {file.name for file in (root / "prepared").iterdir()} == {
-            "fs_0001_1_5T_version1.h5",
-            "fs_9999_3T_version1.h5",
+            "fs_0001_1_5T_version2.h5",
+            "fs_9999_3T_version2.h5",
         }
 
     @pytest.mark.slow
     def test_a_killed_preparation_goes_on_where_it_was(self, root, tmp_path_factory):
-        undisturbed = tmp_path_factory.mktemp("undisturbed")
-        for raw in root.glob("fs_*.h5"):
-            prepare(raw, OCMR(root=undisturbed).prepared(raw))
-        program = f"from datamodules import OCMR\nif __name__ == '__main__': OCMR(root={str(root)!r}).prepare_data()"
-        (root / "program.py").write_text(program)
+        kspace, _ = scan(3, slices=2)
+        for number in range(2):
+            write(root / f"fs_100{number}_3T.h5", header_of(kspace), readouts_of(kspace))
+        program = root / "program.py"
+        program.write_text(
+            f"from datamodules import OCMR\nif __name__ == '__main__': OCMR({str(root)!r}).prepare_data()"
+        )
+        began = time.monotonic()
+        subprocess.run([sys.executable, program], check=True)
+        duration = time.monotonic() - began
+        undisturbed = tmp_path_factory.mktemp("undisturbed") / "prepared"
+        (root / "prepared").rename(undisturbed)
+
         random = np.random.default_rng(0)
-        for _ in range(5):
-            process = subprocess.Popen([sys.executable, root / "program.py"], start_new_session=True)
-            time.sleep(random.uniform(2, 9))
+        halfway = 0
+        for _ in range(20):
+            process = subprocess.Popen([sys.executable, program], start_new_session=True)
+            time.sleep(random.uniform(0.3, 1) * duration)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            for prepared in (root / "prepared").glob("fs_*.h5"):
-                assert same_content(prepared, undisturbed / "prepared" / prepared.name)
-        subprocess.run([sys.executable, root / "program.py"], check=True)
-        assert len(list((root / "prepared").glob("fs_*.h5"))) == 2
-        for prepared in (root / "prepared").glob("fs_*.h5"):
-            assert same_content(prepared, undisturbed / "prepared" / prepared.name)
+            done = list((root / "prepared").glob("fs_*.h5"))
+            assert all(same_content(prepared, undisturbed / prepared.name) for prepared in done)
+            halfway += 0 < len(done) < 4
+            if len(done) == 4:
+                random.choice(done).unlink()
+        assert halfway
+        subprocess.run([sys.executable, program], check=True)
+        done = list((root / "prepared").glob("fs_*.h5"))
+        assert {file.name for file in done} == {file.name for file in undisturbed.iterdir()}
+        assert all(same_content(prepared, undisturbed / prepared.name) for prepared in done)
+
+    def test_what_killed_runs_left_is_removed_after_a_day(self, root):
+        leftovers = root / "prepared" / ".fs_0001-old.h5", root / "prepared" / ".fs_0001-new.h5"
+        for leftover in leftovers:
+            leftover.parent.mkdir(exist_ok=True)
+            leftover.touch()
+        os.utime(leftovers[0], (0, 0))
+        data = OCMR(root=root)
+        for raw in root.glob("fs_*.h5"):
+            prepare(raw, data.prepared(raw))
+        data.prepare_data()
+        assert [leftover.exists() for leftover in leftovers] == [False, True]
+
+    def test_damage_is_noticed(self, root):
+        data = OCMR(root=root)
+        for raw in root.glob("fs_*.h5"):
+            prepare(raw, data.prepared(raw))
+        (cine, *_) = (cine for split in ("train", "val", "test") for cine in data.cines(split))
+        with h5py.File(cine.frames.path) as content:
+            offset = content[cine.frames.name].id.get_chunk_info(0).byte_offset
+        damaged = bytearray(cine.frames.path.read_bytes())
+        damaged[offset + 100] ^= 1
+        cine.frames.path.write_bytes(damaged)
+        HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
+        hdf5_datasets(cine.frames.path)  # forgets the file as it was
+        with pytest.raises(OSError, match=r"version2\.h5 is damaged: .*/series cannot be read .* made anew"):
+            cine.frames[:]
 
     def test_a_full_disk_leaves_nothing_half_written(self, root, monkeypatch):
         def fail(*_, **__):
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(h5py.Group, "create_dataset", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=r"fs_0001_1_5T\.h5 was not prepared, .*one\.h5 not written: .*No space left"):
             prepare(root / "fs_0001_1_5T.h5", root / "prepared" / "one.h5")
         assert not list((root / "prepared").iterdir())
 

@@ -1,0 +1,129 @@
+"""What the datasets of raw data from scanners share: a cache of prepared files."""
+
+import hashlib
+import multiprocessing
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+from rich.progress import track
+
+from datamodules.base import Split
+from datamodules.cines import Cine
+from datamodules.dynamic import DynamicDataModule
+from datamodules.hdf5_frames import HDF5Frames
+from datamodules.preparation import SENSITIVITIES, SERIES, Preparation, Scan
+
+DAY = 24 * 60 * 60  # seconds
+
+
+class ScannedCines(DynamicDataModule):
+    """Fully sampled cines from a scanner's raw files, undersampled retrospectively.
+
+    Once, every slice of each raw file is combined from its coils, with sensitivities by ESPIRiT from the average over
+    time; a file that is done is not done again. The measurement is then simulated from the series and the
+    sensitivities.
+
+    A dataset says which files are its own, how to read them, and which split each belongs to.
+
+    Args:
+        root: folder of the raw files; what is prepared goes into the folder `prepared` in it.
+        multi_coil: measure by the coils of the file; if not, the combined series by a single coil.
+        virtual_coils: compress the coils to so many before anything else; None keeps them all.
+        processes: how many files to prepare at once.
+        kwargs: see :class:`DynamicDataModule`; ``coils`` is not used.
+    """
+
+    pattern_of_files: ClassVar[str]
+
+    def __init__(
+        self,
+        root: Path,
+        multi_coil: bool = True,
+        virtual_coils: int | None = None,
+        processes: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.root = Path(root)
+        self.multi_coil = multi_coil
+        self.preparation = Preparation(virtual_coils)
+        self.processes = processes
+
+    @staticmethod
+    @abstractmethod
+    def read(raw: Path) -> Iterator[Scan]:
+        """The scans of a raw file."""
+
+    @abstractmethod
+    def split_of(self, raw: Path) -> Split:
+        """Which split a raw file belongs to."""
+
+    def raw_files(self) -> list[Path]:
+        """All raw files, in order.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        files = sorted(self.root.glob(self.pattern_of_files))
+        if not files:
+            raise FileNotFoundError(
+                f"no {self.pattern_of_files} file in {self.root.absolute()}: download the fully sampled data of "
+                f"{type(self).__name__} there, or say where they are with --data.root FOLDER"
+            )
+        return files
+
+    def prepared(self, raw: Path) -> Path:
+        """What is made of a raw file."""
+        name = raw.relative_to(self.root).with_suffix("")
+        return self.root / "prepared" / name.with_name(f"{name.name}_{self.preparation.name}.h5")
+
+    def prepare_data(self) -> None:
+        """Prepare the raw files that are not prepared yet.
+
+        Raises:
+            FileNotFoundError: if there is no raw file at all.
+            ValueError: if one cannot be read; the others are kept.
+        """
+        self._remove_leftovers()
+        todo = [raw for raw in self.raw_files() if not self.prepared(raw).exists()]
+        if not todo:
+            return
+        # Spawned, since forking a process that has threads may hang it.
+        with ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn")) as pool:
+            jobs = [pool.submit(self.preparation, self.read, raw, self.prepared(raw)) for raw in todo]
+            for job in track(as_completed(jobs), f"Preparing {type(self).__name__}", total=len(jobs)):
+                job.result()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed runs left half-written, but nothing that another run may be writing."""
+        for hidden in (self.root / "prepared").rglob(".*.h5"):
+            if time.time() - hidden.stat().st_mtime > DAY:
+                hidden.unlink(missing_ok=True)
+
+    def cines(self, split: Split) -> list[Cine]:
+        """The series of a split."""
+        return [cine for raw in self.raw_files() if self.split_of(raw) == split for cine in self._cines(raw)]
+
+    def _cines(self, raw: Path) -> list[Cine]:
+        prepared = self.prepared(raw)
+        with h5py.File(prepared) as content:
+            names = sorted(content)
+        return [
+            Cine(
+                HDF5Frames(prepared, f"{name}/{SERIES}"),
+                f"{raw.relative_to(self.root).with_suffix('').as_posix()}/{name}",
+                HDF5Frames(prepared, f"{name}/{SENSITIVITIES}") if self.multi_coil else None,
+            )
+            for name in names
+        ]
+
+
+def hashed_split(name: str) -> Split:
+    """A split that depends on a name alone, in the proportions of OCMR's: 124 to 40 to 40."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 204
+    return "train" if number < 124 else "val" if number < 164 else "test"  # noqa: PLR2004
