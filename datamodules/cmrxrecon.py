@@ -57,7 +57,9 @@ def _slices(content: h5py.File) -> Iterator[Scan]:
     if not names:
         raise ValueError(f"it holds only {', '.join(content) or 'nothing'}")
     kspace = content[names[0]]
-    times, slices, *_ = kspace.shape  # MATLAB counts dims from the other end: its (kx, ky, coil, slice, time)
+    if kspace.ndim != 5:  # noqa: PLR2004  MATLAB counts them from the other end: its (kx, ky, coil, slice, time)
+        raise ValueError(f"it has shape {kspace.shape}")
+    times, slices = kspace.shape[:2]
     for index in range(slices):
         stored = np.stack([kspace[time, index] for time in range(times)], axis=1)
         numbers = (stored["real"] + 1j * stored["imag"]).astype(np.complex64)

@@ -89,7 +89,7 @@ def test_samples(root):
         (lambda path: write(path, measured(0)[0], "image"), r"named kspace_full or kspace: it holds only image"),
         (lambda path: write(path, measured(0)[0] * np.nan), "slice 0 holds NaN or infinity"),
         (lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros((2, 2, 2, 2, 2))), "cine_sax"),
-        (lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros(3)), "cine_sax"),
+        (lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros((3, 4))), r"it has shape \(3, 4\)"),
     ],
 )
 def test_other_files_are_refused(tmp_path, write_file, message):
