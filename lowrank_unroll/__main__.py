@@ -17,6 +17,7 @@ import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
 from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport
 from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.reports import compare
 
 try:
     from datamodules import ReconstructionDataModule
@@ -34,7 +35,10 @@ DESCRIPTION = """Train and test low-rank unrolled networks.
   lowrank-unroll test --config color_cs/demo.yaml
   lowrank-unroll predict --config color_cs/demo.yaml --data.predict_images photo.png --data.ratio 0.4
 
-"prepare" downloads and prepares the data and does nothing else, for machines that train without a network.
+  lowrank-unroll compare runs/color_cs_demo/version_1 runs/color_cs_demo/version_2
+
+"prepare" downloads and prepares the data and does nothing else, for machines that train without a network. "compare"
+prints finished tests side by side; see compare --help.
 
 --config takes a file, or a name from the collection: {names}. Several may be given; later ones
 override earlier ones, and arguments override both. test, validate and predict use the best weights of the newest
@@ -189,6 +193,9 @@ def newest_checkpoint(trainer: Trainer, name: str) -> Path:
 
 def main() -> None:
     """Run the command line of this process."""
+    if sys.argv[1:2] == ["compare"]:
+        compare(sys.argv[2:])
+        return
     silence_advice()
     main_parser = {"description": DESCRIPTION.format(names=", ".join(config_names())), "formatter_class": HelpFormatter}
     subcommand_parsers = {

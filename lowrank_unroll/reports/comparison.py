@@ -1,0 +1,113 @@
+"""Finished tests side by side: paired differences, and whether they may be compared at all."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from scipy import stats
+
+from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values
+from lowrank_unroll.reports.formats import heading, mean_and_spread, number
+
+CONFIDENCE = 0.95
+SAME_NORM = 1e-3  # relative: by far more than float32 rounding, by far less than between two images
+
+
+class Difference(NamedTuple):
+    """Mean of the paired differences of a metric, and its confidence interval by Student's t distribution.
+
+    None where less than two samples have both values.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Difference | None:
+    """The difference other - one of a metric over the samples that both tests have."""
+    pairs = [
+        (ours.reconstruction.get(metric), theirs.reconstruction.get(metric)) for ours, theirs in common(one, other)
+    ]
+    differences = [after - before for before, after in pairs if before is not None and after is not None]
+    if len(differences) < 2 or not all(map(math.isfinite, differences)):  # noqa: PLR2004
+        return None
+    mean, error = float(np.mean(differences)), float(stats.sem(differences))
+    if error == 0:
+        return Difference(mean, mean, mean)
+    low, high = stats.t.interval(CONFIDENCE, len(differences) - 1, loc=mean, scale=error)
+    return Difference(mean, float(low), float(high))
+
+
+def common(one: Evaluation, other: Evaluation) -> list[tuple[SampleResult, SampleResult]]:
+    """The samples of two tests that have the same name."""
+    ours, theirs = _by_name(one), _by_name(other)
+    return [(sample, theirs[name]) for name, sample in ours.items() if name in theirs]
+
+
+def _by_name(evaluation: Evaluation) -> dict[tuple[str, int], SampleResult]:
+    """The samples by name and, where several have the same, by number."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for sample in evaluation.samples:
+        found[sample.name, seen[sample.name]] = sample
+        seen[sample.name] += 1
+    return found
+
+
+def objections(one: Evaluation, other: Evaluation) -> list[str]:
+    """Why two tests may not be compared: other samples, data, masks or seeds. Empty if nothing speaks against it."""
+    pairs = common(one, other)
+    label = f"{other.run} against {one.run}"
+    found = []
+    missing = len(one.samples) + len(other.samples) - 2 * len(pairs)
+    if missing:
+        found.append(f"{label}: {missing} samples are in one test only, and left out of the differences.")
+    unlike = sum(abs(ours.norm - theirs.norm) > SAME_NORM * max(ours.norm, theirs.norm) for ours, theirs in pairs)
+    if unlike:
+        found.append(f"{label}: the reference images differ in {unlike} of {len(pairs)} samples of the same name.")
+    masks = sum(ours.mask != theirs.mask for ours, theirs in pairs)
+    if masks:
+        found.append(f"{label}: the masks differ in {masks} of {len(pairs)} samples.")
+    if one.seed != other.seed:
+        found.append(f"{label}: the seed of the data is {other.seed}, not {one.seed}.")
+    return found
+
+
+def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[Values]]:
+    """The reconstructions of each test by the name of its network, and of its run where that is not enough."""
+    networks = [evaluation.network for evaluation in evaluations]
+    names = [
+        evaluation.network if networks.count(evaluation.network) == 1 else f"{evaluation.network} ({evaluation.run})"
+        for evaluation in evaluations
+    ]
+    return {name: evaluation.reconstructions() for name, evaluation in zip(names, evaluations, strict=True)}
+
+
+def table(evaluations: Sequence[Evaluation]) -> Table:
+    """Mean (std) of every metric for each test, and its paired difference to the first with confidence interval."""
+    first = evaluations[0]
+    shown = Table(title="Mean (std); difference to the first [95 % interval]", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("run")
+    for metric in first.metrics:
+        shown.add_column(heading(metric).text, justify="right")
+    for (name, rows), evaluation in zip(methods(evaluations).items(), evaluations, strict=True):
+        shown.add_row(escape(name), *(mean_and_spread(rows, metric) for metric in first.metrics))
+        if evaluation is not first:
+            shown.add_row(
+                f"  difference, {len(common(first, evaluation))} pairs",
+                *(_signed(paired_difference(first, evaluation, metric)) for metric in first.metrics),
+            )
+    return shown
+
+
+def _signed(difference: Difference | None) -> str:
+    if difference is None:
+        return "-"
+    mean, low, high = (f"{'+' if value > 0 else ''}{number(value)}" for value in difference)
+    return escape(f"{mean} [{low}, {high}]")

@@ -1,0 +1,154 @@
+"""What a test found, as data: kept in files that other programs can read."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowrank_unroll.files import written_whole
+
+Values = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """The metrics of one test sample.
+
+    Attributes:
+        name: of the sample.
+        origin: of its data, see :class:`lowrank_unroll.sample.Sample`.
+        mask: a hash of its mask.
+        norm: of the target, in the data's own unit.
+        reconstruction: by metric, of the reconstruction.
+        zero_filled: by metric, of the adjoint reconstruction.
+    """
+
+    name: str
+    origin: str
+    mask: str
+    norm: float
+    reconstruction: Values
+    zero_filled: Values
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``test`` found, and of what.
+
+    Attributes:
+        run: folder of the run.
+        network: name of its class.
+        parameters: how many it has.
+        seed: of the data; None if unknown.
+        checkpoint: file of the weights; None if there are none.
+        command: runs the same test again.
+        versions: of the packages it ran with.
+        samples: the test samples, in order; at least one.
+    """
+
+    run: str
+    network: str
+    parameters: int
+    seed: int | None
+    checkpoint: str | None
+    command: str
+    versions: dict[str, str]
+    samples: list[SampleResult]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics."""
+        return list(self.samples[0].reconstruction)
+
+    @property
+    def origin(self) -> str:
+        """The origins of the data, each once."""
+        return " and ".join(dict.fromkeys(sample.origin for sample in self.samples))
+
+    def reconstructions(self) -> list[Values]:
+        """The metrics of each reconstruction."""
+        return [sample.reconstruction for sample in self.samples]
+
+    def zero_filled(self) -> list[Values]:
+        """The metrics of each zero-filled image."""
+        return [sample.zero_filled for sample in self.samples]
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.json`` and ``metrics.csv`` into a folder."""
+        statistics = {
+            name: {metric: summarise(column(rows, metric)) for metric in self.metrics}
+            for name, rows in (("reconstruction", self.reconstructions()), ("zero_filled", self.zero_filled()))
+        }
+        with written_whole(folder / METRICS_FILE) as temporary:
+            content = _without_infinity(asdict(self) | {"statistics": statistics})
+            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        with written_whole(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "origin", *self.metrics, *(f"zero_filled_{metric}" for metric in self.metrics)])
+            for sample in self.samples:
+                writer.writerow(
+                    [sample.name, sample.origin, *sample.reconstruction.values(), *sample.zero_filled.values()]
+                )
+            for name in ("mean", "std"):
+                values = (found[name] for by_metric in statistics.values() for found in by_metric.values())
+                writer.writerow([name, "", *values])
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what a finished test found, from its run folder, from the folder `test` in it, or from `metrics.json`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is another one; names it.
+    """
+    places = [path, path / METRICS_FILE, path / "test" / METRICS_FILE]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise FileNotFoundError(
+            f"{path} holds no finished test: give a folder that `lowrank-unroll test` has written, with "
+            f"test/{METRICS_FILE} in it"
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content.pop("statistics")
+        samples = [SampleResult(**_with_infinity(sample)) for sample in content.pop("samples")]
+        return Evaluation(**content, samples=samples)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} was not written by `lowrank-unroll test`: {error}") from error
+
+
+def column(rows: Sequence[Values], metric: str) -> npt.NDArray[np.float64]:
+    """The values of one metric where it is defined."""
+    return np.array([value for row in rows if (value := row.get(metric)) is not None], dtype=float)
+
+
+def summarise(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+    """Mean and standard deviation (with n - 1) of some values; None for what is not defined."""
+    return {
+        "mean": float(values.mean()) if len(values) > 0 else None,
+        "std": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else None,
+    }
+
+
+def _without_infinity(content: Any) -> Any:
+    """Numbers that JSON does not know, as text."""
+    if isinstance(content, dict):
+        return {name: _without_infinity(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_without_infinity(value) for value in content]
+    return str(content) if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _with_infinity(sample: dict[str, Any]) -> dict[str, Any]:
+    numbers = {
+        key: {metric: None if value is None else float(value) for metric, value in sample[key].items()}
+        for key in ("reconstruction", "zero_filled")
+    }
+    return sample | numbers

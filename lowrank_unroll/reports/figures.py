@@ -1,0 +1,80 @@
+"""Plots of a report."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lowrank_unroll.reports.evaluation import Values, column
+from lowrank_unroll.reports.formats import heading
+
+INCHES = 2.8
+COLOURS = ("#1f5fa8", "#c8553d", "#3a8f5d", "#8a63b8", "#b58a1b", "#5b6770")
+
+
+def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
+    """Box plots of every metric, with each sample as a point, one box for each method by name."""
+    metrics = list(next(iter(methods.values()))[0])
+    height = 0.9 + 0.45 * len(methods)
+    figure = Figure(figsize=(INCHES * len(metrics) + 1, height), layout="constrained")
+    row = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(row, metrics, strict=True):
+        for place, rows in enumerate(methods.values()):
+            values = column(rows, metric)
+            values = values[np.isfinite(values)]
+            colour = COLOURS[place % len(COLOURS)]
+            axes.boxplot(
+                values,
+                positions=[place],
+                orientation="horizontal",
+                widths=0.6,
+                showfliers=False,
+                medianprops={"color": colour, "linewidth": 2},
+                boxprops={"color": colour},
+                whiskerprops={"color": colour},
+                capprops={"color": colour},
+            )
+            scatter = 0.2 * np.sin(2.4 * np.arange(len(values)))  # spread without chance: reports repeat
+            axes.plot(values, place + scatter, "o", color=colour, markersize=3, alpha=0.6)
+        axes.set_yticks(range(len(methods)), list(methods) if axes is row[0] else [""] * len(methods))
+        axes.set_ylim(len(methods) - 0.5, -0.5)
+        axes.set_title(heading(metric).text, fontsize=10)
+        axes.grid(axis="x", alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    return figure
+
+
+def spectra(spectra_of: Mapping[str, npt.NDArray[np.float64]], matrix: str) -> Figure:
+    """Decay of singular values, by name of the image they are of.
+
+    Args:
+        spectra_of: singular values of each, in decreasing order.
+        matrix: says which matrix they are of.
+    """
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for colour, (name, values) in zip(COLOURS, spectra_of.items(), strict=False):
+        relative = values / max(values[0], np.finfo(values.dtype).tiny)
+        axes.semilogy(np.arange(1, len(values) + 1), relative.clip(1e-7), "o-", color=colour, label=name, markersize=3)
+    axes.set_xlabel("index")
+    axes.set_ylabel("singular value / largest")
+    axes.set_title(matrix, fontsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def thresholds(fractions: Sequence[float]) -> Figure:
+    """The learned thresholds of the iterations, each a fraction of the largest singular value."""
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(1, len(fractions) + 1), fractions, color=COLOURS[0])
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("threshold / largest singular value")
+    axes.set_title("Learned thresholds", fontsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", alpha=0.3)
+    return figure

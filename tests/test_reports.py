@@ -1,0 +1,162 @@
+"""What a test found: files, the page, and comparisons."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lowrank_unroll.reports import Cine, Evaluation, Page, SampleResult, heading, number, objections, read_evaluation
+from lowrank_unroll.reports.comparison import paired_difference
+from lowrank_unroll.reports.figures import thresholds
+from lowrank_unroll.reports.page import summary_rows
+
+
+def sample(name, psnr, ssim=0.9, **kwargs):
+    facts = {"origin": "synthetic", "mask": "00ff", "norm": 5.0, "zero_filled": {"psnr": 10.0, "ssim": 0.2}}
+    return SampleResult(name=name, reconstruction={"psnr": psnr, "ssim": ssim}, **(facts | kwargs))
+
+
+def evaluation(*samples, **kwargs):
+    facts = {"run": "runs/a/version_1", "network": "TLRNet", "parameters": 10, "seed": 1, "checkpoint": "best.ckpt"}
+    return Evaluation(command="lowrank-unroll test", versions={"torch": "2"}, samples=list(samples), **(facts | kwargs))
+
+
+ONE = evaluation(sample("a", 30.0), sample("b", 20.5), sample("c", 25.0, None))
+
+
+class TestFiles:
+    @pytest.mark.parametrize("place", ["", "test", "test/metrics.json"])
+    def test_what_is_written_is_read(self, tmp_path, place):
+        whole = replace(ONE, samples=[*ONE.samples, sample("perfect", float("inf"))])
+        whole.write(tmp_path / "test")
+        assert read_evaluation(tmp_path / place) == whole
+
+    def test_json_is_json(self, tmp_path):
+        evaluation(sample("perfect", float("inf"), None)).write(tmp_path)
+        text = (tmp_path / "metrics.json").read_text()
+        json.loads(text, parse_constant=pytest.fail)
+        assert json.loads(text)["statistics"]["reconstruction"]["ssim"] == {"mean": None, "std": None}
+
+    def test_statistics(self, tmp_path):
+        ONE.write(tmp_path)
+        with (tmp_path / "metrics.csv").open() as file:
+            rows = {row["image"]: row for row in csv.DictReader(file)}
+        assert list(rows) == ["a", "b", "c", "mean", "std"]
+        assert float(rows["mean"]["psnr"]) == pytest.approx(np.mean([30, 20.5, 25]))
+        assert float(rows["std"]["psnr"]) == pytest.approx(np.std([30, 20.5, 25], ddof=1))
+        assert float(rows["mean"]["ssim"]) == pytest.approx(0.9)
+        assert rows["c"]["ssim"] == ""
+
+    def test_an_unfinished_test_is_explained(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="holds no finished test: give a folder"):
+            read_evaluation(tmp_path)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"statistics": 1, "samples": 2}'])
+    def test_other_files_are_refused(self, tmp_path, text):
+        (tmp_path / "metrics.json").write_text(text)
+        with pytest.raises(ValueError, match=r"metrics\.json was not written by `lowrank-unroll test`"):
+            read_evaluation(tmp_path)
+
+
+class TestComparison:
+    @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=2, max_size=20))
+    def test_intervals_are_those_of_the_paired_t_test(self, pairs):
+        one, other = (evaluation(*(sample(str(i), values[n]) for i, values in enumerate(pairs))) for n in (0, 1))
+        found = paired_difference(one, other, "psnr")
+        before, after = np.array(pairs).T
+        if np.ptp(after - before) < 1e-9:
+            assert found.low <= found.mean <= found.high
+            return
+        interval = stats.ttest_rel(after, before).confidence_interval(0.95)
+        assert found == pytest.approx((np.mean(after - before), interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+    def test_a_test_does_not_differ_from_itself(self):
+        assert paired_difference(ONE, ONE, "psnr") == (0, 0, 0)
+        assert objections(ONE, ONE) == []
+
+    def test_one_pair_has_no_interval(self):
+        assert paired_difference(evaluation(sample("a", 30.0)), ONE, "psnr") is None
+        assert paired_difference(ONE, evaluation(sample("x", 30.0), sample("y", 1.0)), "psnr") is None
+
+    def test_undefined_values_are_left_out(self):
+        other = evaluation(sample("a", 31.0), sample("b", 22.5), sample("c", 25.0, 0.5))
+        assert paired_difference(ONE, other, "ssim").mean == 0
+
+    @pytest.mark.parametrize(
+        ("other", "objection"),
+        [
+            (replace(ONE, samples=ONE.samples[:2]), "1 samples are in one test only"),
+            (replace(ONE, seed=2), "the seed of the data is 2, not 1"),
+            (replace(ONE, samples=[*ONE.samples[:2], sample("c", 25.0, mask="1234")]), "masks differ in 1 of 3"),
+            (replace(ONE, samples=[*ONE.samples[:2], sample("c", 25.0, norm=6.0)]), "images differ in 1 of 3"),
+        ],
+    )
+    def test_unlike_tests_are_objected_to(self, other, objection):
+        (found,) = objections(ONE, other)
+        assert objection in found
+
+    def test_samples_of_the_same_name_are_told_apart(self):
+        one = evaluation(sample("a", 30.0), sample("a", 20.0))
+        other = evaluation(sample("a", 31.0), sample("a", 21.0))
+        assert paired_difference(one, other, "psnr") == (1, 1, 1)
+
+    def test_the_command(self, tmp_path, command_line, capsys):
+        ONE.write(tmp_path / "one/test")
+        other = evaluation(
+            sample("a", 31.0), sample("b", 22.0), sample("c", 26.0), run="two", network="Nuclear", seed=9
+        )
+        other.write(tmp_path / "two/test")
+        command_line("compare", "one", "two")
+        shown = capsys.readouterr().out
+        assert "25.17 (4.75)" in shown
+        assert "+1.17 [+0.450, +1.88]" in shown
+        assert "3 pairs" in shown
+        assert "Warning: two against runs/a/version_1: the seed of the data is 9" in shown
+        assert (tmp_path / "comparison.png").stat().st_size > 1000
+
+    def test_the_command_explains_an_unfinished_run(self, command_line):
+        with pytest.raises(SystemExit, match="nowhere holds no finished test"):
+            command_line("compare", "nowhere")
+
+
+class TestPage:
+    def test_it_holds_everything_and_loads_nothing(self, tmp_path):
+        cine = Cine("beating", ("reference", "reconstruction"), np.zeros((3, 4, 10), np.uint8))
+        methods = {"TLRNet": ONE.reconstructions(), "zero-filled": ONE.zero_filled()}
+        figures = {"Learned thresholds": thresholds([0.1, 0.2])}
+        hostile = replace(ONE, network="<script>alert(1)</script>")
+        page = Page(hostile, methods, None, [cine], figures, "seed_everything: 1", ["Mind this."])
+        page.write(tmp_path / "report.html")
+        text = (tmp_path / "report.html").read_text()
+        assert "<script>alert" not in text
+        assert all(word in text for word in ("25.17 (4.75)", "seed_everything: 1", "Mind this.", "lowrank-unroll test"))
+        sources = re.findall(r'(?:src|href)="([^"]{5})', text)
+        assert len(sources) == 3
+        assert set(sources) == {"data:"}
+
+    def test_the_best_method_is_marked(self):
+        rows = {"one": [{"psnr": 30.0, "mse": 0.1, "own": 1.0}], "two": [{"psnr": 20.0, "mse": 0.01, "own": 2.0}]}
+        marks = {
+            name: [cell.best for cell in cells] for name, cells in summary_rows(rows, ["psnr", "mse", "own"]).items()
+        }
+        assert marks == {"one": [True, False, False], "two": [False, True, False]}
+
+
+def test_numbers_have_three_digits():
+    assert [number(value) for value in (27.534, -3.456, 0.7774, 0.00234, None)] == [
+        "27.53",
+        "-3.46",
+        "0.777",
+        "0.0023",
+        "-",
+    ]
+
+
+def test_a_metric_of_ones_own_has_its_name():
+    assert heading("sharpness") == ("sharpness", None)
