@@ -127,7 +127,7 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     command_line("fit", *words)
     command_line("test", *words, "--trainer.limit_test_batches", "2")
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("Test on synthetic data", "test/0000", "PSNR, dB", "SER, dB", "NMSE"))
+    assert all(word in shown for word in ("Test on synthetic data", "test/0000", "PSNR, dB", "SER, dB", "NMSE", "HFEN"))
     (report,) = Path("runs").rglob("test.csv")
     with report.open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
