@@ -52,14 +52,14 @@ class KSpaceFiles(Dataset[Sample]):
         """Read and check a file.
 
         Raises:
-            ValueError: if the file cannot be read, an array is missing or has the wrong size or dtype, or k-space holds
-                NaN or infinity; names the file.
+            ValueError: if the file cannot be read, an array is missing or has the wrong size or dtype, or holds NaN or
+                infinity, or if all sensitivities are zero; names the file.
         """
         file = self.files[index]
         arrays = _read(file)
         kspace = _complex_array(file, arrays, "kspace", dims=4)
         mask = _mask(file, arrays, kspace)
-        sensitivities, gain = _normalised(_sensitivities(file, arrays, kspace))
+        sensitivities, gain = _sensitivities(file, arrays, kspace)
         measurement = torch.as_tensor(kspace.astype(np.complex64)) * mask
         target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
         return scaled(Sample(measurement, target, mask, sensitivities, 1 / gain, self.names[index], "measured"))
@@ -112,10 +112,11 @@ def _mask(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor:
     return torch.as_tensor(mask != 0)[None]
 
 
-def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor | None:
+def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and what they were divided by."""
     coils, _, height, width = kspace.shape
     if coils == 1 and "coil_sensitivities" not in arrays:
-        return None
+        return None, torch.tensor(1.0)
     if "coil_sensitivities" not in arrays:
         raise ValueError(
             f"{file}: k-space of {coils} coils needs the array 'coil_sensitivities', ({coils}, {height}, {width})"
@@ -126,12 +127,8 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torc
             f"{file}: coil_sensitivities have shape {maps.shape}, but k-space {kspace.shape}; expected "
             f"{(coils, height, width)}"
         )
-    return torch.as_tensor(maps.astype(np.complex64))[:, None]
-
-
-def _normalised(sensitivities: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and what they were divided by."""
-    if sensitivities is None:
-        return None, torch.tensor(1.0)
-    gain = sensitivities.abs().square().sum(0).sqrt().max()
-    return sensitivities / gain, gain
+    if not maps.any():
+        raise ValueError(f"{file}: coil_sensitivities are zero everywhere, expected what the coils see of the image")
+    wide = maps.astype(np.complex128)  # squares of small sensitivities vanish in single precision
+    gain = np.sqrt(np.square(np.abs(wide)).sum(0)).max()
+    return torch.as_tensor((wide / gain).astype(np.complex64))[:, None], torch.tensor(gain, dtype=torch.float32)

@@ -114,7 +114,8 @@ class ReconstructionCLI(LightningCLI):
         return {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Keep the checkpoint of the best validation PSNR, and the last."""
+        """Keep the checkpoint of the best validation PSNR, and the last; let the formats of predictions be chosen."""
+        parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
         parser.set_defaults(
             {
@@ -165,6 +166,8 @@ class ReconstructionCLI(LightningCLI):
             arguments.weights_only = True
         if self.subcommand == "test":
             arguments.verbose = False  # TestReport prints the better table
+        if self.subcommand == "predict" and arguments.return_predictions is None:
+            arguments.return_predictions = False  # PredictionWriter has written them, nobody would take them
         trainable = any(parameter.requires_grad for parameter in self.model.parameters())
         if arguments.ckpt_path is None and self.subcommand != "fit" and trainable:
             arguments.ckpt_path = "best"
@@ -210,7 +213,7 @@ def main() -> None:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         seed_everything_default=3407,
-        trainer_defaults={"callbacks": [TestReport(), TestAnimation(), PredictionWriter()]},
+        trainer_defaults={"callbacks": [TestReport(), TestAnimation()]},
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
         parser_kwargs=main_parser | subcommand_parsers,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LEAVES = {"sample", "files"}
+LEAVES = {"sample", "files", "__version__"}
 MAY_IMPORT = {
     "linalg": set(),
     "sampling": set(),

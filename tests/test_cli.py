@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,11 @@ CHECKOUT = Path(__file__).parent.parent
 
 def checkpoint(version, name):
     return torch.load(RUNS / f"version_{version}/checkpoints/{name}.ckpt", weights_only=True)
+
+
+def read_series(path):
+    with h5py.File(path) as file:
+        return file["series"][:], dict(file["series"].attrs)
 
 
 def same(one, other):
@@ -97,8 +103,11 @@ def test_fit_validate_test_predict(command_line, capsys):
     assert io.imread(RUNS / "version_2/test.png").ndim == 3
 
     io.imsave("photo.jpg", data.chelsea()[:40, :50])
-    command_line("predict", *DEMO, "--data.predict_images", "photo.jpg", "--data.ratio", "0.9")
-    assert io.imread(RUNS / "version_3/predictions/photo.png").shape == (40, 50, 3)
+    formats = ["--prediction.image_formats", "[png,tiff]"]
+    command_line("predict", *DEMO, "--data.predict_images", "photo.jpg", "--data.ratio", "0.9", *formats)
+    rounded, exact = (io.imread(RUNS / f"version_3/predictions/photo.{suffix}") for suffix in ("png", "tiff"))
+    assert rounded.shape == (40, 50, 3)
+    np.testing.assert_array_equal(rounded, exact.round().clip(0, 255))
 
 
 def test_predict_returns_what_the_mask_lets_through(command_line):
@@ -118,7 +127,7 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     command_line("fit", *words)
     command_line("test", *words, "--trainer.limit_test_batches", "2")
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("Test on synthetic data", "test/0000", "PSNR, dB", "SER, dB", "NMSE"))
+    assert all(word in shown for word in ("Test on synthetic data", "test/0000", "PSNR, dB", "SER, dB", "NMSE", "HFEN"))
     (report,) = Path("runs").rglob("test.csv")
     with report.open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
@@ -131,16 +140,18 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     kspace = rng.normal(size=(2, 3, 24, 20)) + 1j * rng.normal(size=(2, 3, 24, 20))
     np.savez("scan.npz", kspace=kspace, coil_sensitivities=np.full((2, 24, 20), 0.7 + 0j))
     command_line("predict", *words, "--data.predict_kspace", "scan.npz")
-    (written,) = Path("runs").rglob("scan.npy")
-    series = np.load(written)
+    (written,) = Path("runs").rglob("scan.h5")
+    series, attributes = read_series(written)
     assert series.shape == (3, 24, 20)
     assert series.dtype == np.complex64
+    assert attributes["origin"] == "measured"
+    assert attributes["checkpoint"].endswith("version_0/checkpoints/best.ckpt")
     with Image.open(written.with_suffix(".gif")) as animation:
         assert animation.n_frames == 3
     np.savez("scan.npz", kspace=1000 * kspace, coil_sensitivities=np.full((2, 24, 20), 0.7 + 0j))
     command_line("predict", *words, "--data.predict_kspace", "scan.npz")
-    again = max(Path("runs").rglob("scan.npy"), key=lambda path: path.stat().st_mtime)
-    np.testing.assert_allclose(np.load(again), 1000 * series, rtol=1e-3, atol=1e-3 * np.abs(1000 * series).max())
+    louder, _ = read_series(max(Path("runs").rglob("scan.h5"), key=lambda path: path.stat().st_mtime))
+    np.testing.assert_allclose(louder, 1000 * series, rtol=1e-3, atol=1e-3 * np.abs(1000 * series).max())
 
 
 def test_several_coils_take_one_argument(command_line, monkeypatch):

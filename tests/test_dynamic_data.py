@@ -254,7 +254,7 @@ class TestKSpaceFiles:
             self.write(tmp_path, arrays[0], suffix)
         assert [sample.name for sample in KSpaceFiles(tmp_path)] == ["scan.h5", "scan.npz"]
 
-    @pytest.mark.parametrize("gain", [1e-3, 30.0])
+    @pytest.mark.parametrize("gain", [1e-25, 1e-3, 30.0])
     def test_sensitivities_may_have_any_scale(self, tmp_path, arrays, gain):
         arrays, batch = arrays
         louder = arrays | {"coil_sensitivities": gain * arrays["coil_sensitivities"]}
@@ -286,6 +286,7 @@ class TestKSpaceFiles:
             ({"mask": arrays["mask"][:4]}, r"mask has shape \(4, 20, 16\), but k-space \(3, 6, 20, 16\)"),
             ({"coil_sensitivities": None}, r"k-space of 3 coils needs the array 'coil_sensitivities', \(3, 20, 16\)"),
             ({"coil_sensitivities": arrays["coil_sensitivities"][:2]}, r"\(2, 20, 16\), but k-space \(3, 6, 20, 16\)"),
+            ({"coil_sensitivities": 0 * arrays["coil_sensitivities"]}, r"coil_sensitivities are zero everywhere"),
             ({"kspace": None}, r"holds no array 'kspace', only mask, coil_sensitivities"),
         ]  # fmt: skip
         for change, message in flaws:

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing
+from scipy import ndimage
+from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from torch import distributed
 
-from lowrank_unroll.metrics import SampleMean, frame_ssim, mse, nmse, of_magnitudes, psnr, ser, ssim
+from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, legacy, mse, nmse, of_magnitudes, psnr, ser, ssim
+from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.networks import TLRNet
+
+MEASURES = (mse, psnr, ser, ssim, nmse, frame_ssim, hfen, legacy.mse, legacy.ssim)
 
 
 @pytest.fixture
@@ -41,6 +49,32 @@ def test_mean_counts_every_sample_once(images):
     assert torch.allclose(metric.compute(), psnr(*images).mean())
 
 
+def average_on_one_of_two(rank, folder):
+    """Average PSNR over 3 or 2 of 5 samples, the last batch of each process uneven, in a process of its own."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    reconstruction, target = torch.load(folder / "images.pt", weights_only=True)
+    metric = SampleMean(psnr)
+    for share in ([0, 1], [2]) if rank == 0 else ([3, 4],):
+        metric.update(reconstruction[share], target[share])
+    torch.save(metric.compute(), folder / f"mean{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not distributed.is_gloo_available(), reason="this PyTorch has no gloo")
+def test_mean_over_processes_counts_every_sample_once(tmp_path):
+    target = torch.rand(5, 3, 8, 8)
+    reconstruction = target + torch.rand(5, 1, 1, 1) * torch.randn_like(target)
+    target[4] = 0  # undefined, in one process only
+    torch.save((reconstruction, target), tmp_path / "images.pt")
+    torch.multiprocessing.spawn(average_on_one_of_two, args=(tmp_path,), nprocs=2)
+    alone = SampleMean(psnr)
+    alone.update(reconstruction, target)
+    for rank in (0, 1):
+        assert torch.allclose(torch.load(tmp_path / f"mean{rank}.pt", weights_only=True), alone.compute())
+
+
 def test_mean_leaves_out_what_is_undefined_for_a_black_target(images):
     reconstruction, target = (torch.cat([image, torch.zeros_like(image[:1])]) for image in images)
     for measure, samples in ((psnr, 3), (ser, 3), (mse, 4)):
@@ -64,7 +98,7 @@ def series():
 
 def test_magnitude_metrics_ignore_phase(series):
     reconstruction, target = series
-    for measure in (psnr, nmse, frame_ssim):
+    for measure in (psnr, nmse, frame_ssim, hfen):
         of = of_magnitudes(measure)
         assert torch.allclose(of(reconstruction, target), of(1j * reconstruction, target), rtol=1e-4)
         assert torch.equal(of(reconstruction, target), measure(reconstruction.abs(), target.abs()))
@@ -86,6 +120,85 @@ def test_frame_ssim_is_that_of_each_frame_in_the_range_of_its_series(series):
 
 def test_series_without_signal_are_left_out(series):
     reconstruction, target = (torch.cat([one, torch.zeros_like(one[:1])]).abs() for one in series)
-    for measure in (nmse, frame_ssim):
+    for measure in (nmse, frame_ssim, hfen):
         assert measure(reconstruction, target)[2].isnan()
         assert measure(reconstruction, target)[:2].isfinite().all()
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_no_measure_depends_on_the_batch(images, measure):
+    one_by_one = [measure(x[None], t[None]) for x, t in zip(*images, strict=True)]
+    assert torch.allclose(measure(*images), torch.cat(one_by_one), rtol=1e-5)
+
+
+@pytest.mark.parametrize("measure", [psnr, ser, nmse, frame_ssim, hfen])
+def test_the_unit_of_the_data_does_not_matter(images, measure):
+    reconstruction, target = images
+    assert torch.allclose(measure(1e4 * reconstruction, 1e4 * target), measure(reconstruction, target), rtol=1e-4)
+
+
+@pytest.mark.parametrize("measure", [mse, nmse, hfen, legacy.mse])
+def test_no_error_is_zero(images, measure):
+    assert torch.equal(measure(images[1], images[1]), torch.zeros(3))
+
+
+class TestHFEN:
+    def test_of_nothing_is_one_and_it_grows_with_the_error(self, images):
+        reconstruction, target = images
+        assert torch.allclose(hfen(torch.zeros_like(target), target), torch.ones(3))
+        further = target + 3 * (reconstruction - target)
+        assert torch.allclose(hfen(further, target), 3 * hfen(reconstruction, target), rtol=1e-5)
+
+    def test_agrees_with_scipy(self, images):
+        """SciPy's Laplacian of Gaussian does not mend that its sum is not quite zero where it is cut off."""
+        for index, (x, t) in enumerate(zip(*(image.double().numpy() for image in images), strict=True)):
+            error, detail = (
+                np.stack([ndimage.gaussian_laplace(channel, 1.5, mode="constant", radius=7) for channel in image])
+                for image in (x - t, t)
+            )
+            np.testing.assert_allclose(hfen(*images)[index], np.linalg.norm(error) / np.linalg.norm(detail), rtol=1e-4)
+
+    def test_of_complex_series_is_that_of_their_parts(self, series):
+        reconstruction, target = series
+        parts = (torch.cat([one.real, one.imag], dim=1) for one in series)
+        assert torch.allclose(hfen(reconstruction, target), hfen(*parts), rtol=1e-5)
+
+    def test_ignores_what_is_smooth(self):
+        rows = torch.arange(64.0)
+        smooth, fine = (torch.sin(2 * torch.pi * rows / period).expand(1, 1, 64, 64) for period in (64, 5))
+        edges = torch.zeros(1, 1, 64, 64)
+        edges[..., 16:48, 16:48] = 10
+        window = torch.hann_window(64)[:, None] * torch.hann_window(64)
+        assert hfen(edges + fine * window, edges) > 10 * hfen(edges + smooth * window, edges)
+
+
+class TestLegacy:
+    def test_is_that_of_images_up_to_255(self):
+        """On images whose borders are black, as above."""
+        target = torch.nn.functional.pad(torch.rand(2, 3, 20, 24), [16] * 4)
+        reconstruction = (target + 0.1 * torch.randn_like(target) * (target > 0)).clamp(0, 1)
+        for index, (x, t) in enumerate(zip(255 * reconstruction.numpy(), 255 * target.numpy(), strict=True)):
+            settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+            _, similarity = structural_similarity(t, x, channel_axis=0, full=True, **settings)
+            np.testing.assert_allclose(legacy.ssim(reconstruction, target)[index], similarity.mean(), rtol=1e-4)
+            np.testing.assert_allclose(legacy.mse(reconstruction, target)[index], mean_squared_error(t, x), rtol=1e-5)
+
+    @pytest.mark.parametrize(("noise", "theirs", "ours"), [(0.01, 0.87, 0.96), (0.05, 0.42, 0.54)])
+    def test_differs_by_what_it_says(self, noise, theirs, ours):
+        target = torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None] / 255
+        reconstruction = (target + noise * torch.randn_like(target)).clamp(0, 1)
+        assert f"{theirs} " in legacy.ssim.__doc__.replace("\n", " ")
+        assert f"{legacy.ssim(reconstruction, target).item():.2f}" == str(theirs)
+        assert f"{ssim(reconstruction, target).item():.2f}" == str(ours)
+
+    def test_is_chosen_by_a_subclass(self, images):
+        class PublishedColorCS(ColorCS):
+            def metrics(self):
+                return super().metrics() | {"ssim": SampleMean(legacy.ssim), "mse": SampleMean(legacy.mse)}
+
+        metrics = PublishedColorCS(TLRNet(iterations=1, features=2)).test_metrics
+        metrics.update(*images)
+        measured = metrics.compute()
+        assert torch.allclose(measured["test/mse"], 65025 * mse(*images).mean())
+        assert torch.allclose(measured["test/ssim"], legacy.ssim(*images).mean())
+        assert torch.allclose(measured["test/psnr"], psnr(*images).mean())

@@ -159,7 +159,7 @@ class TestDynamicMRI:
 
     def test_metrics(self, batch):
         metrics = DynamicMRI(NuclearNormRecon(iterations=1)).metrics()
-        assert list(metrics) == ["psnr", "ssim", "ser", "nmse"]
+        assert list(metrics) == ["psnr", "ssim", "ser", "nmse", "hfen"]
         for name, metric in metrics.items():
             metric.update(1j * batch.target + 0.01, batch.target)
             assert metric.count == 2, name  # not the series that is zero

@@ -1,31 +1,69 @@
 """Files of what ``predict`` reconstructs."""
 
-from collections.abc import Sequence
+import importlib.util
+import itertools
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
-from skimage import io
 from torch import Tensor
 
-from lowrank_unroll.callbacks.animation import save_animation
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.callbacks.prediction import Prediction
+from lowrank_unroll.callbacks.prediction_files import (
+    IMAGE_WRITERS,
+    OPTIONAL_PACKAGES,
+    SERIES_WRITERS,
+    ImageFormat,
+    SeriesFormat,
+    Writer,
+)
 from lowrank_unroll.sample import Sample
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Write what is reconstructed into ``predictions/`` in the folder of the run, as it is made.
+    """Write what is reconstructed, as it is made, into ``predictions/`` in the folder of the run.
 
-    Colour images become NAME.png; series of complex images NAME.npy, complex64 in the data's own unit, and NAME.gif to
-    look at.
+    Files are in the data's own unit and called NAME.FORMAT. A slash in the name of a sample makes a folder, but none
+    outside of ``predictions/``. No file is overwritten: a second sample of a name becomes NAME_2.
+
+    Args:
+        image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
+        series_formats: of complex series: "h5", complex64 with attributes; "gif", to look at; "nii.gz" (NIfTI) and
+            "dcm" (DICOM), magnitudes in float32 and in 16 bits.
+
+    Raises:
+        ValueError: if no format is given, or one that is unknown or of the other kind of data.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, image_formats: Sequence[ImageFormat] = ("png",), series_formats: Sequence[SeriesFormat] = ("h5", "gif")
+    ) -> None:
         super().__init__(write_interval="batch")
+        _check("image_formats", image_formats, IMAGE_WRITERS)
+        _check("series_formats", series_formats, SERIES_WRITERS)
+        self.image_writers: dict[str, Writer] = {name: IMAGE_WRITERS[name] for name in image_formats}
+        self.series_writers: dict[str, Writer] = {name: SERIES_WRITERS[name] for name in series_formats}
+        self.folder = Path()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look for the packages that the formats need, and find the folder.
+
+        Raises:
+            ModuleNotFoundError: before ``predict``, if a package is not installed; names it.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage != "predict":
+            return
+        for name in OPTIONAL_PACKAGES.keys() & self.series_writers.keys():
+            package, extra = OPTIONAL_PACKAGES[name]
+            if importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(f'writing {name} needs {package}: pip install "lowrank-unroll[{extra}]"')
+        # Every rank asks, for rank zero tells the others.
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
 
     def write_on_batch_end(
         self,
@@ -37,29 +75,44 @@ class PredictionWriter(BasePredictionWriter):
         *_: Any,
     ) -> None:
         """Write a batch of images (batch, 3, height, width) or complex series (batch, time, height, width)."""
-        write = _write_series if prediction.is_complex() else _write_image
-        for reconstruction, name in zip(prediction.cpu(), batch.name, strict=True):
-            write(reconstruction, _folder(trainer) / name)
+        writers = self.series_writers if prediction.is_complex() else self.image_writers
+        checkpoint = str(trainer.ckpt_path or "")
+        samples = zip(prediction.cpu(), batch.name, batch.origin, batch.scale.tolist(), strict=True)
+        for values, name, origin, scale in samples:
+            place = _unused(self.folder / path_of_name(name), writers)
+            for suffix, write in writers.items():
+                write(Prediction(values, name, origin, scale, checkpoint), _with_suffix(place, suffix))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
-        folder = _folder(trainer)  # every rank asks, for rank zero tells the others
         if trainer.is_global_zero:
-            Console().print(f"Reconstructions: {folder}", soft_wrap=True)
+            Console().print(f"Reconstructions: {self.folder}", soft_wrap=True)
 
 
-def _write_image(image: Tensor, path: Path) -> None:
-    """Write (3, height, width), in the 8-bit unit of image files."""
-    pixels = image.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    with written_whole(path.with_name(f"{path.name}.png")) as temporary:
-        io.imsave(temporary, pixels, check_contrast=False)
+def path_of_name(name: str) -> Path:
+    """The relative path, without suffix, of the files of a sample; it leads out of no folder.
+
+    Slashes part folders. Parts of nothing but dots are dropped, and characters that some file system forbids become _.
+    """
+    parts = [re.sub(r'[\x00-\x1f:*?"<>|]', "_", part) for part in re.split(r"[/\\]", name)]
+    return Path(*[part for part in parts if part.strip(". ")] or ["unnamed"])
 
 
-def _write_series(series: Tensor, path: Path) -> None:
-    with written_whole(path.with_name(f"{path.name}.npy")) as temporary:
-        np.save(temporary, series.numpy())
-    save_animation([series.abs()], path.with_name(f"{path.name}.gif"))
+def _with_suffix(place: Path, suffix: str) -> Path:
+    return place.with_name(f"{place.name}.{suffix}")  # with_suffix would take the .1 of "scan.1" for one
 
 
-def _folder(trainer: Trainer) -> Path:
-    return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+def _unused(place: Path, suffixes: Collection[str]) -> Path:
+    """The place, or the first of its names with _2, _3, ... of which there is no file yet."""
+    for number in itertools.count(1):
+        numbered = place if number == 1 else place.with_name(f"{place.name}_{number}")
+        if not any(_with_suffix(numbered, suffix).exists() for suffix in suffixes):
+            break
+    if number > 1:
+        Console().print(f"{place} is written already, this one becomes {numbered.name}", soft_wrap=True, markup=False)
+    return numbered
+
+
+def _check(argument: str, given: Sequence[str], known: Collection[str]) -> None:
+    if not given or not set(given) <= set(known):
+        raise ValueError(f"{argument} is {given!r}, expected one or more of {', '.join(map(repr, known))}")

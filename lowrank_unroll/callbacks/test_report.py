@@ -113,7 +113,7 @@ class TestReport(Callback):
             writer.writerow(["std", "", *map(_spread, columns)])
 
 
-_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE", "nmse": "NMSE"}
+_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE", "nmse": "NMSE", "hfen": "HFEN"}
 
 
 def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lowrank_unroll.metrics import SampleMean, frame_ssim, nmse, of_magnitudes, psnr, ser
+from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, nmse, of_magnitudes, psnr, ser
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.networks import UnrolledNetwork
 from lowrank_unroll.operators import Fourier, LinearOperator, Mask, coil_operator
@@ -30,12 +30,13 @@ class DynamicMRI(ReconstructionModule):
         return super().reconstruct(batch)
 
     def metrics(self) -> dict[str, SampleMean]:
-        """PSNR, SSIM per frame and NMSE of magnitudes, SER of complex series."""
+        """PSNR, SSIM per frame, NMSE and HFEN of magnitudes, SER of complex series."""
         return {
             "psnr": SampleMean(of_magnitudes(psnr)),
             "ssim": SampleMean(of_magnitudes(frame_ssim)),
             "ser": SampleMean(ser),
             "nmse": SampleMean(of_magnitudes(nmse)),
+            "hfen": SampleMean(of_magnitudes(hfen)),
         }
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:

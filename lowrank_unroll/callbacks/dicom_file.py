@@ -1,0 +1,59 @@
+"""Series of images as multi-frame DICOM."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lowrank_unroll import __version__
+from lowrank_unroll.callbacks.prediction import Prediction
+from lowrank_unroll.files import written_whole
+
+WHITE = 65535
+LONGEST_DESCRIPTION = 64  # bytes
+
+
+def write_dicom(prediction: Prediction, path: Path) -> None:
+    """Write the magnitude of a series as 16-bit frames; value times RescaleSlope is the magnitude, in the data's unit.
+
+    The maximum becomes 65535, so rounding is at most the maximum / 131070. The file is a secondary capture, for neither
+    patient nor geometry nor timing is known; the standard asks such files for a slope of 1, but readers heed another.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset  # noqa: PLC0415  optional
+    from pydicom.tag import Tag  # noqa: PLC0415
+    from pydicom.uid import (  # noqa: PLC0415
+        ExplicitVRLittleEndian,
+        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+        generate_uid,
+    )
+    from pydicom.valuerep import format_number_as_ds  # noqa: PLC0415
+
+    magnitude = prediction.values.abs().double().numpy()
+    frames, height, width = magnitude.shape
+    slope = format_number_as_ds(float(magnitude.max()) / WHITE or 1.0)  # text of 16 characters, hence rounded
+    pixels = np.round(magnitude / float(slope)).astype("<u2")
+
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
+    data.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    data.SOPInstanceUID, data.SeriesInstanceUID, data.StudyInstanceUID = (generate_uid() for _ in range(3))
+    data.ImageType, data.Modality, data.ConversionType = ["DERIVED", "SECONDARY"], "MR", "WSD"
+    data.Manufacturer, data.SoftwareVersions = "lowrank_unroll", __version__
+    description = prediction.name.replace("\\", "/")  # a backslash would part two values
+    data.SeriesDescription = description.encode()[:LONGEST_DESCRIPTION].decode(errors="ignore")
+    data.ImageComments = f"{prediction.name}: magnitude, reconstructed from {prediction.origin} data"
+    for unknown in (
+        *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+        *("ReferringPhysicianName", "AccessionNumber", "SeriesNumber", "PatientOrientation"),
+    ):
+        setattr(data, unknown, "")
+    data.InstanceNumber, data.BurnedInAnnotation = 1, "NO"
+    data.NumberOfFrames, data.Rows, data.Columns = frames, height, width
+    data.FrameIncrementPointer, data.PageNumberVector = Tag("PageNumberVector"), list(range(1, frames + 1))
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PresentationLUTShape = 1, "MONOCHROME2", "IDENTITY"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
+    data.RescaleSlope, data.RescaleIntercept, data.RescaleType = slope, 0, "US"
+    data.PixelData = pixels.tobytes()
+    with written_whole(path) as temporary:
+        data.save_as(temporary, enforce_file_format=True)

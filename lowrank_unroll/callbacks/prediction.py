@@ -1,0 +1,24 @@
+"""What ``predict`` hands to those who write it to files."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Prediction(NamedTuple):
+    """One reconstruction, and where it comes from.
+
+    Attributes:
+        values: image (3, height, width), float32, black 0 and white 255, or series (time, height, width), complex64, in
+            the unit of the data.
+        name: of the sample.
+        origin: of the sample, see :class:`lowrank_unroll.sample.Sample`.
+        scale: what the output of the network was multiplied by to give the values.
+        checkpoint: path of the weights; empty if none were loaded.
+    """
+
+    values: Tensor
+    name: str
+    origin: str
+    scale: float
+    checkpoint: str

@@ -1,0 +1,81 @@
+"""The formats that ``predict`` writes, one function each, looked up by suffix."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import tifffile
+import torch
+from skimage import io
+
+from lowrank_unroll import __version__
+from lowrank_unroll.callbacks.animation import save_animation
+from lowrank_unroll.callbacks.dicom_file import write_dicom
+from lowrank_unroll.callbacks.prediction import Prediction
+from lowrank_unroll.files import written_whole
+
+ImageFormat = Literal["png", "tiff"]
+SeriesFormat = Literal["h5", "gif", "nii.gz", "dcm"]
+Writer = Callable[[Prediction, Path], None]
+
+
+def write_png(prediction: Prediction, path: Path) -> None:
+    """Write an image in 8 bits: rounded, and clipped to 0 to 255."""
+    pixels = prediction.values.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    with written_whole(path) as temporary:
+        io.imsave(temporary, pixels, check_contrast=False)
+
+
+def write_tiff(prediction: Prediction, path: Path) -> None:
+    """Write an image in float32, neither rounded nor clipped; black is 0 and white 255, as in PNG."""
+    pixels = prediction.values.permute(1, 2, 0).contiguous().numpy()
+    with written_whole(path) as temporary:
+        tifffile.imwrite(temporary, pixels, photometric="rgb")
+
+
+def write_hdf5(prediction: Prediction, path: Path) -> None:
+    """Write a series as the dataset `series` (time, height, width), complex64; its attributes say where it is from."""
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        series = file.create_dataset("series", data=prediction.values.numpy())
+        series.attrs.update(
+            name=prediction.name,
+            origin=prediction.origin,
+            dims=["time", "height", "width"],
+            scale=prediction.scale,
+            unit="the data's own: the output of the network times scale",
+            software=f"lowrank_unroll {__version__}",
+        )
+        if prediction.checkpoint:
+            series.attrs["checkpoint"] = prediction.checkpoint
+
+
+def write_gif(prediction: Prediction, path: Path) -> None:
+    """Write the magnitude of a series as an animation, its maximum white."""
+    save_animation([prediction.values.abs()], path)
+
+
+def write_nifti(prediction: Prediction, path: Path) -> None:
+    """Write the magnitude of a series, float32: width is x, height y, unflipped, one slice, time the fourth axis.
+
+    The header leaves the size and the place of a pixel unknown.
+    """
+    import nibabel  # noqa: PLC0415  optional
+
+    magnitude = prediction.values.abs().numpy()
+    image = nibabel.Nifti1Image(magnitude.T[:, :, None], affine=None)
+    image.header["descrip"] = f"lowrank_unroll {__version__}, magnitude"
+    with written_whole(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
+
+
+IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "tiff": write_tiff}
+SERIES_WRITERS: dict[SeriesFormat, Writer] = {
+    "h5": write_hdf5,
+    "gif": write_gif,
+    "nii.gz": write_nifti,
+    "dcm": write_dicom,
+}
+# Suffix: the package that its writer imports, and the extra of this one that installs it.
+OPTIONAL_PACKAGES = {"nii.gz": ("nibabel", "nifti"), "dcm": ("pydicom", "dicom")}

@@ -1,0 +1,257 @@
+"""What `predict` writes is read back the same."""
+
+import sys
+import weakref
+from pathlib import Path
+
+import h5py
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from conftest import TINY_BASELINE
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage import io
+from torch.utils.data import DataLoader
+
+from datamodules.base import collate
+from datamodules.cines import read_cines
+from lowrank_unroll import __version__
+from lowrank_unroll.callbacks import PredictionWriter
+from lowrank_unroll.callbacks.prediction import Prediction
+from lowrank_unroll.callbacks.prediction_files import IMAGE_WRITERS, SERIES_WRITERS
+from lowrank_unroll.callbacks.prediction_writer import path_of_name
+from lowrank_unroll.modules import DynamicMRI
+from lowrank_unroll.sample import Sample
+
+BASELINE = ["predict", "--config", "dynamic_mri/nuclear_norm.yaml", *TINY_BASELINE]
+
+
+def series(*shape):
+    return torch.randn(*shape, dtype=torch.complex64)
+
+
+def written(values, folder, suffix, name="scan"):
+    path = folder / f"scan.{suffix}"
+    (SERIES_WRITERS | IMAGE_WRITERS)[suffix](Prediction(values, name, "measured", 2.5, "runs/best.ckpt"), path)
+    assert list(folder.iterdir()) == [path]
+    return path
+
+
+def read_back(path):
+    (cine,) = read_cines(path)
+    return cine.frames[:]
+
+
+class TestSeries:
+    @pytest.mark.parametrize("shape", [(3, 5, 7), (1, 6, 4), (6, 1, 3)])
+    def test_hdf5_is_exact(self, tmp_path, shape):
+        frames = read_back(written(values := series(*shape), tmp_path, "h5"))
+        assert frames.dtype == np.complex64
+        np.testing.assert_array_equal(frames, values)
+
+    @pytest.mark.parametrize("shape", [(3, 5, 7), (1, 6, 4), (6, 1, 3)])
+    def test_nifti_magnitudes_are_exact(self, tmp_path, shape):
+        pytest.importorskip("nibabel")
+        frames = read_back(written(values := series(*shape), tmp_path, "nii.gz"))
+        assert frames.dtype == np.float32
+        np.testing.assert_array_equal(frames, values.abs())
+
+    @pytest.mark.parametrize("unit", [1e-30, 1e-5, 1.0, 12345.678, 1e30])
+    def test_dicom_magnitudes_are_rounded_to_16_bits(self, tmp_path, unit):
+        pytest.importorskip("pydicom")
+        values = unit * series(3, 5, 7)
+        magnitude = values.abs().double().numpy()
+        frames = read_back(written(values, tmp_path, "dcm"))
+        np.testing.assert_allclose(frames, magnitude, rtol=1e-9, atol=0.5 * magnitude.max() / 65535)
+        np.testing.assert_allclose(frames.max(), magnitude.max(), rtol=1e-8)
+
+    def test_dicom_of_a_black_series(self, tmp_path):
+        pytest.importorskip("pydicom")
+        assert not read_back(written(0 * series(2, 3, 4), tmp_path, "dcm")).any()
+
+    def test_dicom_says_what_it_is(self, tmp_path):
+        pydicom = pytest.importorskip("pydicom")
+        data = pydicom.dcmread(written(series(2, 3, 4), tmp_path, "dcm", name="José\\" + 70 * "x"))
+        assert data.SeriesDescription == "José/" + 58 * "x"
+        assert data.ImageComments.endswith("x: magnitude, reconstructed from measured data")
+        assert data[data.FrameIncrementPointer].value == [1, 2]
+        assert data.PatientName == ""
+
+    def test_nifti_has_time_as_its_fourth_axis(self, tmp_path):
+        nibabel = pytest.importorskip("nibabel")
+        image = nibabel.load(written(series(6, 3, 4), tmp_path, "nii.gz"))
+        assert image.shape == (4, 3, 1, 6)
+        assert image.header["sform_code"] == image.header["qform_code"] == 0
+        assert __version__ in str(image.header["descrip"])
+
+    def test_hdf5_says_where_it_is_from(self, tmp_path):
+        with h5py.File(written(series(2, 3, 4), tmp_path, "h5")) as file:
+            attributes = dict(file["series"].attrs)
+        assert list(attributes.pop("dims")) == ["time", "height", "width"]
+        assert attributes == {
+            "name": "scan",
+            "origin": "measured",
+            "scale": 2.5,
+            "unit": "the data's own: the output of the network times scale",
+            "software": f"lowrank_unroll {__version__}",
+            "checkpoint": "runs/best.ckpt",
+        }
+
+    def test_gif_has_every_frame(self, tmp_path):
+        with Image.open(written(series(5, 3, 4), tmp_path, "gif")) as animation:
+            assert animation.n_frames == 5
+
+    @pytest.mark.parametrize("suffix", SERIES_WRITERS)
+    def test_nothing_is_left_of_a_file_that_fails(self, tmp_path, suffix, monkeypatch):
+        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom"}.get(suffix, "numpy"))
+        monkeypatch.setattr(Path, "replace", None)
+        with pytest.raises(TypeError):
+            written(series(2, 3, 4), tmp_path, suffix)
+        assert not list(tmp_path.iterdir())
+
+
+class TestImages:
+    @pytest.mark.parametrize("size", [(20, 30), (3, 9), (4, 3)])
+    def test_tiff_is_exact_and_png_rounded(self, tmp_path, size):
+        values = 400 * torch.rand(3, *size) - 70
+        (tmp_path / "exact").mkdir()
+        exact = io.imread(written(values, tmp_path / "exact", "tiff"))
+        assert exact.dtype == np.float32
+        np.testing.assert_array_equal(exact, values.permute(1, 2, 0))
+        (tmp_path / "rounded").mkdir()
+        rounded = io.imread(written(values, tmp_path / "rounded", "png"))
+        np.testing.assert_array_equal(rounded, np.clip(np.round(exact), 0, 255))
+
+
+class TestFormats:
+    @pytest.mark.parametrize("formats", [["npy"], ["png"], ["h5", "tiff"], [], "h5"])
+    def test_unknown_ones_and_those_of_images_are_refused(self, formats):
+        with pytest.raises(ValueError, match=r"series_formats is .*, expected one or more of 'h5', 'gif', 'nii.gz'"):
+            PredictionWriter(series_formats=formats)
+
+    @pytest.mark.parametrize("formats", [["jpg"], ["h5"]])
+    def test_unknown_ones_and_those_of_series_are_refused(self, formats):
+        with pytest.raises(ValueError, match=r"image_formats is .*, expected one or more of 'png', 'tiff'"):
+            PredictionWriter(image_formats=formats)
+
+    def test_the_command_line_refuses_them_too(self, command_line, capsys):
+        with pytest.raises(SystemExit):
+            command_line(*BASELINE, "--prediction.series_formats", "[png]")
+        assert "prediction.series_formats" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("suffix", "package", "extra"), [("nii.gz", "nibabel", "nifti"), ("dcm", "pydicom", "dicom")]
+    )
+    def test_a_missing_package_is_named_before_anything_is_reconstructed(
+        self, command_line, monkeypatch, suffix, package, extra
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.setattr(DynamicMRI, "predict_step", lambda *_: pytest.fail("it was reconstructed"))
+        np.savez("scan.npz", kspace=series(1, 3, 24, 20))
+        words = ["--data.predict_kspace", "scan.npz", "--prediction.series_formats", f"[{suffix}]"]
+        with pytest.raises(ModuleNotFoundError, match=rf"writing {suffix} needs {package}: .*\[{extra}\]"):
+            command_line(*BASELINE, *words)
+
+
+class Echo(L.LightningModule):
+    """A module that predicts the targets."""
+
+    def predict_step(self, batch, batch_idx):
+        return batch.target
+
+
+def sample(values, name):
+    return Sample(values, values, torch.tensor([True]), None, torch.tensor(2.5), name, "synthetic")
+
+
+def predict(folder, samples, batch_size=1, **formats):
+    """Have a trainer without a logger predict samples, and return the folder of the files and those in it."""
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=folder, callbacks=[PredictionWriter(**formats)],
+    )  # fmt: skip
+    trainer.predict(Echo(), DataLoader(samples, batch_size=batch_size, collate_fn=collate), return_predictions=False)
+    found = folder / "predictions"
+    return found, {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
+
+
+class TestNames:
+    def test_each_sample_of_a_batch_has_its_files(self, tmp_path):
+        samples = [sample(series(2, 3, 4), name) for name in ("a", "b.1", "c")]
+        folder, files = predict(tmp_path, samples, batch_size=2)
+        assert files == {"a.h5", "a.gif", "b.1.h5", "b.1.gif", "c.h5", "c.gif"}
+        for one in samples:
+            np.testing.assert_array_equal(read_back(folder / f"{one.name}.h5"), one.target)
+        with h5py.File(folder / "a.h5") as file:
+            attributes = dict(file["series"].attrs)
+        assert (attributes["origin"], attributes["scale"]) == ("synthetic", 2.5)
+        assert "checkpoint" not in attributes
+
+    def test_slashes_part_folders_inside_of_the_folder(self, tmp_path):
+        names = ["scan/slice0", "../x", "/etc/y", "..", "a/../../b", "..\\z", "C:/w"]
+        (tmp_path / "run").mkdir()
+        _, files = predict(tmp_path / "run", [sample(torch.rand(3, 4, 5), name) for name in names])
+        assert files == {"scan/slice0.png", "x.png", "etc/y.png", "unnamed.png", "a/b.png", "z.png", "C_/w.png"}
+        assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+
+    @given(st.text(st.sampled_from("./\\ a:\0")))
+    def test_no_name_leads_out_of_the_folder(self, name):
+        path = path_of_name(name)
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+        assert path.name
+
+    def test_nothing_is_overwritten(self, tmp_path, capsys):
+        images = [torch.full((3, 4, 5), value) for value in (10.0, 20.0, 30.0, 40.0)]
+        samples = [sample(image, name) for image, name in zip(images, ["a", "a", "a_2", "../a"], strict=True)]
+        folder, files = predict(tmp_path, samples[:3], batch_size=3)
+        assert files == {"a.png", "a_2.png", "a_2_2.png"}
+        assert "becomes a_2" in capsys.readouterr().out
+        predict(tmp_path, samples[3:])
+        values = [io.imread(folder / f"{name}.png").max() for name in ("a", "a_2", "a_2_2", "a_3")]
+        assert values == [10, 20, 30, 40]
+
+    def test_the_files_of_a_sample_keep_together(self, tmp_path):
+        predict(tmp_path, [sample(series(2, 3, 4), "a")], series_formats=["gif"])
+        _, files = predict(tmp_path, [sample(series(2, 3, 4), "a")])
+        assert files == {"a.gif", "a_2.gif", "a_2.h5"}
+
+
+class TestCommandLine:
+    def test_every_format_of_a_folder_of_scans(self, command_line):
+        pytest.importorskip("nibabel")
+        pytest.importorskip("pydicom")
+        Path("scans").mkdir()
+        for name in ("one", "two"):
+            np.savez(f"scans/{name}.npz", kspace=series(1, 3, 24, 20))
+        formats = ["--prediction.series_formats", "[h5,gif,nii.gz,dcm]"]
+        command_line(*BASELINE, "--data.predict_kspace", "scans", *formats)
+        (folder,) = Path("runs").rglob("predictions")
+        assert {path.name for path in folder.iterdir()} == {
+            f"{name}.{suffix}" for name in ("one", "two") for suffix in ("h5", "gif", "nii.gz", "dcm")
+        }
+        magnitude = torch.from_numpy(read_back(folder / "one.h5")).abs().numpy()
+        np.testing.assert_array_equal(read_back(folder / "one.nii.gz"), magnitude)
+        np.testing.assert_allclose(read_back(folder / "one.dcm"), magnitude, atol=magnitude.max() / 65535)
+        assert "nii.gz" in (folder.parent / "config.yaml").read_text()
+
+    def test_predictions_do_not_pile_up_in_memory(self, command_line, monkeypatch):
+        Path("scans").mkdir()
+        for number in range(4):
+            np.savez(f"scans/{number}.npz", kspace=series(1, 3, 24, 20))
+        earlier, alive = [], []
+        predict_step = DynamicMRI.predict_step
+
+        def watched(module, *arguments):
+            alive.append(sum(reference() is not None for reference in earlier))
+            prediction = predict_step(module, *arguments)
+            earlier.append(weakref.ref(prediction))
+            return prediction
+
+        monkeypatch.setattr(DynamicMRI, "predict_step", watched)
+        command_line(*BASELINE, "--data.predict_kspace", "scans")
+        assert len(alive) == 4
+        assert max(alive) <= 1  # Lightning still holds the last one
