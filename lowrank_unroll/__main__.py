@@ -15,7 +15,7 @@ from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport
+from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport, TrainingPictures
 from lowrank_unroll.modules import ReconstructionModule
 
 try:
@@ -95,7 +95,8 @@ class ReconstructionCLI(LightningCLI):
     """LightningCLI with the checkpoint, weights and logging that reconstruction needs."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Keep the checkpoint of the best validation PSNR, and the last."""
+        """Keep the checkpoint of the best validation PSNR, and the last; show pictures while training."""
+        parser.add_lightning_class_args(TrainingPictures, "pictures")
         parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
         parser.set_defaults(
             {
