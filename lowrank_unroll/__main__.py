@@ -15,7 +15,7 @@ from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport
+from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport, TrainingPictures
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import compare
 
@@ -114,7 +114,9 @@ class ReconstructionCLI(LightningCLI):
         return {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Keep the checkpoint of the best validation PSNR, and the last; let the formats of predictions be chosen."""
+        """Let the callbacks that every run has be set up, and keep the checkpoint of the best validation PSNR."""
+        parser.add_lightning_class_args(TrainingPictures, "pictures")
+        parser.add_lightning_class_args(TestReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
         parser.set_defaults(

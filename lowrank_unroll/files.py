@@ -7,6 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file by :func:`written_whole`."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, delete it if not.

@@ -9,6 +9,7 @@ from datamodules.images import Images
 from datamodules.masked_images import MaskedImages
 from datamodules.measured_cines import Acquisition
 from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
+from lowrank_unroll.modules.dynamic_mri import PROFILE_GAP
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.networks import DynamicTLRNet, LplusSNet, NuclearNormRecon, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import Mask
@@ -167,6 +168,6 @@ class TestDynamicMRI:
 
     def test_picture_is_grey_and_shows_frame_and_profile(self, batch):
         picture = DynamicMRI(NuclearNormRecon()).picture(batch.target[1], batch.target[1])
-        assert picture.shape == (3, 16 + 2 * 4, 12)
-        assert 0.5 < picture.max() <= 1
+        assert picture.shape == (3, 16 + PROFILE_GAP + 2 * 4, 12)
+        assert 0.5 < picture[:, :16].max() <= 1
         assert torch.equal(picture[0], picture[2])

@@ -1,30 +1,59 @@
 """Moving pictures of series of images."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.callbacks.panel import ERROR_GAIN
+from lowrank_unroll.files import write_whole
 
 MILLISECONDS = 60
 SHORTEST_SIDE = 192
+TITLE_SIZE = 14
+COMPARISON_TITLES = ("reference", "zero-filled", "reconstruction", f"error x {ERROR_GAIN}")
 
 
-def save_animation(magnitudes: Sequence[Tensor], path: Path) -> None:
-    """Write series side by side as an animated GIF that repeats.
+def comparison(target: Tensor, zero_filled: Tensor, reconstruction: Tensor) -> list[Tensor]:
+    """Magnitudes of three complex series (time, height, width), and the magnified error of the last."""
+    magnitudes = [series.abs() for series in (target, zero_filled, reconstruction)]
+    return [*magnitudes, ERROR_GAIN * (magnitudes[2] - magnitudes[0]).abs()]
+
+
+def animation(magnitudes: Sequence[Tensor], titles: Sequence[str] = ()) -> bytes:
+    """Draw series side by side as an animated GIF that repeats.
 
     Args:
         magnitudes: each (time, height, width), real; black at 0, white at the maximum of the first.
-        path: of the .gif file.
+        titles: one above each series; none for no titles.
     """
     white = magnitudes[0].max().clamp(min=torch.finfo(magnitudes[0].dtype).tiny)
     values = torch.cat([(series / white).clamp(0, 1) for series in magnitudes], dim=2).cpu().numpy()
     enlarged = max(1, SHORTEST_SIDE // min(magnitudes[0].shape[1:]))
     pixels = (255 * values).round().astype(np.uint8).repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    if titles:
+        heading = _heading(titles, pixels.shape[2])
+        pixels = np.concatenate([np.broadcast_to(heading, (len(pixels), *heading.shape)), pixels], axis=1)
     first, *others = (Image.fromarray(frame) for frame in pixels)
-    with written_whole(path) as temporary:
-        first.save(temporary, save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
+    encoded = BytesIO()
+    first.save(encoded, "GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
+    return encoded.getvalue()
+
+
+def save_animation(magnitudes: Sequence[Tensor], path: Path) -> None:
+    """Write :func:`animation` to a .gif file."""
+    write_whole(path, animation(magnitudes))
+
+
+def _heading(titles: Sequence[str], width: int) -> npt.NDArray[np.uint8]:
+    strip = Image.new("L", (width, 2 * TITLE_SIZE))
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(TITLE_SIZE)
+    for column, title in enumerate(titles):
+        centre = (column + 0.5) * width / len(titles)
+        draw.text((centre, TITLE_SIZE), title, fill=255, font=font, anchor="mm")
+    return np.asarray(strip)

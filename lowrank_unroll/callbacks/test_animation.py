@@ -4,10 +4,9 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
-from torch import Tensor
 
-from lowrank_unroll.callbacks.animation import save_animation
-from lowrank_unroll.callbacks.panel import ERROR_GAIN
+from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison
+from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import ReconstructionModule, Step
 from lowrank_unroll.sample import Sample
 
@@ -21,7 +20,7 @@ class TestAnimation(Callback):
     __test__ = False  # not a pytest class
 
     def __init__(self) -> None:
-        self._series: list[Tensor] = []
+        self._animation = b""
 
     def on_test_batch_end(  # type: ignore[override]
         self,
@@ -32,19 +31,15 @@ class TestAnimation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the first series."""
+        """Draw the first series."""
         if batch_idx == 0 and batch.target.is_complex():
-            self._series = _side_by_side(batch.target[0], pl_module.zero_filled(batch)[0], outputs["reconstruction"][0])
+            series = comparison(batch.target[0], pl_module.zero_filled(batch)[0], outputs["reconstruction"][0])
+            self._animation = animation(series, COMPARISON_TITLES)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        if self._series and trainer.is_global_zero:
-            save_animation(self._series, folder / "test.gif")
+        if self._animation and trainer.is_global_zero:
+            write_whole(folder / "test.gif", self._animation)
             Console().print(f"Animation: {folder}/test.gif", soft_wrap=True)
-        self._series = []
-
-
-def _side_by_side(target: Tensor, zero_filled: Tensor, reconstruction: Tensor) -> list[Tensor]:
-    magnitudes = [series.abs() for series in (target, zero_filled, reconstruction)]
-    return [*magnitudes, ERROR_GAIN * (magnitudes[2] - magnitudes[0]).abs()]
+        self._animation = b""

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from lowrank_unroll.callbacks.panel import Panel, save_panels
+from lowrank_unroll.callbacks.panel import Panel, panel_of, save_panels
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
@@ -58,12 +58,11 @@ class TestReport(Callback):
         self._origins += batch.origin
         self._reconstruction += _measure(pl_module, reconstruction, batch.target)
         self._zero_filled += _measure(pl_module, zero_filled, batch.target)
-        for images in zip(batch.target, zero_filled, reconstruction, strict=True):
+        for *images, mask in zip(batch.target, zero_filled, reconstruction, batch.mask, strict=True):
             row = len(self._pictures)
             if row < self.panels:
-                target, before, after = (pl_module.picture(image, images[0]).cpu() for image in images)
-                psnr_before, psnr_after = self._zero_filled[row]["psnr"], self._reconstruction[row]["psnr"]
-                self._pictures.append(Panel(self._names[row], target, before, after, psnr_before, psnr_after))
+                psnr = self._zero_filled[row]["psnr"], self._reconstruction[row]["psnr"]
+                self._pictures.append(panel_of(pl_module, self._names[row], images, mask, psnr))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the table and write the files."""

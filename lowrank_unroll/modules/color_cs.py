@@ -42,6 +42,10 @@ class ColorCS(ReconstructionModule):
         """PSNR, SSIM, SER and MSE, the columns of the paper's tables."""
         return {"psnr": SampleMean(psnr), "ssim": SampleMean(ssim), "ser": SampleMean(ser), "mse": SampleMean(mse)}
 
+    def picture_of_mask(self, mask: Tensor) -> Tensor:
+        """Which values are sampled, each channel in its colour."""
+        return mask.float()
+
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch (batch, channel, height, width), in tiles unless training."""
         if self.training or self.tile_size is None:

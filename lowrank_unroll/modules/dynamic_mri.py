@@ -9,6 +9,8 @@ from lowrank_unroll.networks import UnrolledNetwork
 from lowrank_unroll.operators import Fourier, LinearOperator, Mask, coil_operator
 from lowrank_unroll.sample import Sample
 
+PROFILE_GAP = 2  # grey rows that separate a frame from its profile over time, in pictures
+
 
 class DynamicMRI(ReconstructionModule):
     """Reconstruct complex series of images from undersampled k-space of one or several coils.
@@ -42,6 +44,16 @@ class DynamicMRI(ReconstructionModule):
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
         """The magnitude of the middle frame of a series (time, height, width), and of its middle row over time."""
         magnitude = image.abs() / target.abs().max().clamp(min=torch.finfo(target.real.dtype).tiny)
-        time, height, _ = magnitude.shape
-        grey = torch.cat([magnitude[time // 2], magnitude[:, height // 2].repeat_interleave(2, dim=0)])
-        return grey.expand(3, -1, -1)
+        return _frame_and_profile(magnitude)
+
+    def picture_of_mask(self, mask: Tensor) -> Tensor:
+        """Where k-space is sampled, (1, time, height, width), in the middle frame and in the middle row over time."""
+        return _frame_and_profile(mask[0].float())
+
+
+def _frame_and_profile(series: Tensor) -> Tensor:
+    """The middle frame of a series (time, height, width), and below it the middle row over time, in grey."""
+    time, height, width = series.shape
+    gap = series.new_full((PROFILE_GAP, width), 0.5)
+    grey = torch.cat([series[time // 2], gap, series[:, height // 2].repeat_interleave(2, dim=0)])
+    return grey.expand(3, -1, -1)

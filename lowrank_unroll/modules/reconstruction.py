@@ -83,6 +83,14 @@ class ReconstructionModule(L.LightningModule, ABC):
         """
         return image
 
+    def picture_of_mask(self, mask: Tensor) -> Tensor | None:
+        """How to show the mask of one sample as colours, sampled 1; None where a task is not about sampling.
+
+        Args:
+            mask: boolean, without the dim of the batch.
+        """
+        return None
+
     def zero_filled(self, batch: Sample) -> Tensor:
         """The adjoint reconstruction of a batch, from which the networks start and to which they are compared."""
         return self.operator(batch).adjoint(batch.measurement)

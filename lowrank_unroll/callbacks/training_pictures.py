@@ -1,0 +1,99 @@
+"""Pictures of a training as it goes."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison
+from lowrank_unroll.callbacks.media import log_picture
+from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
+from lowrank_unroll.files import write_whole
+from lowrank_unroll.metrics import is_defined
+from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.sample import Sample
+
+
+class TrainingPictures(Callback):
+    """Show the same few validation samples again and again while a network is trained.
+
+    A row per sample: reference, zero-filled, reconstruction, error, magnified, and mask; of series of images also the
+    first one as a moving picture. They go to Weights & Biases or TensorBoard if the run is logged there, and else to
+    ``pictures/epoch0003.png`` and ``.gif`` in the folder of the run, where the last validation of an epoch stays.
+
+    The reconstructions are those that validation has made, so the training is the same with and without.
+
+    Args:
+        samples: how many, the first ones of the validation set; 0 for no pictures.
+        every_n_validations: show every so many validations, beginning with the first.
+
+    Raises:
+        ValueError: if ``samples`` is negative or ``every_n_validations`` is not positive.
+    """
+
+    def __init__(self, samples: int = 2, every_n_validations: int = 1) -> None:
+        if samples < 0:
+            raise ValueError(f"samples is {samples}, expected 0 or more")
+        if every_n_validations < 1:
+            raise ValueError(f"every_n_validations is {every_n_validations}, expected 1 or more")
+        self.samples = samples
+        self.every_n_validations = every_n_validations
+        self._validations = 0
+        self._panels: list[Panel] = []
+        self._series: list[Tensor] = []
+
+    def on_validation_batch_end(  # type: ignore[override]
+        self,
+        trainer: Trainer,
+        pl_module: ReconstructionModule,
+        outputs: Step,
+        batch: Sample,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first samples."""
+        missing = self.samples - len(self._panels)
+        if missing <= 0 or not self._is_due(trainer) or not trainer.is_global_zero:
+            return
+        batch, reconstruction = _first(batch, missing), outputs["reconstruction"][:missing]
+        zero_filled = pl_module.zero_filled(batch)
+        if not self._panels and batch.target.is_complex():
+            self._series = comparison(batch.target[0], zero_filled[0], reconstruction[0])
+        psnr = zip(*(_psnr(pl_module, image, batch.target) for image in (zero_filled, reconstruction)), strict=True)
+        rows = zip(batch.name, batch.target, zero_filled, reconstruction, batch.mask, psnr, strict=True)
+        self._panels += [panel_of(pl_module, name, images, mask, psnr) for name, *images, mask, psnr in rows]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show them."""
+        if trainer.sanity_checking:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
+        path = folder / "pictures" / f"epoch{trainer.current_epoch:04d}"
+        if self._panels:
+            _show(trainer, "val/pictures", draw_panels(self._panels), path.with_suffix(".png"))
+        if self._series:
+            _show(trainer, "val/cine", animation(self._series, COMPARISON_TITLES), path.with_suffix(".gif"))
+        self._panels, self._series = [], []
+        self._validations += 1
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return False  # a development run leaves nothing behind
+        in_training = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        return in_training and self._validations % self.every_n_validations == 0
+
+
+def _first(batch: Sample, count: int) -> Sample:
+    return Sample._make(None if field is None else field[:count] for field in batch)
+
+
+def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[float | None]:
+    values = module.metrics()["psnr"].function(image, target)
+    defined = is_defined(values, target)
+    return [value if counts else None for value, counts in zip(values.tolist(), defined, strict=True)]
+
+
+def _show(trainer: Trainer, key: str, encoded: bytes, path: Path) -> None:
+    if not log_picture(trainer, key, encoded):
+        write_whole(path, encoded)
