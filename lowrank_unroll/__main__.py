@@ -15,7 +15,7 @@ from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport, TrainingPictures
+from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport, TrainingPictures
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import compare
 
@@ -215,7 +215,6 @@ def main() -> None:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         seed_everything_default=3407,
-        trainer_defaults={"callbacks": [TestReport(), TestAnimation()]},
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
         parser_kwargs=main_parser | subcommand_parsers,

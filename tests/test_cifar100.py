@@ -123,4 +123,4 @@ def test_the_config_trains_and_tests(official, command_line, pixels, tmp_path):
     config = ["--config", "color_cs/cifar100.yaml", *TINY, "--data.test_folder", "sipi"]
     command_line("fit", *config)
     command_line("test", *config)
-    assert (tmp_path / "runs/color_cs_cifar100/version_1/test.csv").exists()
+    assert (tmp_path / "runs/color_cs_cifar100/version_1/test/metrics.csv").exists()

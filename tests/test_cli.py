@@ -64,13 +64,13 @@ def test_every_experiment_trains_and_tests(name, command_line):
         command_line("fit", "--config", name, *tiny(name))
         assert len(list(Path("runs").rglob("best.ckpt"))) == 1
     command_line("test", "--config", name, *tiny(name))
-    assert len(list(Path("runs").rglob("test.csv"))) == 1
+    assert len(list(Path("runs").rglob("test/metrics.csv"))) == 1
 
 
 def test_report_of_several_images(command_line):
     command_line("fit", *DEMO)
     command_line("test", *DEMO, "--trainer.limit_test_batches", "3")
-    with (RUNS / "version_1/test.csv").open() as file:
+    with (RUNS / "version_1/test/metrics.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row.pop("origin") for row in table] == ["semi-synthetic"] * 3 + [""] * 2
     rows = {row.pop("image"): {name: float(value) for name, value in row.items()} for row in table}
@@ -95,12 +95,12 @@ def test_fit_validate_test_predict(command_line, capsys):
     command_line("test", *DEMO)
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("cat", "PSNR, dB", "SSIM", "SER, dB", "MSE", "mean (std)", "zero-filled"))
-    with (RUNS / "version_2/test.csv").open() as file:
+    with (RUNS / "version_2/test/metrics.csv").open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert rows.keys() == {"cat", "mean", "std"}
     assert float(rows["cat"]["psnr"]) == float(rows["mean"]["psnr"])
     assert 5 < float(rows["cat"]["zero_filled_psnr"]) < 10
-    assert io.imread(RUNS / "version_2/test.png").ndim == 3
+    assert io.imread(RUNS / "version_2/test/panels.png").ndim == 3
 
     io.imsave("photo.jpg", data.chelsea()[:40, :50])
     formats = ["--prediction.image_formats", "[png,tiff]"]
@@ -128,13 +128,13 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     command_line("test", *words, "--trainer.limit_test_batches", "2")
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("Test on synthetic data", "test/0000", "PSNR, dB", "SER, dB", "NMSE", "HFEN"))
-    (report,) = Path("runs").rglob("test.csv")
+    (report,) = Path("runs").rglob("test/metrics.csv")
     with report.open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert rows["test/0001"]["origin"] == "synthetic"
-    with Image.open(report.with_name("test.gif")) as animation:
+    with Image.open(report.with_name("cine.gif")) as animation:
         assert animation.n_frames == 3
-    assert io.imread(report.with_name("test.png")).ndim == 3
+    assert io.imread(report.with_name("panels.png")).ndim == 3
 
     rng = np.random.default_rng(0)
     kspace = rng.normal(size=(2, 3, 24, 20)) + 1j * rng.normal(size=(2, 3, 24, 20))
@@ -298,7 +298,7 @@ def test_weights_and_biases_logs_offline_when_nobody_is_logged_in(tmp_path, monk
 
 
 def mean_of_test(run):
-    with (Path("runs") / run / "test.csv").open() as file:
+    with (Path("runs") / run / "test/metrics.csv").open() as file:
         return {row["image"]: row for row in csv.DictReader(file)}["mean"]
 
 

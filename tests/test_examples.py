@@ -8,5 +8,5 @@ def test_super_resolution_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     example = runpy.run_path(EXAMPLES / "super_resolution.py")
     example["main"](max_epochs=1, patches_per_image=8)
-    (report,) = tmp_path.glob("runs/super_resolution/**/test.csv")
+    (report,) = tmp_path.glob("runs/super_resolution/**/test/metrics.csv")
     assert "cat" in report.read_text()

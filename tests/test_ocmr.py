@@ -173,7 +173,7 @@ class TestDataModule:
         command_line("fit", *words)
         split_file.write_text("file,split\nfs_0001_1_5T.h5,test\n")
         command_line("test", *words)
-        (report,) = Path("runs").rglob("test.csv")
+        (report,) = Path("runs").rglob("test/metrics.csv")
         assert "fs_0001_1_5T/slice0_average0,semi-synthetic," in report.read_text()
 
     def test_what_is_prepared_is_not_prepared_again(self, root, monkeypatch):

@@ -42,4 +42,4 @@ def test_installed_wheel_runs_from_an_empty_folder(wheel, tmp_path):
         words = [sys.executable, "-m", "lowrank_unroll", subcommand, "--config", "color_cs/demo.yaml", *TINY]
         finished = subprocess.run(words, cwd=empty, env=environment, check=False, capture_output=True, text=True)
         assert finished.returncode == 0, finished.stderr
-    assert (empty / "runs/color_cs_demo/version_1/test.png").exists()
+    assert (empty / "runs/color_cs_demo/version_1/test/report.html").exists()

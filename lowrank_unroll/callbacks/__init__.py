@@ -2,8 +2,7 @@
 
 from lowrank_unroll.callbacks.checkpoint import ResumableCheckpoint
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
-from lowrank_unroll.callbacks.test_animation import TestAnimation
 from lowrank_unroll.callbacks.test_report import TestReport
 from lowrank_unroll.callbacks.training_pictures import TrainingPictures
 
-__all__ = ["PredictionWriter", "ResumableCheckpoint", "TestAnimation", "TestReport", "TrainingPictures"]
+__all__ = ["PredictionWriter", "ResumableCheckpoint", "TestReport", "TrainingPictures"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lowrank_unroll.callbacks.panel import ERROR_GAIN
-from lowrank_unroll.files import write_whole
 
 MILLISECONDS = 60
 SHORTEST_SIDE = 192
@@ -25,17 +23,27 @@ def comparison(target: Tensor, zero_filled: Tensor, reconstruction: Tensor) -> l
     return [*magnitudes, ERROR_GAIN * (magnitudes[2] - magnitudes[0]).abs()]
 
 
-def animation(magnitudes: Sequence[Tensor], titles: Sequence[str] = ()) -> bytes:
-    """Draw series side by side as an animated GIF that repeats.
+def side_by_side(magnitudes: Sequence[Tensor]) -> npt.NDArray[np.uint8]:
+    """Put series side by side, (time, height, width of all), uint8.
 
     Args:
         magnitudes: each (time, height, width), real; black at 0, white at the maximum of the first.
-        titles: one above each series; none for no titles.
     """
     white = magnitudes[0].max().clamp(min=torch.finfo(magnitudes[0].dtype).tiny)
     values = torch.cat([(series / white).clamp(0, 1) for series in magnitudes], dim=2).cpu().numpy()
-    enlarged = max(1, SHORTEST_SIDE // min(magnitudes[0].shape[1:]))
-    pixels = (255 * values).round().astype(np.uint8).repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    return (255 * values).round().astype(np.uint8)
+
+
+def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> bytes:
+    """Draw frames (time, height, width), uint8, as an animated GIF that repeats.
+
+    Args:
+        frames: of one series, or of several side by side.
+        titles: one above each of several series; none for no titles.
+    """
+    shortest = min(frames.shape[1], frames.shape[2] // max(1, len(titles)))
+    enlarged = max(1, SHORTEST_SIDE // shortest)
+    pixels = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     if titles:
         heading = _heading(titles, pixels.shape[2])
         pixels = np.concatenate([np.broadcast_to(heading, (len(pixels), *heading.shape)), pixels], axis=1)
@@ -43,11 +51,6 @@ def animation(magnitudes: Sequence[Tensor], titles: Sequence[str] = ()) -> bytes
     encoded = BytesIO()
     first.save(encoded, "GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
     return encoded.getvalue()
-
-
-def save_animation(magnitudes: Sequence[Tensor], path: Path) -> None:
-    """Write :func:`animation` to a .gif file."""
-    write_whole(path, animation(magnitudes))
 
 
 def _heading(titles: Sequence[str], width: int) -> npt.NDArray[np.uint8]:

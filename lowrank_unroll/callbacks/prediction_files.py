@@ -11,7 +11,7 @@ import torch
 from skimage import io
 
 from lowrank_unroll import __version__
-from lowrank_unroll.callbacks.animation import save_animation
+from lowrank_unroll.callbacks.animation import animation, side_by_side
 from lowrank_unroll.callbacks.dicom_file import write_dicom
 from lowrank_unroll.callbacks.prediction import Prediction
 from lowrank_unroll.files import written_whole
@@ -53,7 +53,7 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
 
 def write_gif(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as an animation, its maximum white."""
-    save_animation([prediction.values.abs()], path)
+    path.write_bytes(animation(side_by_side([prediction.values.abs()])))
 
 
 def write_nifti(prediction: Prediction, path: Path) -> None:

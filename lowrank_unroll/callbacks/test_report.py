@@ -1,118 +1,154 @@
-"""The outcome of ``test``: a table, a CSV file and a picture."""
+"""The outcome of ``test``: a table, a page to share, and the numbers in files."""
 
-import csv
-import math
+import hashlib
+import platform
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from lightning.pytorch import Callback, LightningModule, Trainer
+import torch
+from lightning.pytorch import Callback, Trainer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
+import lowrank_unroll
+from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
 from lowrank_unroll.callbacks.panel import Panel, panel_of, save_panels
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole
+from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.reports import (
+    Cine,
+    Evaluation,
+    Page,
+    SampleResult,
+    Values,
+    heading,
+    mean_and_spread,
+    methods,
+    number,
+    objections,
+    read_evaluation,
+)
+from lowrank_unroll.reports.figures import spectra, thresholds
 from lowrank_unroll.sample import Sample
 
 LOG_WIDTH = 120
-Values = dict[str, float | None]  # None where the target is black and the metric undefined
+VERSIONS_OF = ("torch", "lightning", "numpy")
 
 
 class TestReport(Callback):
     """Compare each test image's reconstruction with the zero-filled image, from which it was made.
 
-    Prints a table of every metric per image with mean (std), and writes ``test.csv`` and ``test.png`` into the folder
-    of the run. The standard deviation is over images, with n - 1. Of several processes, the first reports its share.
+    Prints a table of every metric per image with mean (std), and writes into the folder `test` of the run:
+    ``report.html``, which holds everything and can be sent to a colleague, ``metrics.csv``, ``metrics.json``,
+    ``panels.png`` and, of series, ``cine.gif``. The standard deviation is over images, with n - 1. Of several
+    processes, the first reports its share.
 
     Args:
-        panels: how many images, the first ones, the picture shows.
+        panels: how many images, the first ones, are shown.
+        cines: how many series, the first ones, the page plays.
+        baselines: folders of finished tests to compare to in the page.
     """
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, panels: int = 6) -> None:
+    def __init__(self, panels: int = 6, cines: int = 2, baselines: Sequence[Path] = ()) -> None:
         self.panels = panels
-        self._names: list[str] = []
-        self._origins: list[str] = []
-        self._reconstruction: list[Values] = []
-        self._zero_filled: list[Values] = []
-        self._pictures: list[Panel] = []
+        self.cines = cines
+        self.baselines = [read_evaluation(Path(baseline)) for baseline in baselines]
+        self._samples: list[SampleResult] = []
+        self._panels: list[Panel] = []
+        self._cines: list[Cine] = []
+        self._spectra: dict[str, Tensor] = {}
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_start(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Forget an earlier test."""
-        for rows in (self._names, self._origins, self._reconstruction, self._zero_filled, self._pictures):
+        for rows in (self._samples, self._panels, self._cines, self._spectra):
             rows.clear()
 
     def on_test_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: ReconstructionModule, outputs: Step, batch: Sample, *_: Any
     ) -> None:
-        """Measure a batch."""
-        reconstruction, zero_filled = outputs["reconstruction"], pl_module.zero_filled(batch)
-        self._names += batch.name
-        self._origins += batch.origin
-        self._reconstruction += _measure(pl_module, reconstruction, batch.target)
-        self._zero_filled += _measure(pl_module, zero_filled, batch.target)
-        for *images, mask in zip(batch.target, zero_filled, reconstruction, batch.mask, strict=True):
-            row = len(self._pictures)
-            if row < self.panels:
-                psnr = self._zero_filled[row]["psnr"], self._reconstruction[row]["psnr"]
-                self._pictures.append(panel_of(pl_module, self._names[row], images, mask, psnr))
+        """Measure a batch, and keep pictures of the first samples."""
+        images = {
+            "reference": batch.target,
+            "zero-filled": pl_module.zero_filled(batch),
+            "reconstruction": outputs["reconstruction"],
+        }
+        if not self._samples:
+            self._spectra = {name: _singular_values(image[0]) for name, image in images.items()}
+        results = list(_results(pl_module, batch, images["reconstruction"], images["zero-filled"]))
+        for result, mask, *of_sample in zip(results, batch.mask, *images.values(), strict=True):
+            if len(self._panels) < self.panels:
+                psnr = result.zero_filled["psnr"], result.reconstruction["psnr"]
+                self._panels.append(panel_of(pl_module, result.name, of_sample, mask, psnr))
+            if len(self._cines) < self.cines and batch.target.is_complex():
+                self._cines.append(Cine(result.name, COMPARISON_TITLES, side_by_side(comparison(*of_sample))))
+        self._samples += results
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Print the table and write the files."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        if not trainer.is_global_zero or not self._names:
+        run = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
+        if not trainer.is_global_zero or not self._samples:
             return
+        evaluation = _evaluation(trainer, pl_module, run, list(self._samples))
         # A log file has no width: the table gets what it needs.
-        Console(width=None if Console().is_terminal else LOG_WIDTH).print(self._table())
+        Console(width=None if Console().is_terminal else LOG_WIDTH).print(_table(evaluation))
         if trainer.world_size > 1:
             Console().print(
                 f"This is the share of the first of {trainer.world_size} processes; --trainer.devices 1 tests all."
             )
-        self._write_csv(folder / "test.csv")
-        save_panels(self._pictures, folder / "test.png")
-        Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
+        evaluation.write(run / "test")
+        save_panels(self._panels, run / "test" / "panels.png")
+        if self._cines:
+            write_whole(run / "test" / "cine.gif", animation(self._cines[0].frames, COMPARISON_TITLES))
+        self._page(evaluation, pl_module, run).write(run / "test" / "report.html")
+        Console().print(f"Report: {run}/test/report.html", soft_wrap=True)
 
-    def _table(self) -> Table:
-        table = Table(
-            title=f"Test on {self._kind()} data: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False
+    def _page(self, evaluation: Evaluation, module: ReconstructionModule, run: Path) -> Page:
+        config = run / "config.yaml"
+        return Page(
+            evaluation,
+            methods([evaluation, *self.baselines]) | {"zero-filled": evaluation.zero_filled()},
+            run / "test" / "panels.png",
+            list(self._cines),
+            self._figures(evaluation, module),
+            config.read_text(encoding="utf-8") if config.is_file() else None,
+            [objection for baseline in self.baselines for objection in objections(evaluation, baseline)],
         )
-        table.add_column("image")
-        metrics = list(self._reconstruction[0])
-        for metric in metrics:
-            table.add_column(_HEADINGS.get(metric, metric), justify="right")
-        for name, ours, zeros in zip(self._names, self._reconstruction, self._zero_filled, strict=True):
-            table.add_row(escape(name), *(f"{_number(ours[m])} ({_number(zeros[m])})" for m in metrics))
-        table.add_section()
-        for name, rows in (("mean (std)", self._reconstruction), ("zero-filled", self._zero_filled)):
-            columns = [_column(rows, metric) for metric in metrics]
-            statistics = [(_mean(column), _spread(column)) for column in columns]
-            table.add_row(name, *(f"{_number(mean)} ({_number(std)})" for mean, std in statistics))
-        return table
 
-    def _kind(self) -> str:
-        return " and ".join(dict.fromkeys(self._origins))
-
-    def _write_csv(self, path: Path) -> None:
-        metrics = list(self._reconstruction[0])
-        columns = [_column(rows, metric) for rows in (self._reconstruction, self._zero_filled) for metric in metrics]
-        with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "origin", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
-            rows = zip(self._names, self._origins, self._reconstruction, self._zero_filled, strict=True)
-            for name, origin, ours, zeros in rows:
-                writer.writerow([name, origin, *ours.values(), *zeros.values()])
-            writer.writerow(["mean", "", *map(_mean, columns)])
-            writer.writerow(["std", "", *map(_spread, columns)])
+    def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
+        values = {name: found.numpy() for name, found in self._spectra.items()}
+        figures: dict[str, Any] = {
+            f"Singular values of {evaluation.samples[0].name}: its Casorati matrix, or the first channel": spectra(
+                values
+            )
+        }
+        logits = [prox.threshold_logit for prox in module.network.modules() if isinstance(prox, LowRankProx)]
+        if logits:
+            figures["What each iteration shrinks by"] = thresholds([logit.sigmoid().item() for logit in logits])
+        if evaluation.checkpoint is not None:
+            watched = Path(evaluation.checkpoint).parent.parent / "spectrum.png"
+            figures |= {"Singular values inside the network, while it trained": watched} if watched.is_file() else {}
+        return figures
 
 
-_HEADINGS = {"psnr": "PSNR, dB", "ser": "SER, dB", "ssim": "SSIM", "mse": "MSE", "nmse": "NMSE", "hfen": "HFEN"}
+def _results(
+    module: ReconstructionModule, batch: Sample, reconstruction: Tensor, zero_filled: Tensor
+) -> Iterator[SampleResult]:
+    norms = torch.linalg.vector_norm(batch.target.flatten(1), dim=1) * batch.scale
+    ours, zeros = (_measure(module, images, batch.target) for images in (reconstruction, zero_filled))
+    columns = batch.name, batch.origin, batch.mask.cpu(), norms.tolist(), ours, zeros
+    for name, origin, mask, norm, after, before in zip(*columns, strict=True):
+        yield SampleResult(name, origin, hashlib.sha256(mask.numpy().tobytes()).hexdigest()[:16], norm, after, before)
 
 
 def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:
@@ -124,20 +160,40 @@ def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> lis
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _column(rows: list[Values], metric: str) -> npt.NDArray[np.float64]:
-    return np.array([row[metric] for row in rows if row[metric] is not None], dtype=float)
+def _singular_values(image: Tensor) -> Tensor:
+    """Singular values of the Casorati matrix of a complex series, or of the first channel of another image."""
+    values: Tensor = torch.linalg.svdvals((casorati(image) if image.is_complex() else image[0]).cpu())
+    return values
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) > 0 else math.nan
+def _evaluation(trainer: Trainer, module: ReconstructionModule, run: Path, samples: list[SampleResult]) -> Evaluation:
+    checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
+    command = ["lowrank-unroll", "test", "--config", f"{run}/config.yaml"]
+    return Evaluation(
+        run=str(run),
+        network=type(module.network).__name__,
+        parameters=sum(parameter.numel() for parameter in module.network.parameters()),
+        seed=getattr(getattr(trainer, "datamodule", None), "seed", None),
+        checkpoint=checkpoint,
+        command=shlex.join(command + ([] if checkpoint is None else ["--ckpt_path", checkpoint])),
+        versions={"lowrank_unroll": lowrank_unroll.__version__}
+        | {package: version(package) for package in VERSIONS_OF}
+        | {"Python": platform.python_version(), "on": f"{platform.system()} {platform.machine()}"},
+        samples=samples,
+    )
 
 
-def _spread(values: npt.NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    digits = 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 4  # noqa: PLR2004  about three significant digits
-    return f"{value:.{digits}f}"
+def _table(evaluation: Evaluation) -> Table:
+    table = Table(
+        title=f"Test on {evaluation.origin} data: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("image")
+    for metric in evaluation.metrics:
+        table.add_column(heading(metric).text, justify="right")
+    for sample in evaluation.samples:
+        pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
+        table.add_row(escape(sample.name), *(f"{number(after)} ({number(before)})" for after, before in pairs))
+    table.add_section()
+    for name, rows in (("mean (std)", evaluation.reconstructions()), ("zero-filled", evaluation.zero_filled())):
+        table.add_row(name, *(mean_and_spread(rows, metric) for metric in evaluation.metrics))
+    return table

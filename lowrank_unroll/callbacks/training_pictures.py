@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison
+from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
 from lowrank_unroll.callbacks.media import log_picture
 from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
 from lowrank_unroll.files import write_whole
@@ -73,7 +73,9 @@ class TrainingPictures(Callback):
         if self._panels:
             _show(trainer, "val/pictures", draw_panels(self._panels), path.with_suffix(".png"))
         if self._series:
-            _show(trainer, "val/cine", animation(self._series, COMPARISON_TITLES), path.with_suffix(".gif"))
+            _show(
+                trainer, "val/cine", animation(side_by_side(self._series), COMPARISON_TITLES), path.with_suffix(".gif")
+            )
         self._panels, self._series = [], []
         self._validations += 1
 

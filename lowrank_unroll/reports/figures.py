@@ -46,12 +46,11 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
     return figure
 
 
-def spectra(spectra_of: Mapping[str, npt.NDArray[np.float64]], matrix: str) -> Figure:
+def spectra(spectra_of: Mapping[str, npt.NDArray[np.floating]]) -> Figure:
     """Decay of singular values, by name of the image they are of.
 
     Args:
         spectra_of: singular values of each, in decreasing order.
-        matrix: says which matrix they are of.
     """
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -60,7 +59,7 @@ def spectra(spectra_of: Mapping[str, npt.NDArray[np.float64]], matrix: str) -> F
         axes.semilogy(np.arange(1, len(values) + 1), relative.clip(1e-7), "o-", color=colour, label=name, markersize=3)
     axes.set_xlabel("index")
     axes.set_ylabel("singular value / largest")
-    axes.set_title(matrix, fontsize=10)
+    axes.set_title("Singular values", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
