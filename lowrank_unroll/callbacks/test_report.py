@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
+from lowrank_unroll.callbacks.media import log_table
 from lowrank_unroll.callbacks.panel import Panel, panel_of, save_panels
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.metrics import is_defined
@@ -77,6 +78,7 @@ class TestReport(Callback):
             )
         self._write_csv(folder / "test.csv")
         save_panels(self._pictures, folder / "test.png")
+        log_table(trainer, "test/samples", *self._samples())
         Console().print(f"Table and picture: {folder}/test.csv, test.png", soft_wrap=True)
 
     def _table(self) -> Table:
@@ -99,15 +101,20 @@ class TestReport(Callback):
     def _kind(self) -> str:
         return " and ".join(dict.fromkeys(self._origins))
 
+    def _samples(self) -> tuple[list[str], list[list[Any]]]:
+        """The columns, and a row for each image."""
+        metrics = list(self._reconstruction[0])
+        columns = ["image", "origin", *metrics, *(f"zero_filled_{metric}" for metric in metrics)]
+        rows = zip(self._names, self._origins, self._reconstruction, self._zero_filled, strict=True)
+        return columns, [[name, origin, *ours.values(), *zeros.values()] for name, origin, ours, zeros in rows]
+
     def _write_csv(self, path: Path) -> None:
         metrics = list(self._reconstruction[0])
         columns = [_column(rows, metric) for rows in (self._reconstruction, self._zero_filled) for metric in metrics]
         with written_whole(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["image", "origin", *metrics, *(f"zero_filled_{metric}" for metric in metrics)])
-            rows = zip(self._names, self._origins, self._reconstruction, self._zero_filled, strict=True)
-            for name, origin, ours, zeros in rows:
-                writer.writerow([name, origin, *ours.values(), *zeros.values()])
+            header, rows = self._samples()
+            writer.writerows([header, *rows])
             writer.writerow(["mean", "", *map(_mean, columns)])
             writer.writerow(["std", "", *map(_spread, columns)])
 
