@@ -3,19 +3,25 @@
 import argparse
 import logging
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import DefaultHelpFormatter, Namespace
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 import datamodules
-from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
+from lowrank_unroll import (
+    __version__,
+    networks,  # noqa: F401  names its classes for class_path
+    sampling,  # noqa: F401
+)
 from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport, TrainingPictures
+from lowrank_unroll.callbacks.weights_and_biases import log_run, reason_to_log_offline
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import compare
 
@@ -56,8 +62,9 @@ def config_folder() -> Path:
 
 
 def config_names() -> list[str]:
-    """Names of the collection's configs, as --config takes them."""
-    return sorted(file.relative_to(config_folder()).as_posix() for file in config_folder().glob("*/*.yaml"))
+    """Names of the collection's configs, as --config takes them; sweeps are for Weights & Biases."""
+    names = sorted(file.relative_to(config_folder()).as_posix() for file in config_folder().glob("*/*.yaml"))
+    return [name for name in names if not name.startswith("sweeps/")]
 
 
 def find_configs(arguments: list[str]) -> list[str]:
@@ -88,13 +95,21 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Keep the full config in the folder of the run, and with Weights & Biases."""
+    """Keep the full config in the folder of the run, and with Weights & Biases also the command line and the version.
 
-    def save_config(self, trainer: Trainer, *_: object) -> None:
-        """Pass the config to Weights & Biases."""
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_hyperparams(self.config.as_dict())
+    Args:
+        command: the words of the command line as they were given.
+        arguments: see SaveConfigCallback.
+    """
+
+    def __init__(self, *arguments: Any, command: list[str], **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.command = command
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Pass the config to Weights & Biases, which finds the commit of the working folder itself."""
+        origin = {"command": shlex.join(self.command), "lowrank_unroll_version": __version__}
+        log_run(trainer, pl_module, self.config.as_dict() | origin)
 
 
 class PreparingTrainer(Trainer):
@@ -141,23 +156,24 @@ class ReconstructionCLI(LightningCLI):
         trainer = self.config[self.subcommand].trainer
         if self.subcommand != "fit" and trainer.devices == "auto":
             trainer.devices = 1  # several would evaluate some samples twice to even out their shares
-        self._log_offline_unless_logged_in(trainer.logger)
+        self._log_offline_where_needed(trainer.logger)
 
-    def _log_offline_unless_logged_in(self, loggers: object) -> None:
-        """Keep Weights & Biases from asking for a login."""
+    def _log_offline_where_needed(self, loggers: object) -> None:
+        """Keep Weights & Biases from asking for a login, and from waiting for a network."""
         wandb_loggers = [
             logger
             for logger in (loggers if isinstance(loggers, list) else [loggers])
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger")
         ]
+        for logger in wandb_loggers:  # wandb warns if its folder is missing
+            Path(logger.init_args.save_dir or ".").mkdir(parents=True, exist_ok=True)
         if not wandb_loggers or "WANDB_MODE" in os.environ:
             return
-        import wandb  # noqa: PLC0415  takes a second to import
-
-        if not wandb.login(prompt=False, verify=False):
+        reason = reason_to_log_offline()
+        if reason is not None:
             for logger in wandb_loggers:
                 logger.init_args.mode = "offline"
-            Console().print("Nobody is logged in to Weights & Biases: logging offline. `wandb sync` uploads it later.")
+            Console().print(f"{reason}: logging offline. `wandb sync` uploads it later.", soft_wrap=True)
 
     def after_instantiate_classes(self) -> None:
         """Read checkpoints without unpickling, and find the weights to evaluate."""
@@ -206,6 +222,7 @@ def main() -> None:
     subcommand_parsers = {
         name: {"usage": f"lowrank-unroll {name} --config NAME [--KEY VALUE ...]"} for name in SUBCOMMANDS
     }
+    command = ["lowrank-unroll", *sys.argv[1:]]
     sys.argv[1:] = find_configs(sys.argv[1:])
     ReconstructionCLI(
         ReconstructionModule,
@@ -216,7 +233,7 @@ def main() -> None:
         auto_configure_optimizers=False,
         seed_everything_default=3407,
         save_config_callback=SaveConfig,
-        save_config_kwargs={"overwrite": True},
+        save_config_kwargs={"overwrite": True, "command": command},
         parser_kwargs=main_parser | subcommand_parsers,
     )
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import lowrank_unroll
 from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
+from lowrank_unroll.callbacks.media import log_table
 from lowrank_unroll.callbacks.panel import Panel, panel_of, save_panels
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
@@ -111,6 +112,7 @@ class TestReport(Callback):
         if self._cines:
             write_whole(run / "test" / "cine.gif", animation(self._cines[0].frames, COMPARISON_TITLES))
         self._page(evaluation, pl_module, run).write(run / "test" / "report.html")
+        log_table(trainer, "test/samples", *evaluation.table())
         Console().print(f"Report: {run}/test/report.html", soft_wrap=True)
 
     def _page(self, evaluation: Evaluation, module: ReconstructionModule, run: Path) -> Page:
@@ -127,11 +129,8 @@ class TestReport(Callback):
 
     def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
         values = {name: found.numpy() for name, found in self._spectra.items()}
-        figures: dict[str, Any] = {
-            f"Singular values of {evaluation.samples[0].name}: its Casorati matrix, or the first channel": spectra(
-                values
-            )
-        }
+        first = f"{evaluation.samples[0].name}: its Casorati matrix, or the first channel"
+        figures: dict[str, Any] = {f"Singular values of {first}": spectra(values)}
         logits = [prox.threshold_logit for prox in module.network.modules() if isinstance(prox, LowRankProx)]
         if logits:
             figures["What each iteration shrinks by"] = thresholds([logit.sigmoid().item() for logit in logits])

@@ -80,6 +80,14 @@ class Evaluation:
         """The metrics of each zero-filled image."""
         return [sample.zero_filled for sample in self.samples]
 
+    def table(self) -> tuple[list[str], list[list[str | float | None]]]:
+        """The columns, and a row for each sample."""
+        header = ["image", "origin", *self.metrics, *(f"zero_filled_{metric}" for metric in self.metrics)]
+        return header, [
+            [sample.name, sample.origin, *sample.reconstruction.values(), *sample.zero_filled.values()]
+            for sample in self.samples
+        ]
+
     def write(self, folder: Path) -> None:
         """Write ``metrics.json`` and ``metrics.csv`` into a folder."""
         statistics = {
@@ -91,11 +99,8 @@ class Evaluation:
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         with written_whole(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["image", "origin", *self.metrics, *(f"zero_filled_{metric}" for metric in self.metrics)])
-            for sample in self.samples:
-                writer.writerow(
-                    [sample.name, sample.origin, *sample.reconstruction.values(), *sample.zero_filled.values()]
-                )
+            header, rows = self.table()
+            writer.writerows([header, *rows])
             for name in ("mean", "std"):
                 values = (found[name] for by_metric in statistics.values() for found in by_metric.values())
                 writer.writerow([name, "", *values])
