@@ -128,10 +128,11 @@ class TestComparison:
 class TestPage:
     def test_it_holds_everything_and_loads_nothing(self, tmp_path):
         cine = Cine("beating", ("reference", "reconstruction"), np.zeros((3, 4, 10), np.uint8))
-        methods = {"TLRNet": ONE.reconstructions(), "zero-filled": ONE.zero_filled()}
         figures = {"Learned thresholds": thresholds([0.1, 0.2])}
         hostile = replace(ONE, network="<script>alert(1)</script>")
-        page = Page(hostile, methods, None, [cine], figures, "seed_everything: 1", ["Mind this."])
+        page = Page(
+            hostile, {"TLRNet": ONE.reconstructions()}, None, [cine], figures, "seed_everything: 1", ["Mind this."]
+        )
         page.write(tmp_path / "report.html")
         text = (tmp_path / "report.html").read_text()
         assert "<script>alert" not in text

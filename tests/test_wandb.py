@@ -147,7 +147,7 @@ def test_the_best_checkpoint_is_an_artifact_where_asked_for(fitted, runs):
 
 def test_the_samples_of_the_test_are_a_table(runs):
     samples = table(runs[1], "test/samples")
-    metrics = ["psnr", "ssim", "ser", "nmse"]
+    metrics = ["psnr", "ssim", "ser", "nmse", "hfen"]
     assert samples["columns"] == ["image", "origin", *metrics, *(f"zero_filled_{metric}" for metric in metrics)]
     assert [row[:2] for row in samples["data"]] == [["test/0000", "synthetic"], ["test/0001", "synthetic"]]
     assert all(isinstance(value, float) for row in samples["data"] for value in row[2:])

@@ -119,7 +119,7 @@ class TestReport(Callback):
         config = run / "config.yaml"
         return Page(
             evaluation,
-            methods([evaluation, *self.baselines]) | {"zero-filled": evaluation.zero_filled()},
+            methods([evaluation, *self.baselines]),
             run / "test" / "panels.png",
             list(self._cines),
             self._figures(evaluation, module),
@@ -129,8 +129,7 @@ class TestReport(Callback):
 
     def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
         values = {name: found.numpy() for name, found in self._spectra.items()}
-        first = f"{evaluation.samples[0].name}: its Casorati matrix, or the first channel"
-        figures: dict[str, Any] = {f"Singular values of {first}": spectra(values)}
+        figures: dict[str, Any] = {f"How fast the spectrum of {evaluation.samples[0].name} decays": spectra(values)}
         logits = [prox.threshold_logit for prox in module.network.modules() if isinstance(prox, LowRankProx)]
         if logits:
             figures["What each iteration shrinks by"] = thresholds([logit.sigmoid().item() for logit in logits])

@@ -34,7 +34,7 @@ class Page:
 
     Attributes:
         evaluation: what was found.
-        methods: metrics of each sample by the name of the method, the one tested first; for the summary.
+        compared: metrics of each sample by the name of the method, the one tested first.
         panels: a PNG file of pictures.
         cines: series to play.
         figures: more plots, or PNG files, by caption.
@@ -43,7 +43,7 @@ class Page:
     """
 
     evaluation: Evaluation
-    methods: Mapping[str, Sequence[Values]]
+    compared: Mapping[str, Sequence[Values]]
     panels: Path | None = None
     cines: Sequence[Cine] = ()
     figures: Mapping[str, Figure | Path] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Page:
             page=self,
             evaluation=evaluation,
             headings={metric: heading(metric).text for metric in evaluation.metrics},
-            summary=summary_rows(self.methods, evaluation.metrics),
-            distributions=figure_uri(distributions(self.methods)),
+            summary=summary_rows(dict(self.compared) | {"zero-filled": evaluation.zero_filled()}, evaluation.metrics),
+            distributions=figure_uri(distributions(self.compared)),
             panels=self.panels and figure_uri(self.panels),
             figures={caption: figure_uri(figure) for caption, figure in self.figures.items()},
         )
