@@ -15,7 +15,13 @@ from rich.console import Console
 
 import datamodules
 from lowrank_unroll import networks, sampling  # noqa: F401  name their classes for class_path
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestAnimation, TestReport
+from lowrank_unroll.callbacks import (
+    PredictionWriter,
+    ResumableCheckpoint,
+    SpectrumMonitor,  # noqa: F401  named for class_path
+    TestAnimation,
+    TestReport,
+)
 from lowrank_unroll.modules import ReconstructionModule
 
 try:
