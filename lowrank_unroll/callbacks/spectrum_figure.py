@@ -67,22 +67,13 @@ def _label_histories(grid: Any) -> None:
         [Line2D([], [], color="black", linestyle=style) for style in ("--", "-")],
         ["before the shrinkage", "after"],
     )
-    gaps.set(title="Smallest gap between neighbouring singular values", ylabel=r"$(s_i - s_{i+1})\ /\ s_1$")
+    gaps.set(title="Smallest gap of neighbouring singular values", ylabel=r"$(s_i - s_{i+1})\ /\ s_1$")
     gaps.set_yscale("symlog", linthresh=LOWEST)
     gaps.set_ylim(0, 1)
-    gaps.axhspan(0, RESOLUTION, color="tab:red", alpha=0.12, linewidth=0)
+    note = f"below {RESOLUTION:.0e} single precision sees a tie:\nthe gradient of an SVD is NaN or wrong"
+    gaps.axhspan(0, RESOLUTION, color="tab:red", alpha=0.15, linewidth=0, label=note)
     gaps.axhline(RESOLUTION, color="tab:red", linewidth=1)
-    gaps.annotate(
-        f"below {RESOLUTION:.0e} single precision sees a tie:\nthe gradient of an SVD is NaN or wrong",
-        (0.98, RESOLUTION),
-        xycoords=gaps.get_yaxis_transform(),
-        xytext=(0, -5),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color="tab:red",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
-    )
+    gaps.legend(loc="upper right")
     for axes in (thresholds, ranks, gaps):
         axes.set_xlabel("training step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -97,7 +88,7 @@ def _draw_spectra(axes: Any, rows: Sequence[SpectrumRow], first: Sequence[Tensor
         band = axes.fill_between(index, low, high, color=colour, alpha=0.25, linewidth=0)
         entries.append(((band, line), f"step {step}: median, 10 % to 90 %"))
     kept = [row.threshold for row in rows if row.step == rows[-1].step]
-    thresholds = axes.axhspan(min(kept), max(kept), color="black", alpha=0.4)
+    thresholds = axes.axhspan(min(kept), max(kept), color="black", alpha=0.25, zorder=0)
     entries.append((thresholds, f"step {rows[-1].step}: thresholds"))
     axes.set(title="Singular values, all iterations together", xlabel="index i", ylabel=r"$s_i\ /\ s_1$", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
