@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -35,7 +36,7 @@ def save_spectrum(rows: Sequence[SpectrumRow], first: Sequence[Tensor], last: Se
     """
     iterations = 1 + max(row.iteration for row in rows)
     colours = ListedColormap(colormaps["viridis"](torch.linspace(0, 0.9, iterations).numpy()))
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    figure = Figure(figsize=(11, 7.5), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     grid = figure.subplots(2, 2)
     for iteration in range(iterations):
         _draw_history(grid, [row for row in rows if row.iteration == iteration], colours(iteration))
@@ -52,7 +53,13 @@ def save_spectrum(rows: Sequence[SpectrumRow], first: Sequence[Tensor], last: Se
 
 def _draw_history(grid: Any, rows: Sequence[SpectrumRow], colour: Any) -> None:
     steps = [row.step for row in rows]
-    style = {"color": colour, "marker": "o" if len(steps) <= FEW else "", "markersize": 3, "linewidth": 1.2}
+    style = {
+        "color": colour,
+        "marker": "o" if len(steps) <= FEW else "",
+        "markersize": 3,
+        "linewidth": 1.2,
+        "clip_on": False,
+    }
     grid[0, 0].plot(steps, [row.threshold for row in rows], **style)
     grid[0, 1].plot(steps, [row.effective_rank_before for row in rows], **style, linestyle="--")
     grid[0, 1].plot(steps, [row.effective_rank_after for row in rows], **style)
@@ -69,14 +76,14 @@ def _label_histories(grid: Any) -> None:
     )
     gaps.set(title="Smallest gap of neighbouring singular values", ylabel=r"$(s_i - s_{i+1})\ /\ s_1$")
     gaps.set_yscale("symlog", linthresh=LOWEST)
-    gaps.set_ylim(0, 1)
+    gaps.set_ylim(0, 30)  # room for the legend
     note = f"below {RESOLUTION:.0e} single precision sees a tie:\nthe gradient of an SVD is NaN or wrong"
     gaps.axhspan(0, RESOLUTION, color="tab:red", alpha=0.15, linewidth=0, label=note)
     gaps.axhline(RESOLUTION, color="tab:red", linewidth=1)
     gaps.legend(loc="upper right")
     for axes in (thresholds, ranks, gaps):
         axes.set_xlabel("training step")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _draw_spectra(axes: Any, rows: Sequence[SpectrumRow], first: Sequence[Tensor], last: Sequence[Tensor]) -> None:
