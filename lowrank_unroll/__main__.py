@@ -20,7 +20,13 @@ from lowrank_unroll import (
     networks,  # noqa: F401  names its classes for class_path
     sampling,  # noqa: F401
 )
-from lowrank_unroll.callbacks import PredictionWriter, ResumableCheckpoint, TestReport, TrainingPictures
+from lowrank_unroll.callbacks import (
+    PredictionWriter,
+    ResumableCheckpoint,
+    SpectrumMonitor,  # noqa: F401  named for class_path
+    TestReport,
+    TrainingPictures,
+)
 from lowrank_unroll.callbacks.weights_and_biases import log_run, reason_to_log_offline
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import compare

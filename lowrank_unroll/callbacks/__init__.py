@@ -2,7 +2,8 @@
 
 from lowrank_unroll.callbacks.checkpoint import ResumableCheckpoint
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
+from lowrank_unroll.callbacks.spectrum_monitor import SpectrumMonitor
 from lowrank_unroll.callbacks.test_report import TestReport
 from lowrank_unroll.callbacks.training_pictures import TrainingPictures
 
-__all__ = ["PredictionWriter", "ResumableCheckpoint", "TestReport", "TrainingPictures"]
+__all__ = ["PredictionWriter", "ResumableCheckpoint", "SpectrumMonitor", "TestReport", "TrainingPictures"]

@@ -1,6 +1,7 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
+from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.tensors import tensor_singular_value_threshold
@@ -17,10 +18,15 @@ __all__ = [
     "Truncation",
     "WeightedSoft",
     "casorati",
+    "effective_rank",
     "fold",
+    "relative_gaps",
+    "relative_spectrum",
     "singular_value_threshold",
     "spectral_function",
     "svd",
     "tensor_singular_value_threshold",
+    "tie_resolution",
+    "ties",
     "unfold",
 ]

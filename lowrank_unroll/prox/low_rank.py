@@ -11,6 +11,32 @@ ShrinkageGradient = Literal["exact"] | SVDGradient
 Matricization = Literal["image", "casorati"]
 
 
+class RelativeThreshold(nn.Module):
+    """Soft-threshold singular values at a fraction of each matrix's largest.
+
+    A module, so that its forward hooks see the matrices that :class:`LowRankProx` shrinks, and how far.
+
+    Args:
+        gradient: "exact", or the rule of :func:`lowrank_unroll.linalg.svd` to differentiate the SVD by.
+    """
+
+    def __init__(self, gradient: ShrinkageGradient) -> None:
+        super().__init__()
+        self.gradient = gradient
+
+    def forward(self, matrices: Tensor, fraction: Tensor) -> Tensor:
+        """Shrink matrices (..., m, n), real or complex, by a fraction from 0 to 1, a scalar."""
+        if self.gradient == "exact":
+            return singular_value_threshold(matrices, fraction, relative=True)
+        U, S, Vh = svd(matrices, self.gradient)
+        S = (S - fraction * S[..., :1]).relu()
+        return (U * S[..., None, :]) @ Vh
+
+    def extra_repr(self) -> str:
+        """The rule, for ``print``."""
+        return f"gradient={self.gradient!r}"
+
+
 class LowRankProx(nn.Module):
     """Shrink singular values, in a learned transform domain: decoder(SVT(encoder(x))).
 
@@ -46,23 +72,16 @@ class LowRankProx(nn.Module):
         self.encoder = encoder or nn.Identity()
         self.decoder = decoder or nn.Identity()
         self.matricization = matricization
-        self.gradient = gradient
+        self.shrinkage = RelativeThreshold(gradient)
         self.threshold_logit = nn.Parameter(torch.tensor(threshold_logit))
 
     def forward(self, image: Tensor) -> Tensor:
         """Shrink an image (..., height, width) or series (..., time, height, width), real or complex."""
         features = self.encoder(image)
         matrices = casorati(features) if self.matricization == "casorati" else features
-        return self.decoder(self._shrink(matrices).reshape(features.shape))  # type: ignore[no-any-return]
-
-    def _shrink(self, matrices: Tensor) -> Tensor:
-        fraction = self.threshold_logit.sigmoid()
-        if self.gradient == "exact":
-            return singular_value_threshold(matrices, fraction, relative=True)
-        U, S, Vh = svd(matrices, self.gradient)
-        S = (S - fraction * S[..., :1]).relu()
-        return (U * S[..., None, :]) @ Vh
+        shrunk = self.shrinkage(matrices, self.threshold_logit.sigmoid())
+        return self.decoder(shrunk.reshape(features.shape))  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        """The settings that are not submodules, for ``print``."""
-        return f"matricization={self.matricization!r}, gradient={self.gradient!r}"
+        """The setting that is not a submodule, for ``print``."""
+        return f"matricization={self.matricization!r}"

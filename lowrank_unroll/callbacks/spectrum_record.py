@@ -1,0 +1,66 @@
+"""What low-rank steps did to singular values in the course of a training."""
+
+import csv
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.files import written_whole
+from lowrank_unroll.linalg import effective_rank, relative_gaps, ties
+
+
+class SpectrumRow(NamedTuple):
+    """What one iteration of a network did at one training step, to some matrices of the batch; a row of the file.
+
+    ``threshold`` is relative to the largest singular value. The ranks, see
+    :func:`lowrank_unroll.linalg.effective_rank`, are means over the matrices, and ``rank_after`` counts the singular
+    values above the threshold. ``smallest_gap`` is the smallest (s_i - s_{i+1}) / s_1 of any matrix, and ``ties`` the
+    share of the neighbouring pairs whose gap single precision cannot resolve; nan for matrices of a single row.
+    """
+
+    step: int
+    iteration: int
+    threshold: float
+    effective_rank_before: float
+    effective_rank_after: float
+    rank_after: float
+    smallest_gap: float
+    ties: float
+
+
+@torch.no_grad()
+def some_singular_values(matrices: Tensor, count: int) -> Tensor:
+    """Singular values of at most ``count`` matrices of a batch (..., m, n), evenly spread over it.
+
+    Returns:
+        (count, min(m, n)), descending, single precision.
+    """
+    flat = matrices.reshape(-1, *matrices.shape[-2:])
+    chosen = torch.linspace(0, len(flat) - 1, min(count, len(flat)), device=flat.device).round().long()
+    S: Tensor = torch.linalg.svdvals(flat[chosen].to(torch.complex64 if flat.is_complex() else torch.float32))
+    return S
+
+
+def measure(step: int, iteration: int, threshold: float, S: Tensor) -> SpectrumRow:
+    """Sum up the singular values (matrices, k) that an iteration was given and its relative threshold."""
+    after = (S - threshold * S[:, :1]).relu()
+    return SpectrumRow(
+        step,
+        iteration,
+        threshold,
+        effective_rank_before=float(effective_rank(S).mean()),
+        effective_rank_after=float(effective_rank(after).mean()),
+        rank_after=float((after > 0).sum(1).float().mean()),
+        smallest_gap=min(relative_gaps(S).flatten().tolist(), default=math.nan),
+        ties=float(ties(S).float().mean()),
+    )
+
+
+def write_rows(rows: Iterable[SpectrumRow], path: Path) -> None:
+    """Write a CSV file whose columns are the fields of the rows."""
+    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([SpectrumRow._fields, *rows])

@@ -1,0 +1,74 @@
+"""Measures of spectra: how many singular values count, and how close to each other they are."""
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.linalg.functions import TIE_TOLERANCE
+
+
+def relative_spectrum(S: Tensor) -> Tensor:
+    """Singular values as fractions of the largest, s_i / s_1; zeros for a zero matrix.
+
+    Args:
+        S: singular values, descending, shape (..., k).
+
+    Returns:
+        Shape of S, from 0 to 1, without unit.
+    """
+    largest = S[..., :1]
+    return S / torch.where(largest > 0, largest, 1)
+
+
+def effective_rank(S: Tensor) -> Tensor:
+    """The exponential of the entropy of p_i = s_i / (s_1 + ... + s_k), Roy & Vetterli, EUSIPCO 2007.
+
+    It is r for r equal singular values beside zeros, smaller than the rank otherwise, and continuous but for the zero
+    matrix, whose effective rank is 0 here.
+
+    Args:
+        S: singular values, descending, shape (..., k).
+
+    Returns:
+        Shape (...), 0 or from 1 to k.
+    """
+    relative = relative_spectrum(S)
+    shares = relative / relative.sum(-1, keepdim=True).clamp(min=1)
+    return torch.where(S[..., 0] > 0, torch.special.entr(shares).sum(-1).exp(), 0)
+
+
+def relative_gaps(S: Tensor) -> Tensor:
+    """Distances of neighbouring singular values, (s_i - s_{i+1}) / s_1; zeros for a zero matrix.
+
+    Args:
+        S: singular values, descending, shape (..., k).
+
+    Returns:
+        Shape (..., k - 1), from 0 to 1, without unit.
+    """
+    relative = relative_spectrum(S)
+    return relative[..., :-1] - relative[..., 1:]
+
+
+def tie_resolution(dtype: torch.dtype) -> float:
+    """The largest relative gap that counts as a tie: 8 units in the last place of s_1, 9.5e-7 in single precision.
+
+    Rounding, in the matrix and in its decomposition, splits a tie by up to three units.
+
+    Args:
+        dtype: of the singular values.
+    """
+    return TIE_TOLERANCE * torch.finfo(dtype).eps
+
+
+def ties(S: Tensor) -> Tensor:
+    """Which neighbouring singular values cannot be told apart: a gap of at most :func:`tie_resolution`.
+
+    All pairs of a zero matrix and of an orthogonal one are tied, and all but the first of a matrix of rank one.
+
+    Args:
+        S: singular values, descending, shape (..., k), of a matrix with the same precision.
+
+    Returns:
+        Boolean, shape (..., k - 1).
+    """
+    return relative_gaps(S) <= tie_resolution(S.dtype)
