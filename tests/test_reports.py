@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,8 @@ from lowrank_unroll.reports import Cine, Evaluation, Page, SampleResult, heading
 from lowrank_unroll.reports.comparison import paired_difference
 from lowrank_unroll.reports.figures import thresholds
 from lowrank_unroll.reports.page import summary_rows
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def sample(name, psnr, ssim=0.9, **kwargs):
@@ -140,6 +144,46 @@ class TestPage:
         sources = re.findall(r'(?:src|href)="([^"]{5})', text)
         assert len(sources) == 3
         assert set(sources) == {"data:"}
+
+    @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+    def test_a_browser_plays_series_and_sorts_samples(self, tmp_path):
+        """Chromium runs the page without a network; a last script clicks as a reader would."""
+        cine = Cine("beating", ("reference", "reconstruction"), np.full((3, 4, 10), 255, np.uint8))
+        Page(ONE, {"TLRNet": ONE.reconstructions()}, None, [cine]).write(tmp_path / "report.html")
+        clicks = """<script>
+            addEventListener("error", event => document.body.dataset.error = event.message);
+            setTimeout(() => {
+              const canvas = document.querySelector("canvas");
+              const [name, psnr, ssim] = document.querySelectorAll("#samples th button");
+              const cells = () => [...document.querySelectorAll("#samples td:first-child")];
+              const names = () => cells().map(cell => cell.textContent).join();
+              document.body.dataset.pixel = canvas.getContext("2d").getImageData(9, 3, 1, 1).data.join();
+              document.querySelector(".controls button").click();
+              psnr.click();
+              document.body.dataset.rising = names();
+              psnr.click();
+              document.body.dataset.falling = names();
+              ssim.click();
+              document.body.dataset.undefinedLast = names().at(-1);
+            }, 1000);
+        </script>"""
+        with (tmp_path / "report.html").open("a") as file:
+            file.write(clicks)
+        command = [
+            BROWSER,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=3000",
+            "--dump-dom",
+        ]
+        page = (tmp_path / "report.html").as_uri()
+        shown = subprocess.run([*command, page], capture_output=True, text=True, timeout=120, check=True).stdout
+        attributes = dict(re.findall(r'data-([a-z-]+)="([^"]*)"', re.search("<body([^>]*)>", shown)[1]))
+        assert attributes == {
+            "pixel": "255,255,255,255", "rising": "b,c,a", "falling": "a,c,b", "undefined-last": "c",
+        }  # fmt: skip
+        assert ">Play</button>" in shown
 
     def test_the_best_method_is_marked(self):
         rows = {"one": [{"psnr": 30.0, "mse": 0.1, "own": 1.0}], "two": [{"psnr": 20.0, "mse": 0.01, "own": 2.0}]}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import ReconstructionModule
 
 ERROR_GAIN = 5
@@ -69,11 +67,6 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     encoded = BytesIO()
     figure.savefig(encoded, format="png", dpi=150)
     return encoded.getvalue()
-
-
-def save_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Write :func:`draw_panels` to a .png file."""
-    write_whole(path, draw_panels(panels))
 
 
 def _quality(psnr: float | None) -> str:

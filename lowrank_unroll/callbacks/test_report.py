@@ -18,8 +18,8 @@ from torch import Tensor
 
 import lowrank_unroll
 from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
-from lowrank_unroll.callbacks.media import log_table
-from lowrank_unroll.callbacks.panel import Panel, panel_of, save_panels
+from lowrank_unroll.callbacks.media import log_picture, log_table
+from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
@@ -108,7 +108,9 @@ class TestReport(Callback):
                 f"This is the share of the first of {trainer.world_size} processes; --trainer.devices 1 tests all."
             )
         evaluation.write(run / "test")
-        save_panels(self._panels, run / "test" / "panels.png")
+        panels = draw_panels(self._panels)
+        write_whole(run / "test" / "panels.png", panels)
+        log_picture(trainer, "test/pictures", panels)
         if self._cines:
             write_whole(run / "test" / "cine.gif", animation(self._cines[0].frames, COMPARISON_TITLES))
         self._page(evaluation, pl_module, run).write(run / "test" / "report.html")

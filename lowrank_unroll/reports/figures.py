@@ -70,8 +70,8 @@ def thresholds(fractions: Sequence[float]) -> Figure:
     """The learned thresholds of the iterations, each a fraction of the largest singular value."""
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.bar(range(1, len(fractions) + 1), fractions, color=COLOURS[0])
-    axes.set_xlabel("iteration")
+    axes.bar(range(len(fractions)), fractions, color=COLOURS[0])
+    axes.set_xlabel("iteration of the network")
     axes.set_ylabel("threshold / largest singular value")
     axes.set_title("Learned thresholds", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
