@@ -230,3 +230,56 @@ def test_low_rank_plus_sparse_reaches_a_fixed_point():
     *_, before, last = LowRankPlusSparseRecon(0.05, 0.02, iterations=400).states(measurement, operator)
     assert (last.image - before.image).norm() <= 1e-4 * last.image.norm()
     assert last.sparse.abs().max() > 0
+
+
+class TestCheckpointedIterations:
+    NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+
+    def saved_bytes(self, network, measurement, operator):
+        """How much a forward pass keeps for the backward pass, each storage once."""
+        storages = {}
+
+        def keep(tensor):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            reconstruction = network(measurement, operator)
+        return sum(storages.values()), reconstruction
+
+    @pytest.mark.parametrize("network_class", [TLRNet, *NETWORKS])
+    def test_gradients_are_the_same(self, network_class, measured):
+        measurement, operator = measured if network_class is TLRNet else acquisition()
+        gradients = []
+        for checkpoint_iterations in (False, True):
+            torch.manual_seed(0)
+            network = network_class(features=4, iterations=3, checkpoint_iterations=checkpoint_iterations)
+            reconstruction, penalty = network.forward_with_penalty(measurement, operator)
+            (reconstruction.abs().square().mean() + penalty).backward()
+            gradients.append([p.grad for p in network.parameters() if p.requires_grad])
+        assert len(gradients[0]) > 10
+        for plain, checkpointed in zip(*gradients, strict=True):
+            torch.testing.assert_close(checkpointed, plain)
+
+    @pytest.mark.parametrize("network_class", [TLRNet, *NETWORKS])
+    def test_only_states_are_kept(self, network_class, measured):
+        measurement, operator = measured if network_class is TLRNet else acquisition()
+        kept = {}
+        for iterations in (2, 12):
+            network = network_class(features=8, iterations=iterations, checkpoint_iterations=True)
+            kept[iterations], image = self.saved_bytes(network, measurement, operator)
+        state = network.initial_state(image)
+        size = sum(part.untyped_storage().nbytes() for part in state)
+        assert kept[12] - kept[2] <= 10 * size
+        plain, _ = self.saved_bytes(network_class(features=8, iterations=12), measurement, operator)
+        assert kept[12] < 0.3 * plain
+
+    def test_without_gradients_nothing_is_repeated(self, measured):
+        network = TLRNet(features=4, iterations=2, checkpoint_iterations=True)
+        calls = []
+        network.iterations[0].register_forward_pre_hook(lambda *_: calls.append(1))
+        with torch.no_grad():
+            network(*measured)
+        assert len(calls) == 1
+        network(*measured).sum().backward()
+        assert len(calls) == 3

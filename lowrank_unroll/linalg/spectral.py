@@ -53,7 +53,8 @@ class _SpectralFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        point, parameters = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        saved = ctx.saved_tensors  # once: a checkpoint gives them out once
+        point, parameters = saved[:5], saved[5:]
         with_parameters = any(ctx.needs_input_grad[6:])
         # A graph of the gradient is needed only to differentiate it again.
         if torch.is_grad_enabled() or traced():
@@ -66,7 +67,8 @@ class _SpectralFunction(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, _: None, dA: Tensor | None, *tangents: Tensor | None) -> Tensor:
-        point, parameters = Point(*ctx.saved_tensors[:5]), ctx.saved_tensors[5:]
+        saved = ctx.saved_tensors
+        point, parameters = Point(*saved[:5]), saved[5:]
         dY = torch.zeros_like(point.A)
         if dA is not None:
             tabulated = table(ctx.shrinkage.with_parameters(parameters), point.S)
@@ -121,8 +123,8 @@ class _SpectralGradient(torch.autograd.Function):
     @staticmethod
     def _second_order(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients that :meth:`backward` returns."""
-        G, *matrices = ctx.saved_tensors[:6]
-        parameters = ctx.saved_tensors[6:]
+        saved = ctx.saved_tensors
+        (G, *matrices), parameters = saved[:6], saved[6:]
         shrinkage: Shrinkage = ctx.shrinkage
         point = Point(*matrices)
         direction = in_singular_bases(point, G)

@@ -44,10 +44,17 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
         features: channels inside the convolutional stack.
         iterations: number of unrolled iterations; the last one's step size is 1, not learned.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+        checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
-    def __init__(self, features: int = 32, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
-        super().__init__(LplusSIteration(features, gradient) for _ in range(iterations))
+    def __init__(
+        self,
+        features: int = 32,
+        iterations: int = 10,
+        gradient: ShrinkageGradient = "exact",
+        checkpoint_iterations: bool = False,
+    ) -> None:
+        super().__init__((LplusSIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
         last = self.iterations[-1]
         del last.step_size
         last.register_buffer("step_size", torch.tensor(1.0))

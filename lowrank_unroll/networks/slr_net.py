@@ -67,10 +67,17 @@ class SLRNet(UnrolledNetwork[SLRState]):
         features: channels of the learned transform.
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+        checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
-    def __init__(self, features: int = 16, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
-        super().__init__(SLRIteration(features, gradient) for _ in range(iterations))
+    def __init__(
+        self,
+        features: int = 16,
+        iterations: int = 10,
+        gradient: ShrinkageGradient = "exact",
+        checkpoint_iterations: bool = False,
+    ) -> None:
+        super().__init__((SLRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
         # Nothing follows the last low-rank step: without a gradient it would stall multi-device training.
         self.iterations[-1].multiplier_step.requires_grad_(False)
         self.iterations[-1].prox.requires_grad_(False)

@@ -38,10 +38,17 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
         features: channels inside the encoder and decoder.
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+        checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
-    def __init__(self, features: int = 16, iterations: int = 15, gradient: ShrinkageGradient = "exact") -> None:
-        super().__init__(T2LRIteration(features, gradient) for _ in range(iterations))
+    def __init__(
+        self,
+        features: int = 16,
+        iterations: int = 15,
+        gradient: ShrinkageGradient = "exact",
+        checkpoint_iterations: bool = False,
+    ) -> None:
+        super().__init__((T2LRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
 
     def initial_state(self, image: Tensor) -> T2LRState:
         """Start from the adjoint reconstruction."""

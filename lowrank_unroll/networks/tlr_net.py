@@ -62,8 +62,8 @@ class DynamicTLRIteration(TLRIteration):
 
 
 class _UnrolledADMM(UnrolledNetwork[TLRState]):
-    def __init__(self, iterations: Iterable[TLRIteration]) -> None:
-        super().__init__(iterations)
+    def __init__(self, iterations: Iterable[TLRIteration], checkpoint_iterations: bool) -> None:
+        super().__init__(iterations, checkpoint_iterations)
         # The last multiplier is never used: without a gradient it would stall multi-device training.
         self.iterations[-1].multiplier_step.requires_grad_(False)
 
@@ -80,6 +80,7 @@ class TLRNet(_UnrolledADMM):
         features: channels inside the encoder and decoder.
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+        checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
     def __init__(
@@ -88,11 +89,15 @@ class TLRNet(_UnrolledADMM):
         features: int = 16,
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
+        checkpoint_iterations: bool = False,
     ) -> None:
         widths = (channels, features, features, channels)
         super().__init__(
-            TLRIteration(LowRankProx(convolution_stack(widths), convolution_stack(widths), gradient=gradient))
-            for _ in range(iterations)
+            (
+                TLRIteration(LowRankProx(convolution_stack(widths), convolution_stack(widths), gradient=gradient))
+                for _ in range(iterations)
+            ),
+            checkpoint_iterations,
         )
 
 
@@ -103,12 +108,22 @@ class DynamicTLRNet(_UnrolledADMM):
         features: channels inside the encoder and decoder.
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
+        checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
-    def __init__(self, features: int = 16, iterations: int = 10, gradient: ShrinkageGradient = "exact") -> None:
+    def __init__(
+        self,
+        features: int = 16,
+        iterations: int = 10,
+        gradient: ShrinkageGradient = "exact",
+        checkpoint_iterations: bool = False,
+    ) -> None:
         super().__init__(
-            DynamicTLRIteration(
-                LowRankProx(ComplexConvolutions(features), ComplexConvolutions(features), gradient=gradient)
-            )
-            for _ in range(iterations)
+            (
+                DynamicTLRIteration(
+                    LowRankProx(ComplexConvolutions(features), ComplexConvolutions(features), gradient=gradient)
+                )
+                for _ in range(iterations)
+            ),
+            checkpoint_iterations,
         )

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lowrank_unroll.operators import LinearOperator
 
@@ -27,11 +29,14 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     Args:
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
+        checkpoint_iterations: keep only the states between iterations for the backward pass, and compute what is inside
+            an iteration again (Chen et al., arXiv 1604.06174). Memory then hardly grows with the number of iterations.
     """
 
-    def __init__(self, iterations: Iterable[nn.Module]) -> None:
+    def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
         super().__init__()
         self.iterations = nn.ModuleList(iterations)
+        self.checkpoint_iterations = checkpoint_iterations
 
     @abstractmethod
     def initial_state(self, image: Tensor) -> State:
@@ -42,7 +47,13 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         state = self.initial_state(operator.adjoint(measurement))
         yield state
         for iteration in self.iterations:
-            state = iteration(state, measurement, operator)
+            if self.checkpoint_iterations and torch.is_grad_enabled():
+                # No iteration draws random numbers, so none have to be drawn again.
+                state = checkpoint(
+                    iteration, state, measurement, operator, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                state = iteration(state, measurement, operator)
             yield state
 
     def penalty(self, state: State) -> Tensor | float:
