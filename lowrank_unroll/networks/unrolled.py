@@ -1,8 +1,10 @@
 """The unrolling loop: a network is an iterative algorithm whose iterations have learned parameters of their own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from math import isqrt
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ class HasImage(Protocol):
 
 
 State = TypeVar("State", bound=HasImage)
+Advance = Callable[..., tuple[Any, Tensor | float]]
 
 
 class UnrolledNetwork(nn.Module, ABC, Generic[State]):
@@ -29,8 +32,9 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     Args:
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
-        checkpoint_iterations: keep only the states between iterations for the backward pass, and compute what is inside
-            an iteration again (Chen et al., arXiv 1604.06174). Memory then hardly grows with the number of iterations.
+        checkpoint_iterations: keep only a few states for the backward pass, and compute the rest again: segments of
+            sqrt(N) of the N iterations, and in each segment one iteration after the other (Chen et al., arXiv
+            1604.06174). Memory then hardly grows with the number of iterations, but up to two forward passes are added to a step.
     """
 
     def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
@@ -47,13 +51,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         state = self.initial_state(operator.adjoint(measurement))
         yield state
         for iteration in self.iterations:
-            if self.checkpoint_iterations and torch.is_grad_enabled():
-                # No iteration draws random numbers, so none have to be drawn again.
-                state = checkpoint(
-                    iteration, state, measurement, operator, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                state = iteration(state, measurement, operator)
+            state = iteration(state, measurement, operator)
             yield state
 
     def penalty(self, state: State) -> Tensor | float:
@@ -70,13 +68,49 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         Returns:
             The reconstruction, shape of A^H y.
         """
-        for state in self.states(measurement, operator):  # noqa: B007
-            pass
-        return state.image
+        return self.forward_with_penalty(measurement, operator)[0]
 
     def forward_with_penalty(self, measurement: Tensor, operator: LinearOperator) -> tuple[Tensor, Tensor | float]:
         """Reconstruct the image of the last state, and add up the penalties of all states."""
-        penalty: Tensor | float = 0.0
-        for state in self.states(measurement, operator):
-            penalty = penalty + self.penalty(state)
+        state = self.initial_state(operator.adjoint(measurement))
+        advance = partial(self._advance, measurement, operator)
+        if self.checkpoint_iterations and torch.is_grad_enabled():
+            advance = partial(
+                _in_segments, partial(_in_segments, advance, length=1), length=isqrt(len(self.iterations))
+            )
+        state, penalty = advance(self.iterations, state, self.penalty(state))
         return state.image, penalty
+
+    def _advance(
+        self,
+        measurement: Tensor,
+        operator: LinearOperator,
+        iterations: Iterable[nn.Module],
+        state: State,
+        penalty: Tensor | float,
+    ) -> tuple[State, Tensor | float]:
+        for iteration in iterations:
+            state = iteration(state, measurement, operator)
+            penalty = penalty + self.penalty(state)
+        return state, penalty
+
+
+def _in_segments(
+    advance: Advance, iterations: nn.ModuleList, state: Any, penalty: Tensor | float, length: int
+) -> tuple[Any, Tensor | float]:
+    """Advance by some iterations at a time, and keep for the backward pass only what each segment starts from."""
+    state_of = state._make
+
+    def advance_segment(segment: nn.ModuleList, penalty: Tensor | float, *fields: Any) -> Any:
+        after, penalty = advance(segment, state_of(fields), penalty)
+        return (penalty, *after)
+
+    for start in range(0, len(iterations), length):
+        segment = iterations[start : start + length]
+        # Inside another checkpoint one keeps everything it is given but tensors, so the state is given in parts.
+        # No iteration draws random numbers, so none have to be drawn again.
+        penalty, *fields = checkpoint(
+            advance_segment, segment, penalty, *state, use_reentrant=False, preserve_rng_state=False
+        )
+        state = state_of(fields)
+    return state, penalty
