@@ -1,8 +1,7 @@
 """The DataModule that every dataset extends: loaders of typed samples."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -11,6 +10,9 @@ from datamodules.draws import Draws
 from datamodules.resumable import ResumableLoader, ignore_interrupts
 from datamodules.shares import Shares
 from lowrank_unroll.sample import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 Split = Literal["train", "val", "test", "predict"]
 STAGES: dict[str, tuple[Split, ...]] = {
@@ -59,7 +61,7 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
         """Shuffled batches."""
         processes, rank = self._processes()
         draws = Draws(self.datasets["train"], num_replicas=processes, rank=rank, seed=self.seed)
-        return ResumableLoader(self.datasets["train"], self.batch_size, sampler=draws, **self._loading())
+        return ResumableLoader(self.datasets["train"], sampler=draws, **self._loading(self.batch_size))
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in order."""
@@ -72,7 +74,7 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Single samples in order."""
         shares = Shares(self.datasets["predict"], *self._processes())
-        return DataLoader(self.datasets["predict"], 1, sampler=shares, **self._loading())
+        return DataLoader(self.datasets["predict"], sampler=shares, **self._loading(1))
 
     def _evaluation_loader(self, split: Split, batch_size: int) -> DataLoader[Sample]:
         processes, rank = self._processes()
@@ -80,14 +82,15 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
             # Each takes them all: the means stay as they are, and Lightning waits for processes that have none.
             processes, rank = 1, 0
         shares = Shares(self.datasets[split], processes, rank)
-        return DataLoader(self.datasets[split], batch_size, sampler=shares, **self._loading())
+        return DataLoader(self.datasets[split], sampler=shares, **self._loading(batch_size))
 
     def _processes(self) -> tuple[int, int]:
         """How many processes there are, and the number of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
-    def _loading(self) -> dict[str, Any]:
+    def _loading(self, batch_size: int) -> dict[str, Any]:
         return {
+            "batch_size": batch_size,
             "collate_fn": collate,
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
@@ -246,17 +245,17 @@ def main() -> None:
             parser_kwargs=main_parser | subcommand_parsers,
         )
     except SIGTERMException:
-        stopped()
+        exit_after_signal()
 
 
-def stopped() -> NoReturn:
-    """Leave after a signal, as shells expect it.
+def exit_after_signal() -> NoReturn:
+    """Leave as shells expect it of what a signal has stopped.
 
     Raises:
         SystemExit: always.
     """
-    if rank_zero_only.rank > 0:
-        sys.exit()  # or Lightning would kill the first process before it has finished
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        sys.exit()  # in peace, or Lightning would kill the first process before it has finished
     Console(stderr=True).print("Stopped by a signal. `fit --ckpt_path last` goes on from here.")
     sys.exit(128 + signal.SIGTERM)
 

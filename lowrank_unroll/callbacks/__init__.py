@@ -7,4 +7,11 @@ from lowrank_unroll.callbacks.spectrum_monitor import SpectrumMonitor
 from lowrank_unroll.callbacks.test_report import TestReport
 from lowrank_unroll.callbacks.training_pictures import TrainingPictures
 
-__all__ = ["DeferredSignals", "PredictionWriter", "ResumableCheckpoint", "SpectrumMonitor", "TestReport", "TrainingPictures"]
+__all__ = [
+    "DeferredSignals",
+    "PredictionWriter",
+    "ResumableCheckpoint",
+    "SpectrumMonitor",
+    "TestReport",
+    "TrainingPictures",
+]

@@ -7,10 +7,11 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 STDERR = 2
-NOTICE = b"\nStopping after this batch. Press Ctrl-C again to stop at once, and lose what was trained since last.ckpt.\n"
+NOTICE = (
+    b"\nStopping after this batch. Press Ctrl-C again to stop at once, and lose what was trained since last.ckpt.\n"
+)
 
 
 class DeferredSignals(Callback):
@@ -25,10 +26,11 @@ class DeferredSignals(Callback):
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._received: set[int] = set()
+        self._speaks = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the place of Lightning's handlers, which Lightning removes at the end."""
-        self._handlers, self._received = {}, set()
+        self._handlers, self._received, self._speaks = {}, set(), trainer.is_global_zero
         if threading.current_thread() is not threading.main_thread():
             return  # where Python takes no handlers
         for signum in _signals_of_lightning():
@@ -55,7 +57,7 @@ class DeferredSignals(Callback):
         if signal.SIGTERM in self._received:
             raise KeyboardInterrupt
         self._received.add(signal.SIGTERM)
-        if rank_zero_only.rank == 0:
+        if self._speaks:
             os.write(STDERR, NOTICE)  # print may not be called while it is interrupted
 
     def _handle(self, trainer: Trainer) -> None:

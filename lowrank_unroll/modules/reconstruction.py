@@ -98,8 +98,9 @@ class ReconstructionModule(L.LightningModule, ABC):
     def _step(self, batch: Sample, stage: Stage) -> Step:
         reconstruction, penalty = self.reconstruct(batch)
         loss = self.loss(reconstruction, batch) + penalty
-        # The mean over all samples of all processes.
-        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target), sync_dist=True)
+        # The mean over the samples of all processes. A float, since Lightning halves an odd number of samples to an int.
+        samples: Any = float(len(batch.target))
+        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
         if stage != "train":
             metrics = self.val_metrics if stage == "val" else self.test_metrics
             metrics.update(reconstruction, batch.target)
