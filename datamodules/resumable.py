@@ -16,27 +16,28 @@ class ResumableLoader(DataLoader[Sample]):
     Lightning keeps the state of loaders that have one in its checkpoints, and gives it back before the first batch.
     """
 
-    _batches = 0
-    _resumed: Mapping[str, int] = MappingProxyType({})
+    _place: Mapping[str, int] = MappingProxyType({"epoch": 0, "batches": 0})
+    _resumed: Mapping[str, int] | None = None
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches have been handed out."""
-        return {"epoch": getattr(self.sampler, "epoch", 0), "batches": self._batches}
+        """The epoch of the last batch, and how many of that epoch have been handed out."""
+        return dict(self._place)
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Leave out, once that epoch comes, the batches that were handed out."""
-        self._resumed = state_dict
+        """Leave out the batches that were handed out, if their epoch comes next."""
+        self._place = self._resumed = state_dict
 
     # A generator begins at its first batch: Lightning asks for the iterator before it tells the sampler the epoch.
     def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]
         """The batches of this process and epoch that are left."""
-        self._batches = 0
+        epoch, had = getattr(self.sampler, "epoch", 0), 0
         if isinstance(self.sampler, Draws):  # Lightning replaces it to overfit a few batches
-            if self.sampler.epoch == self._resumed.get("epoch"):
-                self._batches = self._resumed["batches"]
-            self.sampler.skipped = self._batches * (self.batch_size or 1)
-        for batch in super().__iter__():
-            self._batches += 1
+            if self._resumed is not None and self._resumed["epoch"] == epoch:
+                had = self._resumed["batches"]
+            self._resumed = None
+            self.sampler.skipped = had * (self.batch_size or 1)
+        for batches, batch in enumerate(super().__iter__(), start=had + 1):
+            self._place = {"epoch": epoch, "batches": batches}
             yield batch
 
 

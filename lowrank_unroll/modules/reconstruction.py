@@ -98,7 +98,7 @@ class ReconstructionModule(L.LightningModule, ABC):
     def _step(self, batch: Sample, stage: Stage) -> Step:
         reconstruction, penalty = self.reconstruct(batch)
         loss = self.loss(reconstruction, batch) + penalty
-        # The mean over the samples of all processes. A float, since Lightning halves an odd number of samples to an int.
+        # The mean over the samples of all processes; a float, since Lightning truncates the mean number of integers.
         samples: Any = float(len(batch.target))
         self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
         if stage != "train":
