@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import SMALL_NETWORK, TINY_DYNAMIC
+from conftest import TINY_DYNAMIC, tiny
 from test_resume import assert_ends_alike, last, losses, same, sending
 from torch import distributed
 
@@ -97,10 +98,7 @@ def test_more_processes_than_samples(tmp_path):
     two, one = ((tmp_path / RUNS / f"version_{version}/test/metrics.csv").read_text() for version in (1, 2))
     assert two == one
     assert metrics(tmp_path / RUNS, 1) == pytest.approx(metrics(tmp_path / RUNS, 2), rel=1e-6)
-    kspace = torch.randn(1, 3, 24, 20, dtype=torch.complex64)
-    import numpy as np
-
-    np.savez(tmp_path / "scan.npz", kspace=kspace.numpy())
+    np.savez(tmp_path / "scan.npz", kspace=torch.randn(1, 3, 24, 20, dtype=torch.complex64).numpy())
     run(tmp_path, "predict", *few, *TWO, "--data.predict_kspace", "scan.npz")
     assert len(list(tmp_path.rglob("scan*.h5"))) == 1
 
@@ -136,13 +134,18 @@ def _no_processes_left():
 
 @gloo
 @pytest.mark.usefixtures("_no_processes_left")
-@pytest.mark.parametrize("network", ["DynamicTLRNet", "T2LRNet", "LplusSNet", "SLRNet"])
-def test_every_parameter_gets_a_gradient(network, command_line):
+@pytest.mark.parametrize(
+    ("config", "network"),
+    [
+        ("color_cs/demo.yaml", "TLRNet"),
+        *(("dynamic_mri/demo.yaml", name) for name in ("DynamicTLRNet", "T2LRNet", "LplusSNet", "SLRNet")),
+    ],
+)
+def test_every_parameter_gets_a_gradient(config, network, command_line):
     """DistributedDataParallel would stop at the second batch, waiting for those of the first that got none."""
-    ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "1", "--trainer.limit_train_batches", "3"]
-    small = [*SMALL_NETWORK, "--model.network.init_args.iterations", "2"]
-    words = [word for word in TINY_DYNAMIC if word not in small]
-    command_line("fit", "--config", "dynamic_mri/demo.yaml", *words, *ddp, "--model.network", network, *small)
+    ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "1", "--trainer.limit_train_batches", "2"]
+    command_line("fit", "--config", config, "--model.network", network, *tiny(config), *ddp)
+    assert len(list(Path("runs").rglob("last.ckpt"))) == 1
 
 
 def test_processes_draw_apart_and_as_one_process_would():

@@ -1,6 +1,7 @@
 """A training that is stopped and resumed ends as if nothing had happened."""
 
 import csv
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -72,7 +73,9 @@ def assert_ends_alike(one, other):
         ("SIGINT", 2, []),
         pytest.param("SIGTERM", 4, [], marks=pytest.mark.slow),  # the last batch of an epoch
         pytest.param("SIGTERM", 1, ["--trainer.accumulate_grad_batches", "2"], marks=pytest.mark.slow),
-        pytest.param("SIGTERM", 5, ["--trainer.val_check_interval", "2"], marks=pytest.mark.slow),  # before a validation
+        pytest.param(
+            "SIGTERM", 5, ["--trainer.val_check_interval", "2"], marks=pytest.mark.slow
+        ),  # before a validation
     ],
 )
 def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
@@ -90,10 +93,10 @@ def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 5, 8])
 def test_a_checkpoint_of_any_step_resumes_exactly(step, command_line):
-    every_step = ["--checkpoint.every_n_train_steps", "1", "--checkpoint.save_top_k=-1", "--checkpoint.monitor=null"]
-    words = [*WORDS, *every_step, "--checkpoint.filename={step}", "--data.num_workers", "2"]
+    every_step = ["--trainer.callbacks.every_n_train_steps", "1", "--trainer.callbacks.save_top_k=-1"]
+    words = [*WORDS, "--trainer.callbacks+=ResumableCheckpoint", *every_step, "--data.num_workers", "2"]
     command_line("fit", *words)
-    command_line("fit", *words, "--ckpt_path", RUNS / f"version_0/checkpoints/step={step}.ckpt")
+    command_line("fit", *words, "--ckpt_path", RUNS / f"version_0/checkpoints/epoch={(step - 1) // 5}-step={step}.ckpt")
     assert_ends_alike(last(0), last(1))
     assert losses(0)[step:] == losses(1)
 
@@ -140,13 +143,16 @@ def test_overfitting_a_few_batches_still_works(command_line):
 def test_the_loader_goes_on_behind_what_was_trained_on():
     data = SamplePhotos(batch_size=2, patch_size=16, patches_per_image=2)
     data.setup("fit")
-    loader = data.train_dataloader()
-    loader.sampler.set_epoch(3)
-    batches = [batch.name for batch in loader]
+
+    def loader_of_epoch(epoch):
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return loader
+
+    batches = [batch.name for batch in loader_of_epoch(3)]
     for handed_out in range(len(batches) + 1):
-        stopped = iter(loader)
-        for _ in range(handed_out):
-            next(stopped)
+        loader = loader_of_epoch(3)
+        assert len(list(itertools.islice(loader, handed_out))) == handed_out
         resumed = data.train_dataloader()
         resumed.load_state_dict(loader.state_dict())
         iterator = iter(resumed)  # before the epoch is set, as Lightning does
