@@ -14,8 +14,8 @@ class Draws(DistributedSampler[int]):
     A dataset takes a draw modulo its length as the index of the image, and the draw itself as the seed of whatever is
     random about the sample. Order and samples are thus functions of (seed, epoch) alone, which Lightning restores.
 
-    The draws of an epoch are dealt to the processes in turn, so that two processes with batches of n train on the batches
-    that one process with batches of 2 n would.
+    The draws of an epoch are dealt to the processes in turn, so that two processes with batches of n train on the
+    batches that one process with batches of 2 n would.
 
     Attributes:
         skipped: how many draws of the epoch this process leaves out, those that it had before it was resumed.
