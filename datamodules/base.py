@@ -1,13 +1,18 @@
 """The DataModule that every dataset extends: loaders of typed samples."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import lightning as L
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.draws import Draws
+from datamodules.resumable import ResumableLoader, ignore_interrupts
+from datamodules.shares import Shares
 from lowrank_unroll.sample import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 Split = Literal["train", "val", "test", "predict"]
 STAGES: dict[str, tuple[Split, ...]] = {
@@ -22,14 +27,18 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     """Load samples for training in batches and for test and prediction one by one, since those differ in size.
 
     A dataset implements :meth:`dataset`. Everything random in a sample is a function of ``seed`` and of the index it is
-    asked for (see :class:`Draws`), so runs repeat, and resume exactly from the end of an epoch, with any number of
-    workers.
+    asked for (see :class:`Draws`), so runs repeat, and resume exactly from any batch, with any number of workers.
+
+    Several processes share the samples. In validation and test each sample counts once, however many processes there
+    are.
 
     Args:
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of shuffling, crops and masks.
     """
+
+    allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which needs no agreement
 
     def __init__(self, batch_size: int = 128, num_workers: int = 0, seed: int = 3407) -> None:
         super().__init__()
@@ -50,34 +59,44 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches."""
-        dataset = self.datasets["train"]
-        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        return self._loader(
-            "train", self.batch_size, Draws(dataset, num_replicas=world_size, rank=rank, seed=self.seed)
-        )
+        processes, rank = self._processes()
+        draws = Draws(self.datasets["train"], num_replicas=processes, rank=rank, seed=self.seed)
+        return ResumableLoader(self.datasets["train"], sampler=draws, **self._loading(self.batch_size))
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in order."""
-        return self._loader("val", self.batch_size)
+        return self._evaluation_loader("val", self.batch_size)
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Single samples in order."""
-        return self._loader("test", 1)
+        return self._evaluation_loader("test", 1)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Single samples in order."""
-        return self._loader("predict", 1)
+        shares = Shares(self.datasets["predict"], *self._processes())
+        return DataLoader(self.datasets["predict"], sampler=shares, **self._loading(1))
 
-    def _loader(self, split: Split, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[Sample]:
-        return DataLoader(
-            self.datasets[split],
-            batch_size=batch_size,
-            sampler=sampler,
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-        )
+    def _evaluation_loader(self, split: Split, batch_size: int) -> DataLoader[Sample]:
+        processes, rank = self._processes()
+        if len(cast("Sized", self.datasets[split])) < processes:
+            # Each takes them all: the means stay as they are, and Lightning waits for processes that have none.
+            processes, rank = 1, 0
+        shares = Shares(self.datasets[split], processes, rank)
+        return DataLoader(self.datasets[split], sampler=shares, **self._loading(batch_size))
+
+    def _processes(self) -> tuple[int, int]:
+        """How many processes there are, and the number of this one."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def _loading(self, batch_size: int) -> dict[str, Any]:
+        return {
+            "batch_size": batch_size,
+            "collate_fn": collate,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            "worker_init_fn": ignore_interrupts,
+        }
 
 
 def collate(samples: list[Sample]) -> Sample:

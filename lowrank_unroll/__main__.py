@@ -4,14 +4,16 @@ import argparse
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 import datamodules
@@ -21,6 +23,7 @@ from lowrank_unroll import (
     sampling,  # noqa: F401
 )
 from lowrank_unroll.callbacks import (
+    DeferredSignals,
     PredictionWriter,
     ResumableCheckpoint,
     SpectrumMonitor,  # noqa: F401  named for class_path
@@ -158,11 +161,8 @@ class ReconstructionCLI(LightningCLI):
         """
 
     def before_instantiate_classes(self) -> None:
-        """Choose one device to evaluate on, and to log offline, where the user has not chosen."""
-        trainer = self.config[self.subcommand].trainer
-        if self.subcommand != "fit" and trainer.devices == "auto":
-            trainer.devices = 1  # several would evaluate some samples twice to even out their shares
-        self._log_offline_where_needed(trainer.logger)
+        """Log offline where Weights & Biases cannot be reached."""
+        self._log_offline_where_needed(self.config[self.subcommand].trainer.logger)
 
     def _log_offline_where_needed(self, loggers: object) -> None:
         """Keep Weights & Biases from asking for a login, and from waiting for a network."""
@@ -230,18 +230,34 @@ def main() -> None:
     }
     command = ["lowrank-unroll", *sys.argv[1:]]
     sys.argv[1:] = find_configs(sys.argv[1:])
-    ReconstructionCLI(
-        ReconstructionModule,
-        ReconstructionDataModule,
-        trainer_class=PreparingTrainer,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        seed_everything_default=3407,
-        save_config_callback=SaveConfig,
-        save_config_kwargs={"overwrite": True, "command": command},
-        parser_kwargs=main_parser | subcommand_parsers,
-    )
+    try:
+        ReconstructionCLI(
+            ReconstructionModule,
+            ReconstructionDataModule,
+            trainer_class=PreparingTrainer,
+            trainer_defaults={"callbacks": DeferredSignals()},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=3407,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True, "command": command},
+            parser_kwargs=main_parser | subcommand_parsers,
+        )
+    except SIGTERMException:
+        exit_after_signal()
+
+
+def exit_after_signal() -> NoReturn:
+    """Leave as shells expect it of what a signal has stopped.
+
+    Raises:
+        SystemExit: always.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        sys.exit()  # in peace, or Lightning would kill the first process before it has finished
+    Console(stderr=True).print("Stopped by a signal. `fit --ckpt_path last` goes on from here.")
+    sys.exit(128 + signal.SIGTERM)
 
 
 def silence_advice() -> None:

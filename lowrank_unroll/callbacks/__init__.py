@@ -1,9 +1,17 @@
 """Lightning callbacks that show and keep what a run produces."""
 
 from lowrank_unroll.callbacks.checkpoint import ResumableCheckpoint
+from lowrank_unroll.callbacks.deferred_signals import DeferredSignals
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
 from lowrank_unroll.callbacks.spectrum_monitor import SpectrumMonitor
 from lowrank_unroll.callbacks.test_report import TestReport
 from lowrank_unroll.callbacks.training_pictures import TrainingPictures
 
-__all__ = ["PredictionWriter", "ResumableCheckpoint", "SpectrumMonitor", "TestReport", "TrainingPictures"]
+__all__ = [
+    "DeferredSignals",
+    "PredictionWriter",
+    "ResumableCheckpoint",
+    "SpectrumMonitor",
+    "TestReport",
+    "TrainingPictures",
+]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -18,6 +18,7 @@ from torch import Tensor
 
 import lowrank_unroll
 from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
+from lowrank_unroll.callbacks.gathering import gather, tested_indices
 from lowrank_unroll.callbacks.media import log_picture, log_table
 from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
 from lowrank_unroll.files import write_whole
@@ -45,13 +46,21 @@ LOG_WIDTH = 120
 VERSIONS_OF = ("torch", "lightning", "numpy")
 
 
+class Tested(NamedTuple):
+    """The result of one sample, and its pictures if it is one of the first."""
+
+    result: SampleResult
+    panel: Panel | None
+    cine: Cine | None
+
+
 class TestReport(Callback):
     """Compare each test image's reconstruction with the zero-filled image, from which it was made.
 
     Prints a table of every metric per image with mean (std), and writes into the folder `test` of the run:
     ``report.html``, which holds everything and can be sent to a colleague, ``metrics.csv``, ``metrics.json``,
-    ``panels.png`` and, of series, ``cine.gif``. The standard deviation is over images, with n - 1. Of several
-    processes, the first reports its share.
+    ``panels.png`` and, of series, ``cine.gif``. The standard deviation is over images, with n - 1. Several
+    processes report together what one would.
 
     Args:
         panels: how many images, the first ones, are shown.
@@ -65,15 +74,13 @@ class TestReport(Callback):
         self.panels = panels
         self.cines = cines
         self.baselines = [read_evaluation(Path(baseline)) for baseline in baselines]
-        self._samples: list[SampleResult] = []
-        self._panels: list[Panel] = []
-        self._cines: list[Cine] = []
+        self._indices: Iterator[int] = iter(())
+        self._tested: dict[int, Tested] = {}  # by place in the data set
         self._spectra: dict[str, Tensor] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Forget an earlier test."""
-        for rows in (self._samples, self._panels, self._cines, self._spectra):
-            rows.clear()
+        self._indices, self._tested, self._spectra = tested_indices(trainer), {}, {}
 
     def on_test_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: ReconstructionModule, outputs: Step, batch: Sample, *_: Any
@@ -84,46 +91,46 @@ class TestReport(Callback):
             "zero-filled": pl_module.zero_filled(batch),
             "reconstruction": outputs["reconstruction"],
         }
-        if not self._samples:
-            self._spectra = {name: _singular_values(image[0]) for name, image in images.items()}
-        results = list(_results(pl_module, batch, images["reconstruction"], images["zero-filled"]))
+        results = _results(pl_module, batch, images["reconstruction"], images["zero-filled"])
         for result, mask, *of_sample in zip(results, batch.mask, *images.values(), strict=True):
-            if len(self._panels) < self.panels:
+            index = next(self._indices)
+            panel = cine = None
+            if index == 0:
+                self._spectra = {name: _singular_values(image) for name, image in zip(images, of_sample, strict=True)}
+            if index < self.panels:
                 psnr = result.zero_filled["psnr"], result.reconstruction["psnr"]
-                self._panels.append(panel_of(pl_module, result.name, of_sample, mask, psnr))
-            if len(self._cines) < self.cines and batch.target.is_complex():
-                self._cines.append(Cine(result.name, COMPARISON_TITLES, side_by_side(comparison(*of_sample))))
-        self._samples += results
+                panel = panel_of(pl_module, result.name, of_sample, mask, psnr)
+            if index < self.cines and batch.target.is_complex():
+                cine = Cine(result.name, COMPARISON_TITLES, side_by_side(comparison(*of_sample)))
+            self._tested[index] = Tested(result, panel, cine)
 
     def on_test_end(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Print the table and write the files."""
         run = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        if not trainer.is_global_zero or not self._samples:
+        tested = list(gather(trainer, self._tested).values())
+        if not tested:
             return
-        evaluation = _evaluation(trainer, pl_module, run, list(self._samples))
+        evaluation = _evaluation(trainer, pl_module, run, [one.result for one in tested])
         # A log file has no width: the table gets what it needs.
         Console(width=None if Console().is_terminal else LOG_WIDTH).print(_table(evaluation))
-        if trainer.world_size > 1:
-            Console().print(
-                f"This is the share of the first of {trainer.world_size} processes; --trainer.devices 1 tests all."
-            )
         evaluation.write(run / "test")
-        panels = draw_panels(self._panels)
+        panels = draw_panels([one.panel for one in tested if one.panel is not None])
         write_whole(run / "test" / "panels.png", panels)
         log_picture(trainer, "test/pictures", panels)
-        if self._cines:
-            write_whole(run / "test" / "cine.gif", animation(self._cines[0].frames, COMPARISON_TITLES))
-        self._page(evaluation, pl_module, run).write(run / "test" / "report.html")
+        cines = [one.cine for one in tested if one.cine is not None]
+        if cines:
+            write_whole(run / "test" / "cine.gif", animation(cines[0].frames, COMPARISON_TITLES))
+        self._page(evaluation, cines, pl_module, run).write(run / "test" / "report.html")
         log_table(trainer, "test/samples", *evaluation.table())
         Console().print(f"Report: {run}/test/report.html", soft_wrap=True)
 
-    def _page(self, evaluation: Evaluation, module: ReconstructionModule, run: Path) -> Page:
+    def _page(self, evaluation: Evaluation, cines: list[Cine], module: ReconstructionModule, run: Path) -> Page:
         config = run / "config.yaml"
         return Page(
             evaluation,
             methods([evaluation, *self.baselines]),
             run / "test" / "panels.png",
-            list(self._cines),
+            cines,
             self._figures(evaluation, module),
             config.read_text(encoding="utf-8") if config.is_file() else None,
             [objection for baseline in self.baselines for objection in objections(evaluation, baseline)],

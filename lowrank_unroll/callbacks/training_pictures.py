@@ -25,7 +25,7 @@ class TrainingPictures(Callback):
     The reconstructions are those that validation has made, so the training is the same with and without.
 
     Args:
-        samples: how many, the first ones of the validation set; 0 for no pictures.
+        samples: how many, the first ones of the validation set, or of the first process's share; 0 for no pictures.
         every_n_validations: show every so many validations, beginning with the first.
 
     Raises:

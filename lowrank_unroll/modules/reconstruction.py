@@ -98,7 +98,9 @@ class ReconstructionModule(L.LightningModule, ABC):
     def _step(self, batch: Sample, stage: Stage) -> Step:
         reconstruction, penalty = self.reconstruct(batch)
         loss = self.loss(reconstruction, batch) + penalty
-        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target))
+        # The mean over the samples of all processes; a float, since Lightning truncates the mean number of integers.
+        samples: Any = float(len(batch.target))
+        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
         if stage != "train":
             metrics = self.val_metrics if stage == "val" else self.test_metrics
             metrics.update(reconstruction, batch.target)

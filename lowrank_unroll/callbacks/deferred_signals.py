@@ -1,0 +1,72 @@
+"""Signals that stop a training, handled where it can be resumed exactly."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+STDERR = 2
+NOTICE = (
+    b"\nStopping after this batch. Press Ctrl-C again to stop at once, and lose what was trained since last.ckpt.\n"
+)
+
+
+class DeferredSignals(Callback):
+    """Handle SIGTERM, Ctrl-C and the requeue signal of SLURM after a batch, in all processes after the same one.
+
+    Lightning handles them wherever the training happens to be: in the middle of a step, whose batch would then be
+    trained on twice, and in each process elsewhere, so that they wait for each other. Here a signal is noted, and
+    handed to Lightning once the step is done; where gradients are accumulated, once they are applied; at the end of an
+    epoch, after validation. Ctrl-C does as SIGTERM does; a second one stops at once.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._received: set[int] = set()
+        self._speaks = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the place of Lightning's handlers, which Lightning removes at the end."""
+        self._handlers, self._received, self._speaks = {}, set(), trainer.is_global_zero
+        if threading.current_thread() is not threading.main_thread():
+            return  # where Python takes no handlers
+        for signum in _signals_of_lightning():
+            self._handlers[signum] = signal.signal(signum, self._note)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Handle what was noted, after a step."""
+        applied = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if applied and not trainer.is_last_batch:
+            self._handle(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Handle what was noted since the last step."""
+        self._handle(trainer)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self._received.add(signum)
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if signal.SIGTERM in self._received:
+            raise KeyboardInterrupt
+        self._received.add(signal.SIGTERM)
+        if self._speaks:
+            os.write(STDERR, NOTICE)  # print may not be called while it is interrupted
+
+    def _handle(self, trainer: Trainer) -> None:
+        for signum, handler in self._handlers.items():
+            if trainer.strategy.reduce_boolean_decision(signum in self._received, all=False):
+                self._received.discard(signum)
+                handler(signum, None)
+
+
+def _signals_of_lightning() -> list[int]:
+    handlers = {int(signum): signal.getsignal(signum) for signum in sorted(signal.valid_signals())}
+    return [signum for signum, handler in handlers.items() if type(handler).__module__.startswith("lightning.")]

@@ -1,0 +1,162 @@
+"""A training that is stopped and resumed ends as if nothing had happened."""
+
+import csv
+import itertools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from lightning.pytorch import Callback
+
+from datamodules import SamplePhotos
+
+RUNS = Path("runs/color_cs_demo")
+# Two epochs of five batches.
+WORDS = [
+    *("--config", "color_cs/demo.yaml", *TINY, "--trainer.max_epochs", "2", "--trainer.limit_train_batches", "5"),
+    *("--pictures.samples", "0", "--trainer.num_sanity_val_steps", "0"),
+]
+
+
+class SendSignal(Callback):
+    """Send signals to the own process between forward and backward pass of a step, as a scheduler might."""
+
+    def __init__(self, step: int, signals: list[str], rank: int = 0):
+        self.step, self.signals, self.rank = step, signals, rank
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            for name in self.signals:
+                os.kill(os.getpid(), signal.Signals[name])
+
+
+def sending(step, *names, rank=0):
+    return [
+        *("--trainer.callbacks+=test_resume.SendSignal", "--trainer.callbacks.step", str(step)),
+        *("--trainer.callbacks.signals", f"[{','.join(names)}]", "--trainer.callbacks.rank", str(rank)),
+    ]
+
+
+def last(version, runs=RUNS):
+    return torch.load(runs / f"version_{version}/checkpoints/last.ckpt", weights_only=True)
+
+
+def losses(*versions, runs=RUNS):
+    """The training loss by step, of runs that continue each other."""
+    texts = [(runs / f"version_{version}/metrics.csv").read_text() for version in versions]
+    tables = [list(csv.DictReader(text.splitlines())) for text in texts]
+    return [(row["epoch"], row["step"], row["train/loss"]) for table in tables for row in table if row["train/loss"]]
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def assert_ends_alike(one, other):
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
+        assert same(one[part], other[part]), part
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "words"),
+    [
+        ("SIGTERM", 7, ["--data.num_workers", "2"]),
+        ("SIGINT", 2, []),
+        pytest.param("SIGTERM", 4, [], marks=pytest.mark.slow),  # the last batch of an epoch
+        pytest.param("SIGTERM", 1, ["--trainer.accumulate_grad_batches", "2"], marks=pytest.mark.slow),
+        pytest.param(
+            "SIGTERM", 5, ["--trainer.val_check_interval", "2"], marks=pytest.mark.slow
+        ),  # before a validation
+    ],
+)
+def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
+    command_line("fit", *WORDS, *words)
+    with pytest.raises(SystemExit) as stop:
+        command_line("fit", *WORDS, *words, *sending(step, name))
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert "`fit --ckpt_path last` goes on from here" in capsys.readouterr().err
+    assert last(1)["global_step"] >= step
+    command_line("fit", *WORDS, *words, "--ckpt_path", "last")
+    assert_ends_alike(last(0), last(2))
+    assert losses(0) == losses(1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 5, 8])
+def test_a_checkpoint_of_any_step_resumes_exactly(step, command_line):
+    every_step = ["--trainer.callbacks.every_n_train_steps", "1", "--trainer.callbacks.save_top_k=-1"]
+    words = [*WORDS, "--trainer.callbacks+=ResumableCheckpoint", *every_step, "--data.num_workers", "2"]
+    command_line("fit", *words)
+    command_line("fit", *words, "--ckpt_path", RUNS / f"version_0/checkpoints/epoch={(step - 1) // 5}-step={step}.ckpt")
+    assert_ends_alike(last(0), last(1))
+    assert losses(0)[step:] == losses(1)
+
+
+def test_a_second_interrupt_stops_at_once(command_line, capfd):
+    command_line("fit", *WORDS, "--trainer.max_epochs", "1")
+    with pytest.raises(SystemExit):
+        command_line("fit", *WORDS, *sending(7, "SIGINT", "SIGINT"))
+    assert last(1)["global_step"] == 5  # the batch was not done, so nothing is kept of its epoch
+    assert "Press Ctrl-C again" in capfd.readouterr().err
+
+
+def test_handlers_are_given_back(command_line):
+    before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    command_line("fit", *WORDS, "--trainer.max_epochs", "1")
+    assert [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_slurm_requeues_a_job_that_goes_on(command_line, monkeypatch, tmp_path):
+    command_line("fit", *WORDS)
+    requeue = tmp_path / "bin/scontrol"
+    requeue.parent.mkdir()
+    requeue.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
+    requeue.chmod(0o755)
+    job = {"JOB_ID": "1234", "JOB_NAME": "fit", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("PATH", f"{requeue.parent}:{os.environ['PATH']}")
+    words = [*WORDS, "--trainer.default_root_dir", "job"]
+    with pytest.raises(SystemExit):
+        command_line("fit", *words, *sending(7, "SIGUSR1", "SIGTERM"))
+    assert (tmp_path / "requeued").read_text() == "requeue 1234\n"
+    assert [file.name for file in Path("job").iterdir()] == ["hpc_ckpt_1.ckpt"]
+    command_line("fit", *words)
+    assert_ends_alike(last(0), last(2))
+
+
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
+def test_overfitting_a_few_batches_still_works(command_line):
+    command_line("fit", *WORDS, "--trainer.overfit_batches", "2")
+    assert last(0)["global_step"] == 4
+
+
+def test_the_loader_goes_on_behind_what_was_trained_on():
+    data = SamplePhotos(batch_size=2, patch_size=16, patches_per_image=2)
+    data.setup("fit")
+
+    def loader_of_epoch(epoch):
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return loader
+
+    batches = [batch.name for batch in loader_of_epoch(3)]
+    for handed_out in range(len(batches) + 1):
+        loader = loader_of_epoch(3)
+        assert len(list(itertools.islice(loader, handed_out))) == handed_out
+        resumed = data.train_dataloader()
+        resumed.load_state_dict(loader.state_dict())
+        iterator = iter(resumed)  # before the epoch is set, as Lightning does
+        resumed.sampler.set_epoch(3)
+        assert [batch.name for batch in iterator] == batches[handed_out:]
+        resumed.sampler.set_epoch(4)
+        assert len(list(resumed)) == len(batches)
