@@ -33,7 +33,7 @@ class GatheringConvolution(FrameConvolution):
         gathered = torch.cat([padded[:, frame : frame + time] for frame in range(FRAMES)], dim=-1)
         kernels = self.weight.movedim(2, 1).flatten(1, 2)
         frames = functional.conv2d(gathered.flatten(0, 1).movedim(-1, 1), kernels, padding=1)
-        return frames.unflatten(0, (batch, time)).movedim(2, 1)
+        return frames.reshape(batch, time, *frames.shape[1:]).movedim(2, 1)
 
 
 class SpreadingConvolution(FrameConvolution):
@@ -41,10 +41,10 @@ class SpreadingConvolution(FrameConvolution):
 
     def forward(self, series: Tensor) -> Tensor:
         """Convolve series."""
-        batch, _, time, _, _ = series.shape
+        batch, _, time, height, width = series.shape
         kernels = self.weight.movedim(2, 0).flatten(0, 1)
         frames = functional.conv2d(series.movedim(2, 1).flatten(0, 1), kernels, padding=1)
-        parts = frames.movedim(1, -1).unflatten(0, (batch, time)).unflatten(-1, (FRAMES, -1))
+        parts = frames.movedim(1, -1).reshape(batch, time, height, width, FRAMES, -1)
         to_next, to_itself, to_previous = parts.unbind(-2)
         padding = (0, 0, 0, 0, 0, 0)
         result = to_itself + functional.pad(to_next[:, :-1], (*padding, 1, 0))

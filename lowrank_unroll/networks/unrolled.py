@@ -39,6 +39,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
         """Walk the states, from the initial one to the last: one more than there are iterations."""
+        measurement, operator = operator.equivalent(measurement)
         state = self.initial_state(operator.adjoint(measurement))
         yield state
         for iteration in self.iterations:
