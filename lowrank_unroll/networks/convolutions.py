@@ -19,9 +19,6 @@ SLOW_BELOW = 20_480
 # Vectorised convolutions work on blocks of so many channels, also where there are fewer.
 BLOCK = 16
 
-# In place spares memory and, on the CPU, the pages of it that every pass would first have to be given.
-relu = partial(nn.ReLU, inplace=True)
-
 
 class ImageConvolutions(nn.Sequential):
     """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
@@ -33,7 +30,7 @@ class ImageConvolutions(nn.Sequential):
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__(_layers([_convolution(nn.Conv2d)] * (len(widths) - 1), widths, relu))
+        super().__init__(_layers([_convolution(nn.Conv2d)] * (len(widths) - 1), widths, nn.ReLU))
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve the images."""
@@ -50,7 +47,7 @@ class SeriesConvolutions(nn.Sequential):
         activation: makes the activation between two convolutions.
     """
 
-    def __init__(self, widths: Sequence[int], activation: Activation = relu) -> None:
+    def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
         super().__init__(_layers([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation))
         self.widest = max(widths)
 
@@ -72,7 +69,7 @@ class ComplexConvolutions(SeriesConvolutions):
         activation: makes the activation between two convolutions.
     """
 
-    def __init__(self, features: int, series: int = 1, activation: Activation = relu) -> None:
+    def __init__(self, features: int, series: int = 1, activation: Activation = nn.ReLU) -> None:
         super().__init__((2 * series, features, features, 2), activation)
 
     def forward(self, *series: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def cases(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import step_cases  # noqa: PLC0415
+
+    return step_cases
+
+
+@pytest.mark.parametrize("gradient", ["forward", "backward"])
+@pytest.mark.parametrize("coils", [0, 1, 2])
+def test_naive_networks_compute_what_ours_do(cases, coils, gradient):
+    case = cases.Case("dynamic", (3, 10, 7), 2, 2, coils) if coils else cases.Case("colour", (3, 12, 9), 2, 2)
+    target, ours, naive = cases.problem_of(case, "cpu")
+    assert ours.network is naive.network.network
+    if gradient == "forward":
+        assert (ours() - naive()).norm() <= 1e-5 * naive().norm()
+        return
+    weights = [weight for weight in ours.parameters() if weight.requires_grad]
+    gradients = [torch.autograd.grad((call() - target).abs().square().mean(), weights) for call in (ours, naive)]
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).norm() <= 1e-3 * other.norm()
+
+
+def test_train_step_writes_its_table_and_plot(tmp_path):
+    words = [sys.executable, BENCHMARKS / "train_step.py", "--quick", "--repeats", "1", "--output", tmp_path]
+    printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert "times faster" in printed
+    rows = list(csv.DictReader((tmp_path / "train_step.csv").open()))
+    assert [row["task"] for row in rows] == ["colour", "dynamic", "colour", "colour", "dynamic", "dynamic"]
+    assert all(float(row["ours_ms"]) > 0 and float(row["ratio"]) > 0 for row in rows)
+    for row in rows[:2]:
+        shares = [float(row[name]) for name in ("convolution", "svt", "fft", "data", "lightning")]
+        assert all(0 <= share < 1 for share in shares)
+    assert np.ptp(imread(tmp_path / "train_step.png")) > 0.5
