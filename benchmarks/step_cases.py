@@ -1,5 +1,7 @@
 """What `train_step.py` measures: cases, and the problem of each as ours and the naive network solve it."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 from lowrank_unroll.networks import T2LRNet, TLRNet
 from lowrank_unroll.operators import LinearOperator, Mask, SampledFourier, coil_operator
 
+NAMES = ("ours", "naive")
+Step = Callable[[], None]
 RATIO = 0.4  # of the values that are sampled
 
 
@@ -87,6 +91,23 @@ def problem_of(case: Case, device: str) -> Problem:
     torch.manual_seed(0)
     network = network_of(case)(iterations=case.iterations).to(device)
     return _colour(case, network, device) if case.task == "colour" else _dynamic(case, network, device)
+
+
+def steps_of(case: Case, device: str) -> dict[str, Step]:
+    """A step of training by each implementation, each with weights and an optimiser of its own."""
+    problem = problem_of(case, device)
+    return {name: _step(deepcopy(getattr(problem, name)), problem.target) for name in NAMES}
+
+
+def _step(reconstruct: Any, target: Tensor) -> Step:
+    optimiser = torch.optim.Adam(reconstruct.parameters())
+
+    def step() -> None:
+        optimiser.zero_grad()
+        (reconstruct() - target).abs().square().mean().backward()
+        optimiser.step()
+
+    return step
 
 
 def _colour(case: Case, network: nn.Module, device: str) -> Problem:

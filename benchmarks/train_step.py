@@ -1,7 +1,7 @@
 """Time a training step of our networks, beside the same networks as one writes them from the papers.
 
     python benchmarks/train_step.py                 the table, train_step.csv and train_step.png
-    python benchmarks/train_step.py --quick         tiny sizes, to see that it runs
+    python benchmarks/train_step.py --quick         tiny sizes and no memory, to see that it runs
     python benchmarks/train_step.py --device cuda
 
 Both run alternately in one process, from the same weights, so that a busy machine slows them alike; the median of the
@@ -11,22 +11,19 @@ Lightning, logging and loading add, and a fresh process the peak of memory.
 
 import argparse
 import csv
-import multiprocessing
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from copy import deepcopy
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
-from step_cases import FULL, QUICK, Case, Problem, problem_of
+from step_cases import FULL, NAMES, QUICK, Case, Step, problem_of, steps_of
+from step_memory import peak_megabytes
 from step_overhead import overhead
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
@@ -34,8 +31,6 @@ KINDS = {
     "SVT": ("_linalg_eigh", "_linalg_svd", "_SpectralFunction", "_LargestSingularValue"),
     "FFT": ("_fft_c2c",),
 }
-NAMES = ("ours", "naive")
-Step = Callable[[], None]
 
 
 class Row(NamedTuple):
@@ -53,22 +48,6 @@ class Row(NamedTuple):
     lightning: float | None = None
     ours_mb: float | None = None
     naive_mb: float | None = None
-
-
-def steps_of(problem: Problem) -> dict[str, Step]:
-    """A step of training by each implementation, each with weights and an optimiser of its own."""
-    return {name: _step(deepcopy(getattr(problem, name)), problem.target) for name in NAMES}
-
-
-def _step(reconstruct: Any, target: Tensor) -> Step:
-    optimiser = torch.optim.Adam(reconstruct.parameters())
-
-    def step() -> None:
-        optimiser.zero_grad()
-        (reconstruct() - target).abs().square().mean().backward()
-        optimiser.step()
-
-    return step
 
 
 def milliseconds(step: Step, device: str) -> float:
@@ -93,7 +72,7 @@ def timed(case: Case, device: str, repeats: int) -> Row:
         difference = float((ours - naive).norm() / naive.norm())
     if difference > 1e-4:  # noqa: PLR2004
         raise ValueError(f"{case}: the naive network differs by {difference:.1e}, expected less than 1e-4")
-    steps = steps_of(problem)
+    steps = steps_of(case, device)
     for step in steps.values():
         step()  # load the libraries first
     times = [[milliseconds(steps[name], device) for name in NAMES] for _ in range(repeats)]
@@ -103,7 +82,7 @@ def timed(case: Case, device: str, repeats: int) -> Row:
 
 def shares(case: Case, device: str) -> tuple[str, dict[str, float]]:
     """Which decomposition one of our steps uses, and which part of its time each kind of operation takes."""
-    step = steps_of(problem_of(case, device))["ours"]
+    step = steps_of(case, device)["ours"]
     step()
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device == "cuda")
     with profile(activities=activities, acc_events=True) as profiler:
@@ -123,36 +102,11 @@ def shares(case: Case, device: str) -> tuple[str, dict[str, float]]:
     return "gram" if any(event.key == "aten::_linalg_eigh" for event in events) else "svd", parts
 
 
-def peak_megabytes(case: Case, name: str, device: str) -> float:
-    """The peak of memory of a step above what was held before it; call it in a fresh process."""
-    torch.set_num_threads(1)
-    steps_of(problem_of(QUICK.named[0], device))[name]()  # load the libraries first
-    step = steps_of(problem_of(case, device))[name]
-    if device == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (Linux)
-    before = resident_megabytes("VmRSS")
-    step()
-    return resident_megabytes("VmHWM") - before
-
-
-def resident_megabytes(key: str) -> float:
-    """What Linux says of this process: VmRSS is its memory now, VmHWM the peak."""
-    return int(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0]) / 1024
-
-
 def measure(case: Case, device: str, repeats: int) -> Row:
-    """Everything about a case."""
+    """Everything about a case but its memory."""
     row = timed(case, device, repeats)
     driver, parts = shares(case, device)
     data, lightning = overhead(case, device, repeats)
-    memory = {}
-    for name in NAMES:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            memory[f"{name}_mb"] = process.submit(peak_megabytes, case, name, device).result()
     return row._replace(
         driver=driver,
         convolution=parts["convolution"],
@@ -160,8 +114,12 @@ def measure(case: Case, device: str, repeats: int) -> Row:
         fft=parts["FFT"],
         data=data,
         lightning=lightning,
-        **memory,
     )
+
+
+def with_memory(row: Row, device: str) -> Row:
+    """Add the peak of memory of both."""
+    return row._replace(**{f"{name}_mb": peak_megabytes(row.case, name, device) for name in NAMES})
 
 
 def show(rows: list[Row], device: str) -> None:
@@ -200,9 +158,13 @@ def draw(iterations: list[Row], sizes: list[Row], path: Path) -> None:
         sides = [row.case.size[-1] for row in sizes]
         right.plot(sides, [_seconds(row, name) for row in sizes], f"{marker}-", label=name)
     left.set(xlabel="iterations", ylabel="seconds per training step", title=_title(iterations[-1]), ylim=(0, None))
+    left.set_xticks([row.case.iterations for row in iterations])
     right.set(xlabel="pixels a side", xscale="log", yscale="log", title=f"{_title(sizes[-1])}, {sizes[-1].case.title}")
     right.set_xticks(sides, labels=map(str, sides))
-    right.minorticks_off()
+    right.xaxis.minorticks_off()
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.minorticks_off()
     right.legend()
     figure.savefig(path, dpi=130)
 
@@ -218,7 +180,7 @@ def _title(row: Row) -> str:
 def main() -> None:
     """Parse the arguments, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, no memory")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--repeats", type=int, default=5, help="steps of each implementation")
@@ -227,6 +189,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cases = QUICK if arguments.quick else FULL
     named = [measure(case, arguments.device, arguments.repeats) for case in cases.named]
+    if not arguments.quick:
+        named = [with_memory(row, arguments.device) for row in named]
     show(named, arguments.device)
     iterations, sizes = (
         [timed(case, arguments.device, arguments.repeats) for case in sweep]

@@ -35,6 +35,15 @@ def test_naive_network_for_images_computes_what_ours_does(cases):
         assert (one - other).norm() <= 1e-3 * other.norm()
 
 
+def test_memory_of_a_step_is_that_of_its_activations(cases, monkeypatch):
+    from step_memory import peak_megabytes  # noqa: PLC0415
+
+    case = cases.Case("colour", (3, 64, 64), 32, 2)
+    # Of each iteration, two stacks keep their input, and two activations before and after ReLU.
+    kept = 2 * 2 * 32 * 64 * 64 * (3 + 2 * 16) * 4 / 2**20
+    assert kept < peak_megabytes(case, "ours", "cpu") < 10 * kept
+
+
 def test_train_step_writes_its_table_and_plot(tmp_path):
     words = [sys.executable, BENCHMARKS / "train_step.py", "--quick", "--repeats", "1", "--output", tmp_path]
     printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
