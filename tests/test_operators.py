@@ -11,7 +11,9 @@ from lowrank_unroll.operators import (
     Fourier,
     LinearOperator,
     Mask,
+    SampledFourier,
     SingleCoil,
+    UncentredFourier,
     gradient_step,
     project_onto_measurement,
     proximal_step,
@@ -39,6 +41,8 @@ def coils():
 OPERATORS = {
     Mask: (lambda: Mask(torch.rand(3, 8, 6) < 0.4), SERIES),
     Fourier: (Fourier, SERIES),
+    UncentredFourier: (UncentredFourier, SERIES),
+    SampledFourier: (lambda: SampledFourier(torch.rand(3, 8, 6) < 0.4), SERIES),
     CoilSensitivity: (coils, SERIES),
     SingleCoil: (SingleCoil, SERIES),
     Adjoint: (lambda: (random_mask() @ Fourier() @ SingleCoil()).H, (2, 1, 3, 8, 6)),
@@ -87,6 +91,13 @@ class TestLaws:
         energy = inner(x, A.normal(x))
         assert energy.imag.abs() < 1e-10
         assert -1e-10 <= energy.real <= (1 + 1e-10) * inner(x, x).real
+
+    def test_equivalent_is_of_the_same_least_squares_problem(self, case):
+        A, x, z = case
+        y, B = A.equivalent(A(z))
+        assert torch.allclose(B.normal(x), A.normal(x))
+        assert torch.allclose(B.adjoint(y), A.adjoint(A(z)))
+        assert (B.unitary, B.partial_isometry) == (A.unitary, A.partial_isometry)
 
     def test_partial_isometry(self, case):
         A, x, _ = case
@@ -171,6 +182,18 @@ def test_fourier_is_centred_and_orthonormal(size):
     impulse = torch.zeros(size, dtype=torch.complex128)
     impulse[centre] = 1
     assert torch.allclose(Fourier()(impulse), constant / (size[0] * size[1]) ** 0.5)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 4)])
+def test_sampled_fourier_is_a_mask_after_the_transform(size):
+    mask = torch.rand(2, 1, 3, *size) < 0.4
+    A, B = SampledFourier(mask) @ SingleCoil(), Mask(mask) @ Fourier() @ SingleCoil()
+    x = complex_randn(2, 3, *size)
+    y = complex_randn(2, 1, 3, *size)
+    assert torch.equal(A(x), B(x))
+    kspace, without_shifts = A.equivalent(y)
+    assert torch.allclose(without_shifts.adjoint(kspace), B.adjoint(y))
+    assert torch.allclose(without_shifts.normal(x), B.normal(x))
 
 
 def test_another_number_of_coils_is_refused():

@@ -6,7 +6,7 @@ from torch import Tensor
 from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, nmse, of_magnitudes, psnr, ser
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.networks import UnrolledNetwork
-from lowrank_unroll.operators import Fourier, LinearOperator, Mask, coil_operator
+from lowrank_unroll.operators import LinearOperator, SampledFourier, coil_operator
 from lowrank_unroll.sample import Sample
 
 PROFILE_GAP = 2  # grey rows that separate a frame from its profile over time, in pictures
@@ -23,7 +23,7 @@ class DynamicMRI(ReconstructionModule):
 
     def operator(self, batch: Sample) -> LinearOperator:
         """What the coils see, transformed to k-space, where it is sampled."""
-        return Mask(batch.mask) @ Fourier() @ coil_operator(batch.coil_sensitivities)
+        return SampledFourier(batch.mask) @ coil_operator(batch.coil_sensitivities)
 
     def reconstruct(self, batch: Sample) -> tuple[Tensor, Tensor | float]:
         """Reconstruct a batch, and in training add up what the states of an unrolled network add to the loss."""

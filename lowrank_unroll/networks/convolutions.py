@@ -2,18 +2,25 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
+
 Activation = Callable[[], nn.Module]
+Convolution = Callable[[int, int], nn.Module]
 
 # PyTorch's CPU backend convolves a single sample of at most so many values, its width not counted, by a slow method.
 SLOW_BELOW = 20_480
 
+# Vectorised convolutions work on blocks of so many channels, also where there are fewer.
+BLOCK = 16
 
-def convolution_stack(widths: Sequence[int]) -> nn.Sequential:
+
+class ImageConvolutions(nn.Sequential):
     """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
 
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
@@ -21,7 +28,15 @@ def convolution_stack(widths: Sequence[int]) -> nn.Sequential:
     Args:
         widths: channels before the first convolution, between each two, and after the last.
     """
-    return nn.Sequential(_layers(nn.Conv2d, widths, nn.ReLU))
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__(_layers([_convolution(nn.Conv2d)] * (len(widths) - 1), widths, nn.ReLU))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convolve the images."""
+        # Channels last in memory convolve faster, whole channels are matrices.
+        images = images.contiguous(memory_format=torch.channels_last)
+        return super().forward(images).contiguous()  # type: ignore[no-untyped-call, no-any-return]
 
 
 class SeriesConvolutions(nn.Sequential):
@@ -33,7 +48,7 @@ class SeriesConvolutions(nn.Sequential):
     """
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
-        super().__init__(_layers(nn.Conv3d, widths, activation))
+        super().__init__(_layers([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation))
         self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
@@ -74,12 +89,25 @@ def from_channels(channels: Tensor) -> Tensor:
     return torch.view_as_complex(channels.movedim(1, -1).contiguous())
 
 
+def _convolution(kind: type[nn.Conv2d | nn.Conv3d]) -> Convolution:
+    return partial(kind, kernel_size=3, padding=1, bias=False)
+
+
+def _series_convolution(before: int, after: int) -> Convolution:
+    """The class that convolves series in the least time, for some channels before and after."""
+    if 3 * before <= BLOCK:
+        return GatheringConvolution
+    if 3 * after <= BLOCK:
+        return SpreadingConvolution
+    return _convolution(nn.Conv3d)
+
+
 def _layers(
-    convolution: type[nn.Conv2d | nn.Conv3d], widths: Sequence[int], activation: Activation
+    convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation
 ) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for index, (before, after) in enumerate(pairwise(widths)):
+    for index, (convolution, widths_around) in enumerate(zip(convolutions, pairwise(widths), strict=True)):
         if index > 0:
             layers[f"activation{index - 1}"] = activation()
-        layers[f"conv{index}"] = convolution(before, after, kernel_size=3, padding=1, bias=False)
+        layers[f"conv{index}"] = convolution(*widths_around)
     return layers

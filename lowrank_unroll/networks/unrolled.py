@@ -34,7 +34,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
         checkpoint_iterations: keep only a few states for the backward pass, and compute the rest again: segments of
             sqrt(N) of the N iterations, and in each segment one iteration after the other (Chen et al., arXiv
-            1604.06174). Memory then hardly grows with the number of iterations, but up to two forward passes are added to a step.
+            1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
+            passes.
     """
 
     def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
@@ -48,6 +49,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
         """Walk the states, from the initial one to the last: one more than there are iterations."""
+        measurement, operator = operator.equivalent(measurement)
         state = self.initial_state(operator.adjoint(measurement))
         yield state
         for iteration in self.iterations:
@@ -72,12 +74,12 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def forward_with_penalty(self, measurement: Tensor, operator: LinearOperator) -> tuple[Tensor, Tensor | float]:
         """Reconstruct the image of the last state, and add up the penalties of all states."""
+        measurement, operator = operator.equivalent(measurement)
         state = self.initial_state(operator.adjoint(measurement))
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
-            advance = partial(
-                _in_segments, partial(_in_segments, advance, length=1), length=isqrt(len(self.iterations))
-            )
+            one_by_one = partial(_in_segments, advance, length=1)
+            advance = partial(_in_segments, one_by_one, length=isqrt(len(self.iterations)))
         state, penalty = advance(self.iterations, state, self.penalty(state))
         return state.image, penalty
 

@@ -3,7 +3,7 @@
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import solve
 from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
-from lowrank_unroll.operators.fourier import Fourier
+from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncentredFourier
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
 from lowrank_unroll.operators.mask import Mask
 
@@ -14,7 +14,9 @@ __all__ = [
     "Fourier",
     "LinearOperator",
     "Mask",
+    "SampledFourier",
     "SingleCoil",
+    "UncentredFourier",
     "coil_operator",
     "gradient_step",
     "project_onto_measurement",

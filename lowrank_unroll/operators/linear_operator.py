@@ -30,6 +30,13 @@ class LinearOperator(ABC):
         """A^H A x."""
         return self.adjoint(self.forward(image))
 
+    def equivalent(self, measurement: Tensor) -> tuple[Tensor, "LinearOperator"]:
+        """A measurement z and an operator B of the same least squares problem that cost less; y and A by default.
+
+        B^H B = A^H A and B^H z = A^H y. An algorithm that applies the operator again and again starts by asking for it.
+        """
+        return measurement, self
+
     @property
     def H(self) -> "LinearOperator":  # noqa: N802  as in formulas
         """The adjoint A^H as an operator."""
@@ -82,3 +89,12 @@ class Composition(LinearOperator):
     def adjoint(self, measurement: Tensor) -> Tensor:
         """B^H A^H y."""
         return self.inner.adjoint(self.outer.adjoint(measurement))
+
+    def normal(self, image: Tensor) -> Tensor:
+        """B^H A^H A B x."""
+        return self.inner.adjoint(self.outer.normal(self.inner.forward(image)))
+
+    def equivalent(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
+        """The equivalent of the outer operator, after the same inner one."""
+        measurement, outer = self.outer.equivalent(measurement)
+        return measurement, outer @ self.inner

@@ -24,3 +24,7 @@ class Mask(LinearOperator):
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Return the zero-filled image; a mask is its own adjoint."""
         return measurement * self.mask
+
+    def normal(self, image: Tensor) -> Tensor:
+        """Set the unmeasured values to zero, once."""
+        return self.forward(image)
