@@ -97,12 +97,14 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def _step(self, batch: Sample, stage: Stage) -> Step:
         reconstruction, penalty = self.reconstruct(batch)
-        loss = self.loss(reconstruction, batch) + penalty
-        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target))
-        if stage != "train":
-            metrics = self.val_metrics if stage == "val" else self.test_metrics
-            metrics.update(reconstruction, batch.target)
-            self.log_dict(metrics, prog_bar=stage == "val")
+        # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self.loss(reconstruction, batch) + penalty
+            self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=len(batch.target))
+            if stage != "train":
+                metrics = self.val_metrics if stage == "val" else self.test_metrics
+                metrics.update(reconstruction, batch.target)
+                self.log_dict(metrics, prog_bar=stage == "val")
         return Step(loss=loss, reconstruction=reconstruction)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
@@ -126,6 +128,9 @@ class ReconstructionModule(L.LightningModule, ABC):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite reaches the weights.
 
+        With 16-mixed precision the loss is scaled up, and a gradient that overflows is part of finding the scale: the
+        step is skipped and the scale halved. Only where that has not helped down to a scale of 1 is it an error.
+
         Raises:
             NonFiniteGradientError: names the step, the batch and the parameters.
         """
@@ -134,6 +139,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         if torch.nn.utils.get_total_norm(gradients.values()).isfinite():
             return
         bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+        if bad and self._gradient_scale() > 1:
+            return
         raise NonFiniteGradientError(
             f"The gradient is not finite at epoch {self.current_epoch}, batch {self._batch_idx}, "
             f"step {self.global_step}. Batch: {_abridged(self._batch_names, limit=128)}. "
@@ -142,6 +149,11 @@ class ReconstructionModule(L.LightningModule, ABC):
             'this to gradient="plain"; gradient="exact", the default, is finite for every image. If it is "exact" '
             "already, lower the learning rate or clip gradients."
         )
+
+    def _gradient_scale(self) -> float:
+        """What the loss was multiplied by before the gradient was taken; 1 but for 16-mixed precision."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return 1.0 if scaler is None else scaler.get_scale()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Explain a checkpoint of another network.

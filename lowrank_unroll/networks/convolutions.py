@@ -7,21 +7,30 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.linalg import at_least_single
+
 Activation = Callable[[], nn.Module]
 
 # PyTorch's CPU backend convolves a single sample of at most so many values, its width not counted, by a slow method.
 SLOW_BELOW = 20_480
 
 
-def convolution_stack(widths: Sequence[int]) -> nn.Sequential:
+class ImageConvolutions(nn.Sequential):
     """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
 
-    Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
+    Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
+    it computes in half precision and returns single, in which complex numbers and singular values are.
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
     """
-    return nn.Sequential(_layers(nn.Conv2d, widths, nn.ReLU))
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__(_layers(nn.Conv2d, widths, nn.ReLU))
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Convolve the channels."""
+        return at_least_single(super().forward(channels))  # type: ignore[no-untyped-call]
 
 
 class SeriesConvolutions(nn.Sequential):
@@ -41,8 +50,8 @@ class SeriesConvolutions(nn.Sequential):
         samples, _, time, height, _ = channels.shape
         if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
             # Two samples take a sixth of the time of one.
-            return super().forward(torch.cat([channels, channels]))[:1]  # type: ignore[no-untyped-call, no-any-return]
-        return super().forward(channels)  # type: ignore[no-untyped-call, no-any-return]
+            return at_least_single(super().forward(torch.cat([channels, channels]))[:1])  # type: ignore[no-untyped-call]
+        return at_least_single(super().forward(channels))  # type: ignore[no-untyped-call]
 
 
 class ComplexConvolutions(SeriesConvolutions):

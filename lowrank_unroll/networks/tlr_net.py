@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.networks.convolutions import ComplexConvolutions, convolution_stack
+from lowrank_unroll.networks.convolutions import ComplexConvolutions, ImageConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, project_onto_measurement, proximal_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
@@ -91,7 +91,7 @@ class TLRNet(_UnrolledADMM):
     ) -> None:
         widths = (channels, features, features, channels)
         super().__init__(
-            TLRIteration(LowRankProx(convolution_stack(widths), convolution_stack(widths), gradient=gradient))
+            TLRIteration(LowRankProx(ImageConvolutions(widths), ImageConvolutions(widths), gradient=gradient))
             for _ in range(iterations)
         )
 
