@@ -38,6 +38,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         network: called as ``network(measurement, operator)``, returns the reconstruction.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
+        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
     """
 
     def __init__(
@@ -45,14 +46,21 @@ class ReconstructionModule(L.LightningModule, ABC):
         network: nn.Module,
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: LRSchedulerCallable | None = None,
+        compile: bool = False,  # noqa: A002  as PyTorch calls it
     ) -> None:
         super().__init__()
         self._save_plain_hyperparameters()
         self.network = network
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.compile_network = compile
         self.val_metrics = self._metric_collection("val")
         self.test_metrics = self._metric_collection("test")
+
+    def configure_model(self) -> None:
+        """Compile the network, if that is wanted; its weights keep their names."""
+        if self.compile_network:
+            self.network.compile()
 
     @abstractmethod
     def operator(self, batch: Sample) -> LinearOperator:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.linalg import at_least_single
+from lowrank_unroll.networks.compilation import Compiled
 
 Activation = Callable[[], nn.Module]
 
@@ -15,26 +16,46 @@ Activation = Callable[[], nn.Module]
 SLOW_BELOW = 20_480
 
 
-class ImageConvolutions(nn.Sequential):
-    """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
+class Convolutions(nn.Sequential):
+    """Convolutions with kernels of 3 a side and without bias, of channels (batch, channel, ...).
 
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
     it computes in half precision and returns single, in which complex numbers and singular values are.
+
+    Where ``compiled`` is true, training is compiled, whose samples are of one size or a few. In evaluation each may
+    have its own, and waiting for the compiler would take longer than what it saves.
+
+    Args:
+        convolution: makes a convolution.
+        widths: channels before the first convolution, between each two, and after the last.
+        activation: makes the activation between two convolutions.
+    """
+
+    def __init__(
+        self, convolution: type[nn.Conv2d | nn.Conv3d], widths: Sequence[int], activation: Activation = nn.ReLU
+    ) -> None:
+        super().__init__(_layers(convolution, widths, activation))
+        self.compiled = False
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Convolve the channels."""
+        convolve = _convolve_compiled if self.compiled and self.training else _convolve
+        return at_least_single(convolve(self, channels))
+
+
+class ImageConvolutions(Convolutions):
+    """2-D convolutions of (batch, channel, height, width), ReLU between them.
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__(_layers(nn.Conv2d, widths, nn.ReLU))
-
-    def forward(self, channels: Tensor) -> Tensor:
-        """Convolve the channels."""
-        return at_least_single(super().forward(channels))  # type: ignore[no-untyped-call]
+        super().__init__(nn.Conv2d, widths)
 
 
-class SeriesConvolutions(nn.Sequential):
-    """The same in 3-D, on real channels (batch, channel, time, height, width).
+class SeriesConvolutions(Convolutions):
+    """3-D convolutions of real channels (batch, channel, time, height, width).
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
@@ -42,7 +63,7 @@ class SeriesConvolutions(nn.Sequential):
     """
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
-        super().__init__(_layers(nn.Conv3d, widths, activation))
+        super().__init__(nn.Conv3d, widths, activation)
         self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
@@ -50,8 +71,8 @@ class SeriesConvolutions(nn.Sequential):
         samples, _, time, height, _ = channels.shape
         if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
             # Two samples take a sixth of the time of one.
-            return at_least_single(super().forward(torch.cat([channels, channels]))[:1])  # type: ignore[no-untyped-call]
-        return at_least_single(super().forward(channels))  # type: ignore[no-untyped-call]
+            return super().forward(torch.cat([channels, channels]))[:1]
+        return super().forward(channels)
 
 
 class ComplexConvolutions(SeriesConvolutions):
@@ -81,6 +102,15 @@ def to_channels(*series: Tensor) -> Tensor:
 def from_channels(channels: Tensor) -> Tensor:
     """The complex series (batch, time, height, width) of its real and imaginary channel."""
     return torch.view_as_complex(channels.movedim(1, -1).contiguous())
+
+
+def _convolve(layers: nn.Sequential, channels: Tensor) -> Tensor:
+    for layer in layers:
+        channels = layer(channels)
+    return channels
+
+
+_convolve_compiled = Compiled(_convolve)
 
 
 def _layers(

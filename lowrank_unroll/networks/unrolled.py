@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from lowrank_unroll.networks.convolutions import Convolutions
 from lowrank_unroll.operators import LinearOperator
 
 
@@ -32,6 +33,17 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     def __init__(self, iterations: Iterable[nn.Module]) -> None:
         super().__init__()
         self.iterations = nn.ModuleList(iterations)
+
+    def compile(self) -> None:
+        """Compile the stacks of convolutions in training, and nothing between them.
+
+        The compiler has no code for complex numbers, and the exact gradient of the shrinkage, which defines a forward
+        mode, breaks its graphs: whole iterations take longer to compile and gain less than their convolutions alone.
+        Names of weights stay as they are.
+        """
+        for module in self.modules():
+            if isinstance(module, Convolutions):
+                module.compiled = True
 
     @abstractmethod
     def initial_state(self, image: Tensor) -> State:
