@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +23,17 @@ class Convolutions(nn.Sequential):
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
     it computes in half precision and returns single, in which complex numbers and singular values are.
 
-    Where ``compiled`` is true, training is compiled, whose samples are of one size or a few. In evaluation each may
-    have its own, and waiting for the compiler would take longer than what it saves.
+    Where ``compiled`` is true, training is compiled, whose samples are of one size or a few: the compiler starts anew
+    for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size.
 
     Args:
         convolution: makes a convolution.
         widths: channels before the first convolution, between each two, and after the last.
         activation: makes the activation between two convolutions.
     """
+
+    gains_on_cpu: ClassVar[bool] = True
+    """Whether it is faster when it is compiled, also on the CPU."""
 
     def __init__(
         self, convolution: type[nn.Conv2d | nn.Conv3d], widths: Sequence[int], activation: Activation = nn.ReLU
@@ -39,7 +43,8 @@ class Convolutions(nn.Sequential):
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the channels."""
-        convolve = _convolve_compiled if self.compiled and self.training else _convolve
+        gains = self.gains_on_cpu or channels.device.type != "cpu"
+        convolve = _convolve_compiled if self.compiled and self.training and gains else _convolve
         return at_least_single(convolve(self, channels))
 
 
@@ -61,6 +66,9 @@ class SeriesConvolutions(Convolutions):
         widths: channels before the first convolution, between each two, and after the last.
         activation: makes the activation between two convolutions.
     """
+
+    # Training steps of T2LR-Net and SLR-Net were 3 to 9 % faster when compiled, those of L+S-Net 14 % slower.
+    gains_on_cpu: ClassVar[bool] = False
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
         super().__init__(nn.Conv3d, widths, activation)
