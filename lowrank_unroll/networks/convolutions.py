@@ -67,7 +67,7 @@ class SeriesConvolutions(Convolutions):
         activation: makes the activation between two convolutions.
     """
 
-    # Training steps of T2LR-Net and SLR-Net were 3 to 9 % faster when compiled, those of L+S-Net 14 % slower.
+    # Training steps of T2LR-Net and SLR-Net were up to 9 % faster when compiled, those of L+S-Net 14 % slower.
     gains_on_cpu: ClassVar[bool] = False
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
