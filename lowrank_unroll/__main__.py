@@ -264,6 +264,8 @@ def silence_advice() -> None:
     """Hide warnings that a user of this package can do nothing about."""
     # Loading takes about one percent of a step, without worker processes.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
+    # With mixed precision weights have 32 bits all the same.
+    warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises its cloud.
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())

@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -32,6 +33,14 @@ def tiny(config):
     if config in UNTRAINED:
         return TINY_BASELINE
     return TINY if config.startswith("color_cs/") else TINY_DYNAMIC
+
+
+def quiet_trainer(**kwargs):
+    """A trainer that only trains."""
+    return L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, limit_val_batches=0, **kwargs,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

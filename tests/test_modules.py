@@ -1,7 +1,7 @@
-import lightning as L
 import numpy as np
 import pytest
 import torch
+from conftest import quiet_trainer
 from torch.utils.data import DataLoader
 
 from datamodules.base import collate
@@ -32,13 +32,6 @@ def photos(*sizes):
     generator = np.random.default_rng(0)
     pixels = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
     return Images(pixels, [f"photo{index}" for index in range(len(pixels))])
-
-
-def quiet_trainer(**kwargs):
-    return L.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, limit_val_batches=0, **kwargs,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [(32, 32), (40, 56), (33, 17), (9, 70)])
@@ -78,7 +71,7 @@ def test_predictions_are_in_the_datas_own_unit():
 
 def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
     module = ColorCS(TLRNet(iterations=1), optimizer=lambda p: torch.optim.SGD(p, lr=1), tile_size=8)
-    assert dict(module.hparams) == {"scheduler": None, "tile_size": 8}
+    assert dict(module.hparams) == {"scheduler": None, "tile_size": 8, "compile": False}
     assert not recwarn.list
 
 

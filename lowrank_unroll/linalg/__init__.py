@@ -2,6 +2,7 @@
 
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
+from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.tensors import tensor_singular_value_threshold
@@ -17,8 +18,10 @@ __all__ = [
     "Soft",
     "Truncation",
     "WeightedSoft",
+    "at_least_single",
     "casorati",
     "effective_rank",
+    "exact",
     "fold",
     "relative_gaps",
     "relative_spectrum",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lowrank_unroll.linalg.derivatives import Point
 from lowrank_unroll.linalg.drivers import Driver, gram_is_accurate, gram_is_faster, gram_point, svd_point
+from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.spectral import spectral_function_at
 from lowrank_unroll.linalg.thresholding import Soft
@@ -71,15 +72,13 @@ def singular_value_threshold(
     return _apply(A, lambda point: Soft(threshold), driver)
 
 
+@exact
 def _apply(A: Tensor, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver) -> Tensor:
     _check(A, driver)
     if A.numel() == 0:
         return A.clone()
     if A.dtype in {torch.float16, torch.bfloat16}:
-        return _apply(A.float(), shrinkage_at, driver).to(A.dtype)
-    if torch.is_autocast_enabled(A.device.type):
-        with torch.autocast(A.device.type, enabled=False):
-            return _apply(A, shrinkage_at, driver)
+        return _apply(at_least_single(A), shrinkage_at, driver).to(A.dtype)
     if A.shape[-2] < A.shape[-1]:
         return _apply(A.mH, shrinkage_at, driver).mH.resolve_conj()
     if driver == "gram" or (driver == "auto" and gram_is_faster(A)):
@@ -136,11 +135,13 @@ class _LargestSingularValue(torch.autograd.Function):
         ctx.save_for_forward(*inputs)
 
     @staticmethod
+    @exact
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
         return g[..., None, None] * direction, None, None, None, None
 
     @staticmethod
+    @exact
     def jvp(ctx: Any, dA: Tensor, *_: None) -> Tensor:
         direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
         return (direction.conj() * dA).real.sum((-2, -1))

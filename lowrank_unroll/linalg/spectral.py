@@ -19,6 +19,7 @@ from lowrank_unroll.linalg.derivatives import (
     spectral,
     table,
 )
+from lowrank_unroll.linalg.precision import exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 
 
@@ -52,6 +53,7 @@ class _SpectralFunction(torch.autograd.Function):
         ctx.save_for_forward(*inputs[1:])
 
     @staticmethod
+    @exact
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: a checkpoint gives them out once
         point, parameters = saved[:5], saved[5:]
@@ -66,6 +68,7 @@ class _SpectralFunction(torch.autograd.Function):
         return (None, gA, None, None, None, None, *(rest or [None] * len(parameters)))
 
     @staticmethod
+    @exact
     def jvp(ctx: Any, _: None, dA: Tensor | None, *tangents: Tensor | None) -> Tensor:
         saved = ctx.saved_tensors
         point, parameters = Point(*saved[:5]), saved[5:]
@@ -111,6 +114,7 @@ class _SpectralGradient(torch.autograd.Function):
         ctx.save_for_backward(*inputs[2:])
 
     @staticmethod
+    @exact
     def backward(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
         """Second derivatives; D is the cotangent of gA, the directions those of the parameters' gradients."""
         with torch.no_grad():

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lowrank_unroll.linalg.decomposition import reduced_svd
+from lowrank_unroll.linalg.precision import at_least_single, exact
 
 SVDGradient = Literal["plain", "zero", "clip", "taylor", "pinv"]
 
@@ -33,7 +34,8 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
     :func:`singular_value_threshold`, which is, where only the shrunk matrix is needed.
 
     Args:
-        A: matrices, shape (..., m, n), real or complex floating point; k = min(m, n) below.
+        A: matrices, shape (..., m, n), real or complex floating point; k = min(m, n) below. Half precision is computed
+            in single, and gives single.
         gradient: how 1/(s_j^2 - s_i^2) is treated where it is infinite or large:
             "plain" leaves it, as autograd through ``torch.linalg.svd`` does;
             "zero" replaces it by 0 where it is not finite;
@@ -56,7 +58,7 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, get_args(SVDGradient)))}")
     if rtol and gradient != "pinv":
         raise ValueError(f"rtol is for gradient='pinv', not for {gradient!r}")
-    return _SVD.apply(A, gradient, rtol)  # type: ignore[no-untyped-call, no-any-return]
+    return _SVD.apply(at_least_single(A), gradient, rtol)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _SVD(torch.autograd.Function):
@@ -69,6 +71,7 @@ class _SVD(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @exact
     def backward(ctx: Any, gU: Tensor, gS: Tensor, gVh: Tensor) -> tuple[Tensor, None, None]:
         U, S, Vh = ctx.saved_tensors
         F, T = RULES[ctx.gradient](S, ctx.rtol)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lowrank_unroll.linalg.drivers import Driver
 from lowrank_unroll.linalg.functions import singular_value_threshold
+from lowrank_unroll.linalg.precision import at_least_single
 
 
 def tensor_singular_value_threshold(
@@ -16,7 +17,8 @@ def tensor_singular_value_threshold(
     nuclear norms of the slices). Source: Kilmer & Martin, Linear Algebra Appl. 2011; Lu et al., IEEE TPAMI 2020.
 
     Args:
-        tensor: third-order tensors, the last three dims, real or complex floating point; those before are a batch.
+        tensor: third-order tensors, the last three dims, real or complex floating point; those before are a batch. Half
+            precision is computed in single.
         threshold: as for :func:`singular_value_threshold`, one number or one per batch item and slice.
         dim: the dim to transform, one of the last three; the other two are the rows and columns of a slice.
         relative: multiply the threshold by each slice's largest singular value.
@@ -30,7 +32,7 @@ def tensor_singular_value_threshold(
     """
     if dim % tensor.ndim < tensor.ndim - 3 or tensor.ndim < 3:  # noqa: PLR2004
         raise ValueError(f"dim is {dim} of a tensor of {tensor.ndim} dims, expected one of the last three, such as -3")
-    slices = torch.fft.fft(tensor, dim=dim, norm="ortho").movedim(dim, -3)
+    slices = torch.fft.fft(at_least_single(tensor), dim=dim, norm="ortho").movedim(dim, -3)
     shrunk = singular_value_threshold(slices, threshold, relative=relative, driver=driver).movedim(-3, dim)
     result: Tensor = torch.fft.ifft(shrunk, dim=dim, norm="ortho")
-    return result if tensor.is_complex() else result.real
+    return (result if tensor.is_complex() else result.real).to(tensor.dtype)

@@ -20,6 +20,7 @@ class ColorCS(ReconstructionModule):
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
             for whole images. A network trained on small patches does better in tiles of their size.
+        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class ColorCS(ReconstructionModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: LRSchedulerCallable | None = None,
         tile_size: int | None = None,
+        compile: bool = False,  # noqa: A002  as PyTorch calls it
     ) -> None:
-        super().__init__(network, optimizer, scheduler)
+        super().__init__(network, optimizer, scheduler, compile)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size is {tile_size}, expected a positive number of pixels, or None")
         self.tile_size = tile_size

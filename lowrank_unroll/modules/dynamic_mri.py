@@ -19,6 +19,7 @@ class DynamicMRI(ReconstructionModule):
         network: called as ``network(measurement, operator)``, returns complex series; learned or iterative.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
+        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
     """
 
     def operator(self, batch: Sample) -> LinearOperator:

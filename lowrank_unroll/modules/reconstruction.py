@@ -38,6 +38,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         network: called as ``network(measurement, operator)``, returns the reconstruction.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
+        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
     """
 
     def __init__(
@@ -45,14 +46,21 @@ class ReconstructionModule(L.LightningModule, ABC):
         network: nn.Module,
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: LRSchedulerCallable | None = None,
+        compile: bool = False,  # noqa: A002  as PyTorch calls it
     ) -> None:
         super().__init__()
         self._save_plain_hyperparameters()
         self.network = network
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.compile_network = compile
         self.val_metrics = self._metric_collection("val")
         self.test_metrics = self._metric_collection("test")
+
+    def configure_model(self) -> None:
+        """Compile the network, if that is wanted; its weights keep their names."""
+        if self.compile_network:
+            self.network.compile()
 
     @abstractmethod
     def operator(self, batch: Sample) -> LinearOperator:
@@ -97,14 +105,16 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def _step(self, batch: Sample, stage: Stage) -> Step:
         reconstruction, penalty = self.reconstruct(batch)
-        loss = self.loss(reconstruction, batch) + penalty
-        # The mean over the samples of all processes; a float, since Lightning truncates the mean number of integers.
-        samples: Any = float(len(batch.target))
-        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
-        if stage != "train":
-            metrics = self.val_metrics if stage == "val" else self.test_metrics
-            metrics.update(reconstruction, batch.target)
-            self.log_dict(metrics, prog_bar=stage == "val")
+        # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self.loss(reconstruction, batch) + penalty
+            # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
+            samples: Any = float(len(batch.target))
+            self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
+            if stage != "train":
+                metrics = self.val_metrics if stage == "val" else self.test_metrics
+                metrics.update(reconstruction, batch.target)
+                self.log_dict(metrics, prog_bar=stage == "val")
         return Step(loss=loss, reconstruction=reconstruction)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
@@ -128,6 +138,9 @@ class ReconstructionModule(L.LightningModule, ABC):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite reaches the weights.
 
+        With 16-mixed precision the loss is scaled up, and a gradient that overflows is part of finding the scale: the
+        step is skipped and the scale halved. Only where that has not helped down to a scale of 1 is it an error.
+
         Raises:
             NonFiniteGradientError: names the step, the batch and the parameters.
         """
@@ -136,6 +149,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         if torch.nn.utils.get_total_norm(gradients.values()).isfinite():
             return
         bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+        if bad and self._gradient_scale() > 1:
+            return
         raise NonFiniteGradientError(
             f"The gradient is not finite at epoch {self.current_epoch}, batch {self._batch_idx}, "
             f"step {self.global_step}. Batch: {_abridged(self._batch_names, limit=128)}. "
@@ -144,6 +159,11 @@ class ReconstructionModule(L.LightningModule, ABC):
             'this to gradient="plain"; gradient="exact", the default, is finite for every image. If it is "exact" '
             "already, lower the learning rate or clip gradients."
         )
+
+    def _gradient_scale(self) -> float:
+        """What the loss was multiplied by before the gradient was taken; 1 but for 16-mixed precision."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return 1.0 if scaler is None else scaler.get_scale()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Explain a checkpoint of another network.

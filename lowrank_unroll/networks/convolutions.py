@@ -4,10 +4,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.linalg import at_least_single
+from lowrank_unroll.networks.compilation import Compiled
 from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
 
 Activation = Callable[[], nn.Module]
@@ -20,35 +23,66 @@ SLOW_BELOW = 20_480
 BLOCK = 16
 
 
-class ImageConvolutions(nn.Sequential):
-    """2-D convolutions of (batch, channel, height, width), kernels of 3 a side, without bias, ReLU between them.
+class Convolutions(nn.Sequential):
+    """Convolutions with kernels of 3 a side and without bias, of channels (batch, channel, ...).
 
-    Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
+    Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
+    it computes in half precision and returns single, in which complex numbers and singular values are.
+
+    Where ``compiled`` is true, training is compiled, whose samples are of one size or a few: the compiler starts anew
+    for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size.
+
+    Args:
+        convolutions: each makes a convolution, from the channels before and after it.
+        widths: channels before the first convolution, between each two, and after the last.
+        activation: makes the activation between two convolutions.
+    """
+
+    gains_on_cpu: ClassVar[bool] = True
+    """Whether it is faster when it is compiled, also on the CPU."""
+
+    def __init__(
+        self, convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation = nn.ReLU
+    ) -> None:
+        super().__init__(_layers(convolutions, widths, activation))
+        self.compiled = False
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Convolve the channels."""
+        gains = self.gains_on_cpu or channels.device.type != "cpu"
+        convolve = _convolve_compiled if self.compiled and self.training and gains else _convolve
+        return at_least_single(convolve(self, channels))
+
+
+class ImageConvolutions(Convolutions):
+    """2-D convolutions of (batch, channel, height, width), ReLU between them.
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__(_layers([_convolution(nn.Conv2d)] * (len(widths) - 1), widths, nn.ReLU))
+        super().__init__([_convolution(nn.Conv2d)] * (len(widths) - 1), widths)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, channels: Tensor) -> Tensor:
         """Convolve the images."""
         # Channels last in memory convolve faster, whole channels are matrices.
-        images = images.contiguous(memory_format=torch.channels_last)
-        return super().forward(images).contiguous()  # type: ignore[no-untyped-call, no-any-return]
+        return super().forward(channels.contiguous(memory_format=torch.channels_last)).contiguous()
 
 
-class SeriesConvolutions(nn.Sequential):
-    """The same in 3-D, on real channels (batch, channel, time, height, width).
+class SeriesConvolutions(Convolutions):
+    """3-D convolutions of real channels (batch, channel, time, height, width).
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
         activation: makes the activation between two convolutions.
     """
 
+    # Training steps of T2LR-Net and SLR-Net were up to 9 % faster when compiled, those of L+S-Net 14 % slower.
+    gains_on_cpu: ClassVar[bool] = False
+
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
-        super().__init__(_layers([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation))
+        super().__init__([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation)
         self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
@@ -56,8 +90,8 @@ class SeriesConvolutions(nn.Sequential):
         samples, _, time, height, _ = channels.shape
         if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
             # Two samples take a sixth of the time of one.
-            return super().forward(torch.cat([channels, channels]))[:1]  # type: ignore[no-untyped-call, no-any-return]
-        return super().forward(channels)  # type: ignore[no-untyped-call, no-any-return]
+            return super().forward(torch.cat([channels, channels]))[:1]
+        return super().forward(channels)
 
 
 class ComplexConvolutions(SeriesConvolutions):
@@ -100,6 +134,15 @@ def _series_convolution(before: int, after: int) -> Convolution:
     if 3 * after <= BLOCK:
         return SpreadingConvolution
     return _convolution(nn.Conv3d)
+
+
+def _convolve(layers: nn.Sequential, channels: Tensor) -> Tensor:
+    for layer in layers:
+        channels = layer(channels)
+    return channels
+
+
+_convolve_compiled = Compiled(_convolve)
 
 
 def _layers(

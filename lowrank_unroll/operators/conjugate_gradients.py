@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lowrank_unroll.linalg import exact
+
 System = Callable[[Tensor], Tensor]
 
 TOLERANCE = 1e-6
@@ -77,6 +79,7 @@ class _Inverse(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @exact
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return conjugate_gradients(ctx.system, gradient), None
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from lowrank_unroll.linalg import exact
+
 
 class LinearOperator(ABC):
     """A linear map A from images to measurements, with its adjoint A^H.
@@ -13,10 +15,18 @@ class LinearOperator(ABC):
     A subclass says whether A is a partial isometry (A A^H A = A: a mask, a unitary transform, a mask after one), since
     A^H is then also the pseudoinverse of A and data consistency needs no linear solver, and whether it is unitary
     (A A^H = I and A^H A = I).
+
+    What a subclass defines of ``forward``, ``adjoint`` and ``normal`` is exact under automatic mixed precision.
     """
 
     partial_isometry: bool = False
     unitary: bool = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # Data consistency in half precision would forget digits of the measurement.
+        for name in {"forward", "adjoint", "normal"} & cls.__dict__.keys():
+            setattr(cls, name, exact(cls.__dict__[name]))
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.linalg import SVDGradient, casorati, singular_value_threshold, svd
+from lowrank_unroll.linalg import SVDGradient, at_least_single, casorati, exact, singular_value_threshold, svd
 
 ShrinkageGradient = Literal["exact"] | SVDGradient
 Matricization = Literal["image", "casorati"]
@@ -24,6 +24,7 @@ class RelativeThreshold(nn.Module):
         super().__init__()
         self.gradient = gradient
 
+    @exact
     def forward(self, matrices: Tensor, fraction: Tensor) -> Tensor:
         """Shrink matrices (..., m, n), real or complex, by a fraction from 0 to 1, a scalar."""
         if self.gradient == "exact":
@@ -77,7 +78,8 @@ class LowRankProx(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Shrink an image (..., height, width) or series (..., time, height, width), real or complex."""
-        features = self.encoder(image)
+        # Under automatic mixed precision the encoder's convolutions end in half precision, and singular values begin.
+        features = at_least_single(self.encoder(image))
         matrices = casorati(features) if self.matricization == "casorati" else features
         shrunk = self.shrinkage(matrices, self.threshold_logit.sigmoid())
         return self.decoder(shrunk.reshape(features.shape))  # type: ignore[no-any-return]
