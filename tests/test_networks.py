@@ -271,12 +271,13 @@ class TestCheckpointedIterations:
             network = network_class(features=8, iterations=iterations, checkpoint_iterations=True)
             kept[iterations], image = self.saved_bytes(network, measurement, operator)
         size = sum(part.untyped_storage().nbytes() for part in network.initial_state(image))
-        assert kept[16] - kept[4] <= (4 - 2) * size + 1000  # sqrt(16) segments instead of sqrt(4), and their penalties
+        assert kept[16] - kept[4] <= (5 - 2) * size + 1000  # segments of 6, 5, 4, 1 instead of 3, 1; and penalties
         plain, _ = self.saved_bytes(network_class(features=8, iterations=16), measurement, operator)
         assert kept[16] < 0.1 * plain
 
+    @pytest.mark.slow
     def test_memory_hardly_grows_with_iterations(self):
-        mask = torch.rand(16, 3, 32, 32) < 0.4
+        mask = torch.rand(128, 3, 32, 32) < 0.4
         peaks = {iterations: self.peak(iterations, mask) for iterations in (5, 40)}
         assert peaks[40] < 1.3 * peaks[5]
 

@@ -14,7 +14,7 @@ from lowrank_unroll import __version__
 from lowrank_unroll.callbacks.animation import animation, side_by_side
 from lowrank_unroll.callbacks.dicom_file import write_dicom
 from lowrank_unroll.callbacks.prediction import Prediction
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole, written_whole
 
 ImageFormat = Literal["png", "tiff"]
 SeriesFormat = Literal["h5", "gif", "nii.gz", "dcm"]
@@ -53,7 +53,7 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
 
 def write_gif(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as an animation, its maximum white."""
-    path.write_bytes(animation(side_by_side([prediction.values.abs()])))
+    write_whole(path, animation(side_by_side([prediction.values.abs()])))
 
 
 def write_nifti(prediction: Prediction, path: Path) -> None:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from math import isqrt
+from itertools import islice, repeat, takewhile
+from math import ceil, sqrt
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -33,8 +34,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     Args:
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
-        checkpoint_iterations: keep only a few states for the backward pass, and compute the rest again: segments of
-            sqrt(N) of the N iterations, and in each segment one iteration after the other (Chen et al., arXiv
+        checkpoint_iterations: keep only a few states for the backward pass, about sqrt(2 N) for N iterations, and
+            compute the rest again: segment by segment, and in each one iteration by iteration (after Chen et al., arXiv
             1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
             passes.
     """
@@ -92,8 +93,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         state = self.initial_state(operator.adjoint(measurement))
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
-            one_by_one = partial(_in_segments, advance, length=1)
-            advance = partial(_in_segments, one_by_one, length=isqrt(len(self.iterations)))
+            one_by_one = partial(_in_segments, advance, lengths=repeat(1))
+            advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self.iterations)))
         state, penalty = advance(self.iterations, state, self.penalty(state))
         return state.image, penalty
 
@@ -111,18 +112,29 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         return state, penalty
 
 
+def decreasing_lengths(total: int) -> range:
+    """Lengths n, n - 1, n - 2, ... of segments of at least so many iterations, with the smallest n.
+
+    Backward, the last segments come first, when the starts of all are still kept: the number of these and the length of
+    the segment in work then always add up to n + 1, which is about the root of 2 ``total``.
+    """
+    longest = ceil((sqrt(8 * total + 1) - 1) / 2)
+    return range(longest, 0, -1)
+
+
 def _in_segments(
-    advance: Advance, iterations: nn.ModuleList, state: Any, penalty: Tensor | float, length: int
+    advance: Advance, iterations: Iterable[nn.Module], state: Any, penalty: Tensor | float, lengths: Iterable[int]
 ) -> tuple[Any, Tensor | float]:
     """Advance by some iterations at a time, and keep for the backward pass only what each segment starts from."""
     state_of = state._make
 
-    def advance_segment(segment: nn.ModuleList, penalty: Tensor | float, *fields: Any) -> Any:
+    def advance_segment(segment: list[nn.Module], penalty: Tensor | float, *fields: Any) -> Any:
         after, penalty = advance(segment, state_of(fields), penalty)
         return (penalty, *after)
 
-    for start in range(0, len(iterations), length):
-        segment = iterations[start : start + length]
+    rest = iter(iterations)
+    segments = (list(islice(rest, length)) for length in lengths)
+    for segment in takewhile(bool, segments):
         # Inside another checkpoint one keeps everything it is given but tensors, so the state is given in parts.
         # No iteration draws random numbers, so none have to be drawn again.
         penalty, *fields = checkpoint(
