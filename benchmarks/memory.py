@@ -1,7 +1,9 @@
 """Peak memory and time of a training step, with and without recomputing what is inside each iteration.
 
-    python benchmarks/memory.py
+    MALLOC_MMAP_THRESHOLD_=200000 python benchmarks/memory.py
     python benchmarks/memory.py --device cuda
+
+The variable has glibc return freed blocks to the system; otherwise it keeps them, and the peak is about the allocator.
 
 Every row is a process of its own. Memory is what the step adds to the process (its peak resident size, or the peak that
 CUDA has allocated): activations, states, gradients and workspaces, but not Python and libraries.

@@ -1,7 +1,7 @@
 """3-D convolutions of series with few channels, computed frame by frame in 2-D.
 
 A kernel of 3 frames is three kernels of one. Where there are fewer channels than a processor's vectors are long, the
-three fill a vector together: it takes a quarter of the time of a 3-D convolution, see docs/scaling.md.
+three fill a vector together: it takes a quarter of the time of a 3-D convolution, see docs/cost.md.
 """
 
 import torch
