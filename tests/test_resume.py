@@ -21,6 +21,14 @@ WORDS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Let Ctrl-C interrupt, also where the tests run in the background and a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class SendSignal(Callback):
     """Send signals to the own process between forward and backward pass of a step, as a scheduler might."""
 
