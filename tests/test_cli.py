@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY, TINY_DYNAMIC, UNTRAINED, tiny
+from conftest import TINY, TINY_DYNAMIC, UNTRAINED, same, tiny
 from PIL import Image
 from skimage import data, io
 
@@ -30,16 +30,6 @@ def checkpoint(version, name):
 def read_series(path):
     with h5py.File(path) as file:
         return file["series"][:], dict(file["series"].attrs)
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 @pytest.mark.parametrize("name", config_names())

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY_DYNAMIC, tiny
-from test_resume import assert_ends_alike, last, losses, same, sending
+from conftest import TINY_DYNAMIC, same, tiny
+from test_resume import assert_ends_alike, last, losses, sending
 from torch import distributed
 
 from datamodules.draws import Draws

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, same
 from lightning.pytorch import Callback
 
 from datamodules import SamplePhotos
@@ -57,16 +57,6 @@ def losses(*versions, runs=RUNS):
     texts = [(runs / f"version_{version}/metrics.csv").read_text() for version in versions]
     tables = [list(csv.DictReader(text.splitlines())) for text in texts]
     return [(row["epoch"], row["step"], row["train/loss"]) for table in tables for row in table if row["train/loss"]]
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 def assert_ends_alike(one, other):
