@@ -48,7 +48,7 @@ def assert_same_step(module, batch):
     "network", [TLRNet, LplusSNet, *(pytest.param(n, marks=pytest.mark.slow) for n in DYNAMIC if n is not LplusSNet)]
 )
 def test_compiled_networks_give_the_same_numbers_and_gradients(network, compiler, monkeypatch):
-    monkeypatch.setattr(SeriesConvolutions, "gains_on_cpu", True)
+    monkeypatch.setattr(SeriesConvolutions, "compiled_on_cpu", True)
     assert_same_step(*case_of(network))
     assert compiler["unique_graphs"] > 0
 

@@ -38,8 +38,8 @@ class Convolutions(nn.Sequential):
         activation: makes the activation between two convolutions.
     """
 
-    gains_on_cpu: ClassVar[bool] = True
-    """Whether it is faster when it is compiled, also on the CPU."""
+    compiled_on_cpu: ClassVar[bool] = True
+    """Whether it is compiled also on the CPU: not where that would be slower."""
 
     def __init__(
         self, convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation = nn.ReLU
@@ -49,8 +49,8 @@ class Convolutions(nn.Sequential):
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the channels."""
-        gains = self.gains_on_cpu or channels.device.type != "cpu"
-        convolve = _convolve_compiled if self.compiled and self.training and gains else _convolve
+        here = self.compiled_on_cpu or channels.device.type != "cpu"
+        convolve = _convolve_compiled if self.compiled and self.training and here else _convolve
         return at_least_single(convolve(self, channels))
 
 
@@ -78,8 +78,8 @@ class SeriesConvolutions(Convolutions):
         activation: makes the activation between two convolutions.
     """
 
-    # Training steps of T2LR-Net and SLR-Net were up to 9 % faster when compiled, those of L+S-Net 14 % slower.
-    gains_on_cpu: ClassVar[bool] = False
+    # L+S-Net's training step was 14 % slower when compiled, and the others' at most 9 % faster, see docs/scaling.md.
+    compiled_on_cpu: ClassVar[bool] = False
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
         super().__init__([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation)

@@ -50,9 +50,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
         The compiler has no code for complex numbers, and the exact gradient of the shrinkage, which defines a forward
         mode, breaks its graphs: whole iterations take longer to compile and gain less than their convolutions alone.
-        On one CPU core a training step of TLR-Net was 1.4 times as fast with its convolutions compiled, 1.2 times with
-        the whole network. Stacks for series gain nothing there, and are compiled on other devices only. Names of
-        weights stay as they are.
+        On one CPU core a training step of TLR-Net takes the same time compiled, see docs/scaling.md; stacks for series
+        may take longer there, and are compiled on other devices only. Names of weights stay as they are.
         """
         for module in self.modules():
             if isinstance(module, Convolutions):
