@@ -22,6 +22,7 @@ def overhead(case: Case, device: str, steps: int) -> tuple[float, float]:
         trainer = L.Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
+            precision=case.precision,
             max_steps=steps + 1,
             limit_val_batches=0,
             log_every_n_steps=1,
@@ -31,7 +32,9 @@ def overhead(case: Case, device: str, steps: int) -> tuple[float, float]:
             enable_model_summary=False,
         )
         trainer.fit(
-            (ColorCS if case.task == "colour" else DynamicMRI)(network_of(case)(iterations=case.iterations)),
+            (ColorCS if case.task == "colour" else DynamicMRI)(
+                network_of(case)(iterations=case.iterations), compile=case.compiled
+            ),
             _data(case, steps, Path(folder)),
         )
     # The first step, and the first batch, also load libraries and data.

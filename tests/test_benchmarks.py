@@ -49,6 +49,7 @@ def test_train_step_writes_its_table_and_plot(tmp_path):
     printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert "times faster" in printed
     rows = list(csv.DictReader((tmp_path / "train_step.csv").read_text().splitlines()))
+    assert [row["precision"] for row in rows[:3]] == ["32-true", "bf16-mixed", "32-true"]
     assert [row["task"] for row in rows] == ["colour", "dynamic", "colour", "colour", "dynamic", "dynamic"]
     assert all(float(row["ours_ms"]) > 0 and float(row["ratio"]) > 0 for row in rows)
     for row in rows[:2]:

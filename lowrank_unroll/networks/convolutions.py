@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.compilation import Compiled
 from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
+from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
 
 Activation = Callable[[], nn.Module]
 Convolution = Callable[[int, int], nn.Module]
@@ -62,7 +63,10 @@ class ImageConvolutions(Convolutions):
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__([_convolution(nn.Conv2d)] * (len(widths) - 1), widths)
+        # In place, for the backward pass needs what comes after ReLU and not what comes before.
+        super().__init__(
+            [_image_convolution(*pair) for pair in pairwise(widths)], widths, partial(nn.ReLU, inplace=True)
+        )
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the images."""
@@ -125,6 +129,11 @@ def from_channels(channels: Tensor) -> Tensor:
 
 def _convolution(kind: type[nn.Conv2d | nn.Conv3d]) -> Convolution:
     return partial(kind, kernel_size=3, padding=1, bias=False)
+
+
+def _image_convolution(before: int, after: int) -> Convolution:
+    """The class that convolves images in the least time, for some channels before and after."""
+    return NarrowingConvolution if after < before else _convolution(nn.Conv2d)
 
 
 def _series_convolution(before: int, after: int) -> Convolution:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lowrank_unroll.networks.narrowing_convolution import convolve_narrowing
+
 FRAMES = 3  # of a kernel
 
 
@@ -43,7 +45,7 @@ class SpreadingConvolution(FrameConvolution):
         """Convolve series."""
         batch, _, time, height, width = series.shape
         kernels = self.weight.movedim(2, 0).flatten(0, 1)
-        frames = functional.conv2d(series.movedim(2, 1).flatten(0, 1), kernels, padding=1)
+        frames = convolve_narrowing(series.movedim(2, 1).flatten(0, 1), kernels)
         parts = frames.movedim(1, -1).reshape(batch, time, height, width, FRAMES, -1)
         to_next, to_itself, to_previous = parts.unbind(-2)
         padding = (0, 0, 0, 0, 0, 0)

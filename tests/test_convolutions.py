@@ -1,0 +1,56 @@
+"""Convolutions that are computed in another way than PyTorch's, whose numbers they give."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from lowrank_unroll.networks.convolutions import ImageConvolutions
+from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
+from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
+
+SIZES = st.integers(1, 6)
+
+
+def value_and_gradients(convolve, images, kernels):
+    result = convolve(images)
+    return result, *torch.autograd.grad(result.sin().sum(), [images, *kernels])
+
+
+def assert_same(ours, theirs, images, kernels):
+    images.requires_grad_()
+    pairs = zip(*(value_and_gradients(convolve, images, kernels) for convolve in (ours, theirs)), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference"),
+    [
+        (NarrowingConvolution, functional.conv2d),
+        (GatheringConvolution, functional.conv3d),
+        (SpreadingConvolution, functional.conv3d),
+    ],
+)
+@given(data=st.data())
+def test_each_is_a_convolution(kind, reference, data):
+    before, after = data.draw(SIZES), data.draw(SIZES)
+    ours = kind(before, after).double()
+    batch, *size = (data.draw(SIZES) for _ in range(ours.weight.ndim - 1))
+    images = torch.randn(batch, before, *size, dtype=torch.float64)
+    assert_same(ours, lambda x: reference(x, ours.weight, padding=1), images, [ours.weight])
+
+
+def test_a_stack_is_its_convolutions_with_relu_between():
+    stack = ImageConvolutions((3, 5, 4, 2)).double()
+    images = torch.randn(2, 3, 7, 6, dtype=torch.float64)
+    before = images.clone()
+
+    def one_by_one(channels):
+        channels = functional.conv2d(channels, stack.conv0.weight, padding=1).relu()
+        channels = functional.conv2d(channels, stack.conv1.weight, padding=1).relu()
+        return functional.conv2d(channels, stack.conv2.weight, padding=1)
+
+    assert_same(stack, one_by_one, images, list(stack.parameters()))
+    assert torch.equal(images, before)
