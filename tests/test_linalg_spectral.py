@@ -24,7 +24,7 @@ from lowrank_unroll.linalg import (
     singular_value_threshold,
     spectral_function,
 )
-from lowrank_unroll.linalg.batches import PART
+from lowrank_unroll.linalg.batches import PART, on_all_cores
 
 DOUBLES = [torch.float64, torch.complex128]
 SINGLES = [torch.float32, torch.complex64]
@@ -308,6 +308,17 @@ class TestDrivers:
         singular_value_threshold(torch.randn(400, 32, 32), 2.0)
         with ThreadPoolExecutor(1) as after:
             assert after.submit(torch.get_num_threads).result() == expected
+
+    def test_each_of_its_threads_keeps_to_one_core(self):
+        # More would start OpenMP workers by the dozen, whose mere number slows all other decompositions of the process.
+        threads = []
+
+        def decomposition(A):
+            threads.append((A + A, torch.get_num_threads())[1])
+            return (A,)
+
+        on_all_cores(decomposition, torch.randn(400, 32, 32))
+        assert threads == [1] * torch.get_num_threads()
 
 
 class TestComposition:

@@ -57,7 +57,7 @@ def _joined(parts: Iterable[tuple[Tensor, ...]], batch: torch.Size) -> tuple[Ten
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     # LAPACK's own threads inside ours would fight for the cores: up to a hundred times slower.
-    pool = ThreadPoolExecutor(threads, "lowrank_unroll", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(threads, "lowrank_unroll", initializer=_alone)
     everyone = Barrier(threads)
     list(pool.map(lambda _: everyone.wait(), range(threads)))
     # What one thread sets is the default of all that start later: they get back what they would have had.
@@ -65,6 +65,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     restorer.start()
     restorer.join()
     return pool
+
+
+def _alone() -> None:
+    torch.set_num_threads(1)
+    # The number of a thread is settled where it is first asked for; later would be after it is restored for the others.
+    torch.get_num_threads()
 
 
 if hasattr(os, "register_at_fork"):
