@@ -20,10 +20,9 @@ from datamodules.base import collate
 from datamodules.cines import read_cines
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
-from lowrank_unroll.callbacks.prediction import Prediction
-from lowrank_unroll.callbacks.prediction_files import IMAGE_WRITERS, SERIES_WRITERS
 from lowrank_unroll.callbacks.prediction_writer import path_of_name
 from lowrank_unroll.modules import DynamicMRI
+from lowrank_unroll.predictions import IMAGE_WRITERS, SERIES_WRITERS, Prediction
 from lowrank_unroll.sample import Sample
 
 BASELINE = ["predict", "--config", "dynamic_mri/nuclear_norm.yaml", *TINY_BASELINE]

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from datamodules.base import collate
 from lowrank_unroll.callbacks import TrainingPictures
-from lowrank_unroll.callbacks.panel import draw_panels, panel_of
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 from lowrank_unroll.networks import LplusSNet, TLRNet
 from lowrank_unroll.operators import Fourier
+from lowrank_unroll.pictures import draw_panels, panel_of
 from lowrank_unroll.sample import Sample
 
 COLOUR = ["--config", "color_cs/demo.yaml", *TINY]

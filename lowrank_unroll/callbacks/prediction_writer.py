@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
 from torch import Tensor
 
-from lowrank_unroll.callbacks.prediction import Prediction
-from lowrank_unroll.callbacks.prediction_files import (
+from lowrank_unroll.predictions import (
     IMAGE_WRITERS,
     OPTIONAL_PACKAGES,
     SERIES_WRITERS,
     ImageFormat,
+    Prediction,
     SeriesFormat,
     Writer,
 )

@@ -17,14 +17,13 @@ from rich.table import Table
 from torch import Tensor
 
 import lowrank_unroll
-from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
 from lowrank_unroll.callbacks.gathering import gather, tested_indices
 from lowrank_unroll.callbacks.media import log_picture, log_table
-from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
 from lowrank_unroll.prox import LowRankProx
 from lowrank_unroll.reports import (
     Cine,

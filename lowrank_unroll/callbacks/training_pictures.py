@@ -6,12 +6,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from lowrank_unroll.callbacks.animation import COMPARISON_TITLES, animation, comparison, side_by_side
 from lowrank_unroll.callbacks.media import log_picture
-from lowrank_unroll.callbacks.panel import Panel, draw_panels, panel_of
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
 from lowrank_unroll.sample import Sample
 
 

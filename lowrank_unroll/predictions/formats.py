@@ -11,10 +11,10 @@ import torch
 from skimage import io
 
 from lowrank_unroll import __version__
-from lowrank_unroll.callbacks.animation import animation, side_by_side
-from lowrank_unroll.callbacks.dicom_file import write_dicom
-from lowrank_unroll.callbacks.prediction import Prediction
 from lowrank_unroll.files import write_whole, written_whole
+from lowrank_unroll.pictures import animation, side_by_side
+from lowrank_unroll.predictions.dicom import write_dicom
+from lowrank_unroll.predictions.prediction import Prediction
 
 ImageFormat = Literal["png", "tiff"]
 SeriesFormat = Literal["h5", "gif", "nii.gz", "dcm"]

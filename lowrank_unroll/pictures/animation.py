@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from lowrank_unroll.callbacks.panel import ERROR_GAIN
+from lowrank_unroll.pictures.panel import ERROR_GAIN
 
 MILLISECONDS = 60
 SHORTEST_SIDE = 192

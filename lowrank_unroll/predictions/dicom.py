@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lowrank_unroll import __version__
-from lowrank_unroll.callbacks.prediction import Prediction
 from lowrank_unroll.files import written_whole
+from lowrank_unroll.predictions.prediction import Prediction
 
 WHITE = 65535
 LONGEST_DESCRIPTION = 64  # bytes
