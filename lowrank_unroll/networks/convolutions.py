@@ -63,10 +63,7 @@ class ImageConvolutions(Convolutions):
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        # In place, for the backward pass needs what comes after ReLU and not what comes before.
-        super().__init__(
-            [_image_convolution(*pair) for pair in pairwise(widths)], widths, partial(nn.ReLU, inplace=True)
-        )
+        super().__init__([_image_convolution(*pair) for pair in pairwise(widths)], widths)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the images."""
