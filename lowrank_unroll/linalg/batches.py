@@ -69,7 +69,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _alone() -> None:
     torch.set_num_threads(1)
-    # The number of a thread is settled where it is first asked for; later would be after it is restored for the others.
+    # What is set counts from when it is first asked for: now, before the number is restored for all other threads.
     torch.get_num_threads()
 
 
