@@ -1,16 +1,16 @@
-"""LightningDataModules: a base, and one file per dataset."""
+"""LightningDataModules: a base, what the datasets of a kind share, and one file per dataset."""
 
-from datamodules.base import ReconstructionDataModule
-from datamodules.cifar100 import CIFAR100
-from datamodules.cine_images import CineImages
-from datamodules.cine_phantom import CinePhantom
-from datamodules.cmrxrecon import CMRxRecon
-from datamodules.color import ColorDataModule
-from datamodules.dynamic import DynamicDataModule
-from datamodules.image_folder import ImageFolder
-from datamodules.ocmr import OCMR
-from datamodules.sample_photos import SamplePhotos
-from datamodules.scanned_cines import ScannedCines
+from datamodules.dynamic_mri.cine_images import CineImages
+from datamodules.dynamic_mri.cine_phantom import CinePhantom
+from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.loading.data_module import ReconstructionDataModule
+from datamodules.photographs.cifar100 import CIFAR100
+from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.image_folder import ImageFolder
+from datamodules.photographs.sample_photos import SamplePhotos
+from datamodules.scanners.cmrxrecon import CMRxRecon
+from datamodules.scanners.ocmr import OCMR
+from datamodules.scanners.scanned_cines import ScannedCines
 
 __all__ = [
     "CIFAR100",

@@ -23,19 +23,36 @@ MAY_IMPORT = {
     "sample": set(),
     "files": set(),
 }
+DATA_MAY_IMPORT = {
+    "loading": set(),
+    "photographs": {"loading"},
+    "dynamic_mri": {"loading"},
+    "scanners": {"loading", "dynamic_mri"},
+}
+
+
+def imported_names(file):
+    """The dotted names that a file imports, each split at its dots."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else names
+        yield from (name.split(".") for name in names)
 
 
 def imported_rooms(file):
     """The rooms of this project that a file imports from."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else names
-        for name in names:
-            package, *rest = name.split(".")
-            if package == "lowrank_unroll" and rest:
-                yield rest[0]
-            elif package == "datamodules":
-                yield "datamodules"
+    for package, *rest in imported_names(file):
+        if package == "lowrank_unroll" and rest:
+            yield rest[0]
+        elif package == "datamodules":
+            yield "datamodules"
+
+
+def imported_data_rooms(file):
+    """The rooms of `datamodules` that a file imports from; what it takes from the package itself is in none."""
+    for package, *rest in imported_names(file):
+        if package == "datamodules":
+            yield rest[0] if rest else package
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -47,9 +64,22 @@ def test_imports_run_one_way(room):
         assert set(imported_rooms(file)) <= {room} | MAY_IMPORT[room] | LEAVES, file
 
 
+@pytest.mark.parametrize("room", DATA_MAY_IMPORT)
+def test_imports_of_data_run_one_way(room):
+    files = list((CHECKOUT / "datamodules" / room).rglob("*.py"))
+    assert files
+    for file in files:
+        assert set(imported_data_rooms(file)) <= {room} | DATA_MAY_IMPORT[room], file
+
+
 def test_every_room_has_its_rule():
     rooms = {file.stem for file in (CHECKOUT / "lowrank_unroll").iterdir() if file.suffix in {"", ".py"}}
     assert {room for room in rooms if not room.startswith("_")} - {"configs"} == MAY_IMPORT.keys() - {"datamodules"}
+
+
+def test_every_data_room_has_its_rule():
+    files = [file.relative_to(CHECKOUT / "datamodules") for file in (CHECKOUT / "datamodules").rglob("*.py")]
+    assert {file.parts[0] for file in files} - {"__init__.py"} == DATA_MAY_IMPORT.keys()
 
 
 def test_imports_are_absolute_and_named():

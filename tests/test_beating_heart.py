@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from datamodules.phantom import beating_heart
-from datamodules.phantom.motion import contraction_curve, draw_cycles, relax
-from datamodules.phantom.tissue import bssfp_signal, draw_texture
+from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.phantom.motion import contraction_curve, draw_cycles, relax
+from datamodules.dynamic_mri.phantom.tissue import bssfp_signal, draw_texture
 
 SEEDS = range(4)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from datamodules import CMRxRecon
-from datamodules.base import collate
-from datamodules.phantom import beating_heart
-from datamodules.simulation import coil_sensitivities
+from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.simulation import coil_sensitivities
+from datamodules.loading.data_module import collate
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import CoilSensitivity, Fourier

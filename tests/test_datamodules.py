@@ -6,11 +6,11 @@ import torch
 from skimage import io
 
 from datamodules import ImageFolder, SamplePhotos
-from datamodules.base import collate
-from datamodules.draws import Draws
-from datamodules.images import Images, read_images, read_mask
-from datamodules.masked_images import MaskedImages
-from datamodules.sample_photos import sample_photos
+from datamodules.loading.data_module import collate
+from datamodules.loading.samplers import Draws
+from datamodules.photographs.image_files import Images, read_images, read_mask
+from datamodules.photographs.masked_images import MaskedImages
+from datamodules.photographs.sample_photos import sample_photos
 
 
 @pytest.fixture

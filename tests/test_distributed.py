@@ -17,8 +17,7 @@ from conftest import TINY_DYNAMIC, same, tiny
 from test_resume import assert_ends_alike, last, losses, sending
 from torch import distributed
 
-from datamodules.draws import Draws
-from datamodules.shares import Shares
+from datamodules.loading.samplers import Draws, Shares
 from lowrank_unroll.__main__ import config_folder
 
 PYTHON = [sys.executable, "-m", "lowrank_unroll"]

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from datamodules import CineImages, CinePhantom
-from datamodules.base import collate
-from datamodules.cines import Cine
-from datamodules.crops import Crops, Window
-from datamodules.kspace_files import KSpaceFiles
-from datamodules.measured_cines import Acquisition, MeasuredCines
+from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.dynamic_mri.kspace_files import KSpaceFiles
+from datamodules.dynamic_mri.measured_cines import MeasuredCines
+from datamodules.loading.data_module import collate
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.sampling import PseudoRadial, Uniform, VariableDensity
@@ -175,7 +176,7 @@ class TestCinePhantom:
         def fail(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("datamodules.cine_phantom.beating_heart", fail)
+        monkeypatch.setattr("datamodules.dynamic_mri.cine_phantom.beating_heart", fail)
         with pytest.raises(KeyboardInterrupt):
             prepare(tmp_path)
         assert not list(tmp_path.iterdir())

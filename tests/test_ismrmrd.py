@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from datamodules.ismrmrd import DIMS, ISMRMRDError, read_ismrmrd
+from datamodules.scanners.ismrmrd import DIMS, ISMRMRDError, read_ismrmrd
 
 ismrmrd = pytest.importorskip("ismrmrd")
 xsd = pytest.importorskip("ismrmrd.xsd")
@@ -171,7 +171,7 @@ class TestAssembly:
         np.testing.assert_array_equal(read_ismrmrd(write(path, header, readouts_of(small))).kspace, small)
 
     def test_blocks(self, path, kspace, monkeypatch):
-        monkeypatch.setattr("datamodules.ismrmrd.ROWS_AT_ONCE", 7)
+        monkeypatch.setattr("datamodules.scanners.ismrmrd.ROWS_AT_ONCE", 7)
         noise = ismrmrd.Acquisition.from_array(np.zeros((1, 4), np.complex64))
         noise.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
         read = read_ismrmrd(write(path, header_of(kspace), [noise] * 8 + readouts_of(kspace)))

@@ -4,10 +4,10 @@ import torch
 from conftest import quiet_trainer
 from torch.utils.data import DataLoader
 
-from datamodules.base import collate
-from datamodules.images import Images
-from datamodules.masked_images import MaskedImages
-from datamodules.measured_cines import Acquisition
+from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.loading.data_module import collate
+from datamodules.photographs.image_files import Images
+from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
 from lowrank_unroll.modules.dynamic_mri import PROFILE_GAP
 from lowrank_unroll.modules.tiling import reconstruct_tiles

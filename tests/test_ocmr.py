@@ -14,15 +14,16 @@ import pytest
 import torch
 from conftest import SHORT, SMALL_NETWORK
 
-from datamodules import OCMR, scanned_cines
-from datamodules.base import collate
-from datamodules.hdf5_frames import HDF5Frames, hdf5_datasets
-from datamodules.ismrmrd import ISMRMRDError
-from datamodules.ocmr import ORIGINAL_SPLIT, read_split
-from datamodules.phantom import beating_heart
-from datamodules.preparation import Preparation, compress_coils, estimate_sensitivities, without_oversampling
-from datamodules.scanned_cines import hashed_split
-from datamodules.simulation import coil_sensitivities
+from datamodules import OCMR
+from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.simulation import coil_sensitivities
+from datamodules.dynamic_mri.stored_frames import HDF5Frames, hdf5_datasets
+from datamodules.loading.data_module import collate
+from datamodules.scanners import scanned_cines
+from datamodules.scanners.ismrmrd import ISMRMRDError
+from datamodules.scanners.ocmr import ORIGINAL_SPLIT, read_split
+from datamodules.scanners.preparation import Preparation, compress_coils, estimate_sensitivities, without_oversampling
+from datamodules.scanners.scanned_cines import hashed_split
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import CoilSensitivity, Fourier

@@ -11,10 +11,10 @@ from conftest import quiet_trainer, tiny
 from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
-from datamodules.base import collate
-from datamodules.images import Images
-from datamodules.masked_images import MaskedImages
-from datamodules.measured_cines import Acquisition
+from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.loading.data_module import collate
+from datamodules.photographs.image_files import Images
+from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.linalg import (
     Firm,
     at_least_single,

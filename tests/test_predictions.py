@@ -16,8 +16,8 @@ from PIL import Image
 from skimage import io
 from torch.utils.data import DataLoader
 
-from datamodules.base import collate
-from datamodules.cines import read_cines
+from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.loading.data_module import collate
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
 from lowrank_unroll.callbacks.prediction_writer import path_of_name

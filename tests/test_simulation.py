@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules.simulation import add_noise, coil_sensitivities, smooth_phase
+from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities, smooth_phase
 
 
 def generator(seed=0):

@@ -13,9 +13,9 @@ from skimage import io
 from torch import nn
 from torch.utils.data import DataLoader
 
-from datamodules.base import collate
-from datamodules.images import Images
-from datamodules.masked_images import MaskedImages
+from datamodules.loading.data_module import collate
+from datamodules.photographs.image_files import Images
+from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.callbacks import SpectrumMonitor
 from lowrank_unroll.callbacks.spectrum_record import SpectrumRow, measure, some_singular_values
 from lowrank_unroll.linalg import effective_rank

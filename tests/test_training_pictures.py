@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from datamodules.base import collate
+from datamodules.loading.data_module import collate
 from lowrank_unroll.callbacks import TrainingPictures
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 from lowrank_unroll.networks import LplusSNet, TLRNet

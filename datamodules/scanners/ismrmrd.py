@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.ismrmrd_header import LONGEST_HEADER, Header, parse_header
+from datamodules.scanners.ismrmrd_header import LONGEST_HEADER, Header, parse_header
 
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
 

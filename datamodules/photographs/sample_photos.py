@@ -4,9 +4,9 @@ from typing import Any
 
 from skimage import data
 
-from datamodules.base import Split
-from datamodules.color import ColorDataModule
-from datamodules.images import Images, Pixels
+from datamodules.loading.data_module import Split
+from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.image_files import Images, Pixels
 
 
 class SamplePhotos(ColorDataModule):

@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from datamodules.phantom.motion import Cycles, relax
-from datamodules.phantom.tissue import Layer, Tissue, draw_texture, ellipse, sample_textures, union
-from datamodules.simulation import uniform, unit
+from datamodules.dynamic_mri.phantom.motion import Cycles, relax
+from datamodules.dynamic_mri.phantom.tissue import Layer, Tissue, draw_texture, ellipse, sample_textures, union
+from datamodules.dynamic_mri.simulation import uniform, unit
 
 Signals = Mapping[str, Tensor]
 

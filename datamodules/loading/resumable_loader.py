@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from torch.utils.data import DataLoader
 
-from datamodules.draws import Draws
+from datamodules.loading.samplers import Draws
 from lowrank_unroll.sample import Sample
 
 

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from datamodules.base import ReconstructionDataModule, Split
-from datamodules.images import Images, read_images, read_mask
-from datamodules.masked_images import MaskedImages
+from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.photographs.image_files import Images, read_images, read_mask
+from datamodules.photographs.masked_images import MaskedImages
 
 
 class ColorDataModule(ReconstructionDataModule):

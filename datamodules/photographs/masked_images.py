@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.draws import generator_of
-from datamodules.images import Images
+from datamodules.loading.random_numbers import generator_of
+from datamodules.photographs.image_files import Images
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
 

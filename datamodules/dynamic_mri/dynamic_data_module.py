@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 
-from datamodules.base import ReconstructionDataModule, Split
-from datamodules.cines import Cine
-from datamodules.crops import Crops, Window
-from datamodules.kspace_files import KSpaceFiles
-from datamodules.measured_cines import Acquisition, MeasuredCines
+from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.dynamic_mri.kspace_files import KSpaceFiles
+from datamodules.dynamic_mri.measured_cines import MeasuredCines
+from datamodules.loading.data_module import ReconstructionDataModule, Split
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from datamodules.phantom.anatomy import Abdomen, ChestWall, Heart
-from datamodules.phantom.motion import Cycles, draw_cycles, exhale
-from datamodules.phantom.tissue import Layer, Tissue, draw_signals, draw_texture, sample_textures
-from datamodules.simulation import pixel_coordinates, smooth_field, smooth_phase, unit
+from datamodules.dynamic_mri.phantom.anatomy import Abdomen, ChestWall, Heart
+from datamodules.dynamic_mri.phantom.motion import Cycles, draw_cycles, exhale
+from datamodules.dynamic_mri.phantom.tissue import Layer, Tissue, draw_signals, draw_texture, sample_textures
+from datamodules.dynamic_mri.simulation import pixel_coordinates, smooth_field, smooth_phase, unit
 
 # Wavelengths in half fields of view.
 TEXTURES = (0.3, 0.12, 0.05)

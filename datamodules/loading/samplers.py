@@ -1,10 +1,8 @@
-"""The order in which training samples are drawn, and the source of what is random about each."""
+"""Which samples a process gets: draws of them to train on, its share of them to evaluate."""
 
 import itertools
 from collections.abc import Iterator
 
-import numpy as np
-import torch
 from torch.utils.data import DistributedSampler
 
 
@@ -29,7 +27,20 @@ class Draws(DistributedSampler[int]):
         return (offset + index for index in itertools.islice(super().__iter__(), self.skipped, None))
 
 
-def generator_of(*numbers: int) -> torch.Generator:
-    """A random generator that depends on every one of some non-negative numbers, such as a seed and a draw."""
-    # The generator keeps 32 bits of its seed: the sequence mixes the numbers into them.
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+class Shares(DistributedSampler[int]):
+    """Deal the samples to the processes in turn, in order and without repeats.
+
+    The shares may differ in size by one, where PyTorch's DistributedSampler would repeat samples to even them out, and
+    so count them twice. Lightning leaves samplers of this class as they are.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        """The indices of this process."""
+        return iter(self._indices())
+
+    def __len__(self) -> int:
+        """How many there are; none in some processes if there are fewer samples than processes."""
+        return len(self._indices())
+
+    def _indices(self) -> range:
+        return range(self.rank, len(self.dataset), self.num_replicas)  # type: ignore[arg-type]

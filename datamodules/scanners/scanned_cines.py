@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import h5py
 from rich.progress import track
 
-from datamodules.base import Split
-from datamodules.cines import Cine
-from datamodules.dynamic import DynamicDataModule
-from datamodules.hdf5_frames import HDF5Frames
-from datamodules.preparation import SENSITIVITIES, SERIES, Preparation, Scan
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.dynamic_mri.stored_frames import HDF5Frames
+from datamodules.loading.data_module import Split
+from datamodules.scanners.preparation import SENSITIVITIES, SERIES, Preparation, Scan
 
 DAY = 24 * 60 * 60  # seconds
 

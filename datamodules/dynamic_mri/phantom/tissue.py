@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from datamodules.simulation import uniform
+from datamodules.dynamic_mri.simulation import uniform
 
 # Proton density relative to water, T1 and T2 in ms, about those at 1.5 T.
 RELAXATION = {

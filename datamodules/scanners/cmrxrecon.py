@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import torch
 
-from datamodules.base import Split
-from datamodules.preparation import Scan
-from datamodules.scanned_cines import ScannedCines, hashed_split
+from datamodules.loading.data_module import Split
+from datamodules.scanners.preparation import Scan
+from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
 
 VARIABLES = ("kspace_full", "kspace")  # of the challenge of 2023, and of those after it
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from datamodules.base import Split
-from datamodules.ismrmrd import DIMS, read_ismrmrd
-from datamodules.preparation import Scan
-from datamodules.scanned_cines import ScannedCines, hashed_split
+from datamodules.loading.data_module import Split
+from datamodules.scanners.ismrmrd import DIMS, read_ismrmrd
+from datamodules.scanners.preparation import Scan
+from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
 
 ORIGINAL_SPLIT = Path(__file__).with_name("ocmr_split.csv")
 ALWAYS_NAMED = ("slice", "average")

@@ -1,41 +1,16 @@
-"""Series of images (cines), and reading them from files."""
+"""Reading series of images from files."""
 
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from datamodules.hdf5_frames import hdf5_datasets
-
-
-class Frames(Protocol):
-    """Frames (time, height, width) that are read by indexing; arrays of NumPy and datasets of h5py are such."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(time, height, width)."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of every window."""
-
-    def __getitem__(self, window: Any, /) -> npt.NDArray[Any]:
-        """Read a window, the first index of which is time."""
-
-
-class Cine(NamedTuple):
-    """A series of images (time, height, width), magnitude or complex, in the units of its file; what to call it.
-
-    The sensitivities of the coils that measured it, (coil, height, width), where they are known.
-    """
-
-    frames: Frames
-    name: str
-    coil_sensitivities: Frames | None = None
+from datamodules.dynamic_mri.cine import Cine, Frames
+from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
 
 
 def read_cines(path: Path) -> list[Cine]:
@@ -67,56 +42,6 @@ def read_cines(path: Path) -> list[Cine]:
             else:
                 cines.append(Cine(frames, name if len(files) == 1 else f"{source}/{name}"))
     return cines
-
-
-class CheckedFrames:
-    """Frames whose every window is finite and in the byte order of this machine; errors name their place."""
-
-    def __init__(self, frames: Frames, place: str) -> None:
-        self.frames = frames
-        self.place = place
-        self.shape = frames.shape
-        self.dtype = frames.dtype.newbyteorder("=")  # PyTorch takes no other
-
-    def __getitem__(self, window: Any) -> npt.NDArray[Any]:
-        """Read a window, the first index of which is time.
-
-        Raises:
-            ValueError: if it cannot be read, or has NaN or infinity; names the frames of the window.
-        """
-        try:
-            read = np.asarray(self.frames[window], dtype=self.dtype)
-        except OSError as error:
-            raise ValueError(f"{self.place}: {self._frame_numbers(window)} cannot be read: {error}") from error
-        if not np.isfinite(read).all():
-            raise ValueError(f"{self.place}: NaN or infinity in {self._frame_numbers(window)}")
-        return read
-
-    def _frame_numbers(self, window: Any) -> str:
-        time = window[0] if isinstance(window, tuple) else window
-        numbers = np.atleast_1d(np.arange(self.shape[0])[time])
-        return f"frames {numbers.min()} to {numbers.max()}"
-
-
-class MappedFrames:
-    """The array of a .npy file, or the part of it at an index, of which only the windows asked for are read.
-
-    It maps the file anew for each window, since a pickled map would be a copy of the whole array.
-    """
-
-    def __init__(self, path: Path, *index: int) -> None:
-        self.path = path.absolute()
-        self.index = index
-        self.shape: tuple[int, ...] = self._mapped().shape
-        self.dtype: np.dtype[Any] = self._mapped().dtype
-
-    def __getitem__(self, window: Any) -> npt.NDArray[Any]:
-        """Read a window, indexed as NumPy indexes arrays."""
-        return np.array(self._mapped()[window])
-
-    def _mapped(self) -> npt.NDArray[Any]:
-        array: npt.NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
-        return array[self.index] if self.index else array
 
 
 def _read_npy(file: Path) -> Mapping[str, Frames]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.simulation import uniform, unit
+from datamodules.dynamic_mri.simulation import uniform, unit
 
 
 class Cycles(NamedTuple):

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from datamodules.base import Split
-from datamodules.cines import Cine, read_cines
-from datamodules.dynamic import DynamicDataModule
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.loading.data_module import Split
 
 
 class CineImages(DynamicDataModule):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.measured_cines import scaled
+from datamodules.dynamic_mri.acquisition import scaled
 from lowrank_unroll.sample import Sample
 
 Arrays = Mapping[str, npt.NDArray[Any]]

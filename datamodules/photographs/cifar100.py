@@ -8,10 +8,10 @@ import numpy as np
 import pooch
 import requests
 
-from datamodules.base import Split
-from datamodules.color import ColorDataModule
-from datamodules.images import Images, Pixels, read_images
-from datamodules.sample_photos import sample_photos
+from datamodules.loading.data_module import Split
+from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.image_files import Images, Pixels, read_images
+from datamodules.photographs.sample_photos import sample_photos
 from lowrank_unroll.files import written_whole
 
 LABEL_BYTES = 2

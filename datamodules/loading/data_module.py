@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from datamodules.draws import Draws
-from datamodules.resumable import ResumableLoader, ignore_interrupts
-from datamodules.shares import Shares
+from datamodules.loading.resumable_loader import ResumableLoader, ignore_interrupts
+from datamodules.loading.samplers import Draws, Shares
 from lowrank_unroll.sample import Sample
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from datamodules.base import Split
-from datamodules.color import ColorDataModule
-from datamodules.images import Images, read_images
+from datamodules.loading.data_module import Split
+from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.image_files import Images, read_images
 
 
 class ImageFolder(ColorDataModule):

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import h5py
 from rich.progress import track
 
-from datamodules.base import STAGES, Split
-from datamodules.cines import Cine, read_cines
-from datamodules.draws import generator_of
-from datamodules.dynamic import SPLITS, DynamicDataModule
-from datamodules.phantom import beating_heart
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.dynamic_mri.dynamic_data_module import SPLITS, DynamicDataModule
+from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.loading.data_module import STAGES, Split
+from datamodules.loading.random_numbers import generator_of
 from lowrank_unroll.files import written_whole
 
 # Part of the name of the files: to be raised when beating_heart() draws other series.

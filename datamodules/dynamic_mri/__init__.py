@@ -1,0 +1,1 @@
+"""Series of images, and the simulation of how a scanner measures them."""

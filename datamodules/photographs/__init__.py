@@ -1,0 +1,1 @@
+"""Colour images, of which a random subset of the values is measured."""
