@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LEAVES = {"sample", "files", "__version__"}
+LEAVES = {"sample", "files", "errors", "checks", "__version__"}
 MAY_IMPORT = {
     "linalg": set(),
     "sampling": set(),
@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "datamodules": {"operators", "sampling"},
     "sample": set(),
     "files": set(),
+    "errors": set(),
+    "checks": set(),
 }
 DATA_MAY_IMPORT = {
     "loading": set(),

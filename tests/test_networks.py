@@ -298,3 +298,11 @@ class TestCheckpointedIterations:
         assert len(calls) == 1
         network(*measured).sum().backward()
         assert len(calls) == 4  # forward, again for the states of the segment, and again for the backward pass
+
+
+def test_the_last_low_rank_step_of_slr_net_is_not_computed():
+    network, calls = SLRNet(features=4, iterations=3), []
+    for index, iteration in enumerate(network.iterations):
+        iteration.prox.register_forward_hook(lambda *_, index=index: calls.append(index))
+    network(*acquisition())
+    assert calls == [0, 1]

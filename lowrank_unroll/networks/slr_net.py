@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import SeriesConvolutions, from_channels, to_channels
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
@@ -51,11 +52,29 @@ class SLRIteration(nn.Module):
         channels = to_channels(descended)
         features = self.encoder(channels)
         image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold.relu())))
-        low_rank = self.prox(image)
-        multiplier = state.multiplier + self.multiplier_step.relu() * (image - low_rank)
+        low_rank, multiplier = self.low_rank_step(image, state)
         # Only training asks for it, and it costs a third of the convolutions.
         residual = self.decoder(features) - channels if self.training else torch.zeros_like(channels)
         return SLRState(image, low_rank, multiplier, residual)
+
+    def low_rank_step(self, image: Tensor, state: SLRState) -> tuple[Tensor, Tensor]:
+        """The low-rank copy t and multiplier b that belong to a new image."""
+        low_rank = self.prox(image)
+        return low_rank, state.multiplier + self.multiplier_step.relu() * (image - low_rank)
+
+
+class LastSLRIteration(SLRIteration):
+    """The same without the low-rank step, which nothing follows; its weights are kept as published, and frozen."""
+
+    def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
+        super().__init__(features, gradient)
+        # Without a gradient they would stall multi-device training.
+        self.multiplier_step.requires_grad_(False)
+        self.prox.requires_grad_(False)
+
+    def low_rank_step(self, image: Tensor, state: SLRState) -> tuple[Tensor, Tensor]:
+        """Those of the state before."""
+        return state.low_rank, state.multiplier
 
 
 class SLRNet(UnrolledNetwork[SLRState]):
@@ -77,10 +96,9 @@ class SLRNet(UnrolledNetwork[SLRState]):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
-        super().__init__((SLRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
-        # Nothing follows the last low-rank step: without a gradient it would stall multi-device training.
-        self.iterations[-1].multiplier_step.requires_grad_(False)
-        self.iterations[-1].prox.requires_grad_(False)
+        check_at_least(1, iterations=iterations)
+        kinds = [SLRIteration] * (iterations - 1) + [LastSLRIteration]
+        super().__init__((kind(features, gradient) for kind in kinds), checkpoint_iterations)
 
     def initial_state(self, image: Tensor) -> SLRState:
         """Start from the adjoint reconstruction, with nothing of low rank yet."""

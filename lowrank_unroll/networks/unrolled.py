@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import Convolutions
 from lowrank_unroll.operators import LinearOperator
 
@@ -38,11 +39,15 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             compute the rest again: segment by segment, and in each one iteration by iteration (after Chen et al., arXiv
             1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
             passes.
+
+    Raises:
+        ValueError: if there is no iteration.
     """
 
     def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
         super().__init__()
         self.iterations = nn.ModuleList(iterations)
+        check_at_least(1, iterations=len(self.iterations))
         self.checkpoint_iterations = checkpoint_iterations
 
     def compile(self) -> None:
@@ -63,12 +68,9 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
         """Walk the states, from the initial one to the last: one more than there are iterations."""
-        measurement, operator = operator.equivalent(measurement)
-        state = self.initial_state(operator.adjoint(measurement))
+        state, measurement, operator = self._start(measurement, operator)
         yield state
-        for iteration in self.iterations:
-            state = iteration(state, measurement, operator)
-            yield state
+        yield from _walk(self.iterations, state, measurement, operator)
 
     def penalty(self, state: State) -> Tensor | float:
         """What a state adds to the training loss, a number without unit; nothing unless a network says so."""
@@ -88,14 +90,18 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def forward_with_penalty(self, measurement: Tensor, operator: LinearOperator) -> tuple[Tensor, Tensor | float]:
         """Reconstruct the image of the last state, and add up the penalties of all states."""
-        measurement, operator = operator.equivalent(measurement)
-        state = self.initial_state(operator.adjoint(measurement))
+        state, measurement, operator = self._start(measurement, operator)
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
             one_by_one = partial(_in_segments, advance, lengths=repeat(1))
             advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self.iterations)))
         state, penalty = advance(self.iterations, state, self.penalty(state))
         return state.image, penalty
+
+    def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
+        """The initial state, and the equation measurement = operator(image) in the form that is fastest to iterate."""
+        measurement, operator = operator.equivalent(measurement)
+        return self.initial_state(operator.adjoint(measurement)), measurement, operator
 
     def _advance(
         self,
@@ -105,10 +111,18 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         state: State,
         penalty: Tensor | float,
     ) -> tuple[State, Tensor | float]:
-        for iteration in iterations:
-            state = iteration(state, measurement, operator)
-            penalty = penalty + self.penalty(state)
+        for after in _walk(iterations, state, measurement, operator):
+            state, penalty = after, penalty + self.penalty(after)
         return state, penalty
+
+
+def _walk(
+    iterations: Iterable[nn.Module], state: State, measurement: Tensor, operator: LinearOperator
+) -> Iterator[State]:
+    """The states after each iteration, from a given one."""
+    for iteration in iterations:
+        state = iteration(state, measurement, operator)
+        yield state
 
 
 def decreasing_lengths(total: int) -> range:

@@ -1,0 +1,9 @@
+"""What users can mend themselves: the command line tells these errors in a few lines, without a traceback."""
+
+
+class UsageError(ValueError):
+    """An argument that is missing or cannot be used; says which, what was given, and what is expected."""
+
+
+class DataError(ValueError):
+    """A file whose content cannot be used; names the file, and says what was found and what is expected."""
