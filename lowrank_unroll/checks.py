@@ -1,6 +1,7 @@
 """Arguments are checked where they are given, in words that name them."""
 
 import math
+from collections.abc import Sequence
 
 
 def check_at_least(minimum: int, **values: int | None) -> None:
@@ -25,6 +26,17 @@ def check_positive(**values: float | None) -> None:
             raise ValueError(f"{name} is {value}, expected a positive number")
 
 
+def check_not_negative(**values: float | None) -> None:
+    """Refuse amounts that are negative or not finite; None stands for a default and passes.
+
+    Raises:
+        ValueError: names the first that is.
+    """
+    for name, value in values.items():
+        if value is not None and not (0 <= value < math.inf):
+            raise ValueError(f"{name} is {value}, expected 0 or a positive number")
+
+
 def check_share(**values: float | None) -> None:
     """Refuse shares outside (0, 1]; None stands for a default and passes.
 
@@ -34,3 +46,18 @@ def check_share(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not (0 < value <= 1):
             raise ValueError(f"{name} is {value}, expected a share, above 0 and at most 1")
+
+
+def check_sides(sides: str, **values: Sequence[int] | None) -> None:
+    """Refuse what is not a positive number for each side; None stands for a default and passes.
+
+    Args:
+        sides: their names, such as "height, width".
+        values: a number for each.
+
+    Raises:
+        ValueError: names the first that is not.
+    """
+    for name, value in values.items():
+        if value is not None and (len(value) != len(sides.split(", ")) or min(value) < 1):
+            raise ValueError(f"{name} is {value}, expected ({sides}), each at least 1")

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+COLOUR_AXES = ("channel", "height", "width")
+SERIES_AXES = ("time", "height", "width")
+
 
 class Sample(NamedTuple):
     """One measured image, or a batch of them.

@@ -9,6 +9,7 @@ import pytest
 from conftest import TINY
 
 from datamodules import CIFAR100
+from lowrank_unroll.errors import DataError, UsageError
 
 COUNTS = {"cifar-100-binary/train.bin": 5, "cifar-100-binary/test.bin": 3}
 
@@ -90,18 +91,18 @@ def test_an_archive_that_is_there_is_not_downloaded(data, archive, pixels, serve
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "message"),
     [
-        ({"checksum": "md5:03b5dce01913d631647c71ecec9e9cb8"}, "is damaged or has changed"),
-        ({"url": "{server}/cut.tar.gz"}, "could not be downloaded"),
-        ({"url": "http://127.0.0.1:9/good.tar.gz"}, "could not be downloaded"),
+        ({"checksum": "md5:03b5dce01913d631647c71ecec9e9cb8"}, DataError, "is damaged or has changed"),
+        ({"url": "{server}/cut.tar.gz"}, OSError, "could not be downloaded"),
+        ({"url": "http://127.0.0.1:9/good.tar.gz"}, OSError, "could not be downloaded"),
     ],
     ids=["wrong checksum", "truncated", "no network"],
 )
-def test_failed_downloads_leave_nothing_behind(data, server, monkeypatch, change, message):
+def test_failed_downloads_leave_nothing_behind(data, server, monkeypatch, change, kind, message):
     for name, value in change.items():
         monkeypatch.setattr(CIFAR100, name, value.format(server=server[0]))
-    with pytest.raises(RuntimeError, match=f"{message}.*download it by hand, to .*cifar"):
+    with pytest.raises(kind, match=f"{message}.*download it by hand, to .*cifar"):
         data.prepare_data()
     assert list(data.root.iterdir()) == []
 
@@ -113,8 +114,17 @@ def test_the_official_archive_is_named():
 
 
 def test_testing_needs_a_folder(data):
-    with pytest.raises(ValueError, match=r"--data\.test_folder"):
+    with pytest.raises(UsageError, match=r"--data\.test_folder"):
         data.images("test")
+
+
+def test_a_damaged_file_of_images_is_named(data):
+    data.root.mkdir(exist_ok=True)
+    np.save(data.array, np.zeros((2, 32, 32, 3), np.uint8))
+    for content in (data.array.read_bytes()[:-100], b"text", b""):
+        data.array.write_bytes(content)
+        with pytest.raises(DataError, match=r"cifar100\.npy is damaged: .* made anew if you delete it"):
+            data.images("train")
 
 
 def test_the_config_trains_and_tests(official, command_line, pixels, tmp_path):

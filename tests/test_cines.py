@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri import stored_frames
 from datamodules.dynamic_mri.cine_files import read_cines
+from lowrank_unroll.errors import DataError
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ class TestHDF5:
         frames = read_cines(write(tmp_path / "a.h5", x=series))[0].frames
         stored_frames._opened_hdf5.cache_clear()
         (tmp_path / "a.h5").unlink()
-        with pytest.raises(ValueError, match=r"a\.h5: x: frames 2 to 4 cannot be read: .*[Uu]nable to"):
+        with pytest.raises(DataError, match=r"a\.h5: x: frames 2 to 4 cannot be read: .*[Uu]nable to"):
             frames[2:5]
 
 
@@ -205,7 +206,7 @@ class TestDICOM:
 
     def test_one_frame_is_no_series(self, tmp_path, series):
         path = self.write(tmp_path / "a.dcm", series[:1])
-        with pytest.raises(ValueError, match=r"a\.dcm: expected .*, found \(8, 7\) uint16"):
+        with pytest.raises(DataError, match=r"a\.dcm: expected .*, found \(8, 7\) uint16"):
             read_cines(path)
 
 
@@ -240,7 +241,7 @@ class TestErrors:
     def test_corrupt(self, tmp_path, suffix, content):
         pytest.importorskip({"dcm": "pydicom", "nii": "nibabel", "nii.gz": "nibabel"}.get(suffix, "numpy"))
         (tmp_path / f"a.{suffix}").write_bytes(content)
-        with pytest.raises(ValueError, match=rf"a\.{suffix}: cannot be read as series of images: \S"):
+        with pytest.raises(DataError, match=rf"a\.{suffix}: cannot be read as series of images: \S"):
             read_cines(tmp_path)
 
     @pytest.mark.parametrize("suffix", ["dcm", "h5", "nii", "nii.gz", "npy", "npz"])
@@ -255,7 +256,7 @@ class TestErrors:
         else:
             (np.save if suffix == "npy" else np.savez)(path, series)
         path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(ValueError, match=rf"a\.{suffix}: cannot be read as series of images: \S"):
+        with pytest.raises(DataError, match=rf"a\.{suffix}: cannot be read as series of images: \S"):
             read_cines(path)
 
     def test_pickled_objects_are_never_loaded(self, tmp_path):
@@ -264,23 +265,23 @@ class TestErrors:
         np.savez(tmp_path / "b.npz", objects)
         (tmp_path / "c.npy").write_bytes(pickle.dumps(objects))
         for name in ("a.npy", "b.npz", "c.npy"):
-            with pytest.raises(ValueError, match=rf"{name}: cannot be read"):
+            with pytest.raises(DataError, match=rf"{name}: cannot be read"):
                 read_cines(tmp_path / name)
 
     def test_other_shapes_and_types(self, tmp_path, series):
         np.save(tmp_path / "a.npy", series[0])
-        with pytest.raises(ValueError, match=r"a\.npy: expected numbers .*, found \(8, 7\) uint16"):
+        with pytest.raises(DataError, match=r"a\.npy: expected numbers .*, found \(8, 7\) uint16"):
             read_cines(tmp_path / "a.npy")
         np.save(tmp_path / "b.npy", np.full((2, 2, 2), "word"))
-        with pytest.raises(ValueError, match=r"b\.npy: expected numbers .*, found \(2, 2, 2\) str"):
+        with pytest.raises(DataError, match=r"b\.npy: expected numbers .*, found \(2, 2, 2\) str"):
             read_cines(tmp_path / "b.npy")
         np.savez(tmp_path / "c.npz", x=np.zeros(3), y=np.zeros((2, 0, 2)))
-        with pytest.raises(ValueError, match=r"found x \(3,\) float64, y \(2, 0, 2\) float64"):
+        with pytest.raises(DataError, match=r"found x \(3,\) float64, y \(2, 0, 2\) float64"):
             read_cines(tmp_path / "c.npz")
         write(tmp_path / "d.h5", x=series[None], word="x")
-        with pytest.raises(ValueError, match=r"d\.h5: expected .*, found word \(\) object, x \(1, 6, 8, 7\) uint16"):
+        with pytest.raises(DataError, match=r"d\.h5: expected .*, found word \(\) object, x \(1, 6, 8, 7\) uint16"):
             read_cines(tmp_path / "d.h5")
-        with pytest.raises(ValueError, match=r"e\.h5: expected .*, found nothing"):
+        with pytest.raises(DataError, match=r"e\.h5: expected .*, found nothing"):
             read_cines(write(tmp_path / "e.h5"))
 
     @pytest.mark.parametrize("number", [np.nan, np.inf, complex(0, -np.inf)])
@@ -293,10 +294,10 @@ class TestErrors:
             frames = read_cines(path)[0].frames
             np.testing.assert_array_equal(frames[:3], values[:3])
             for window, numbers in ((np.s_[2:5], "2 to 4"), (-3, "3 to 3"), (np.s_[3:, :2], "3 to 5")):
-                with pytest.raises(ValueError, match=rf"{place}: NaN or infinity in frames {numbers}$"):
+                with pytest.raises(DataError, match=rf"{place}: NaN or infinity in frames {numbers}$"):
                     frames[window]
         np.savez(tmp_path / "c.npz", x=values)
-        with pytest.raises(ValueError, match=r"c\.npz: x: NaN or infinity in frames 0 to 5"):
+        with pytest.raises(DataError, match=r"c\.npz: x: NaN or infinity in frames 0 to 5"):
             read_cines(tmp_path / "c.npz")
 
     @pytest.mark.parametrize(("suffix", "package", "extra"), [("nii", "nibabel", "nifti"), ("dcm", "pydicom", "dicom")])

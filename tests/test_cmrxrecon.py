@@ -11,6 +11,7 @@ from datamodules import CMRxRecon
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.loading.data_module import collate
+from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import CoilSensitivity, Fourier
@@ -90,11 +91,17 @@ def test_samples(root):
         (lambda path: write(path, measured(0)[0] * np.nan), "slice 0 holds NaN or infinity"),
         (lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros((2, 2, 2, 2, 2))), "cine_sax"),
         (lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros((3, 4))), r"it has shape \(3, 4\)"),
+        (
+            lambda path: h5py.File(path, "w").create_dataset("kspace", data=np.zeros((0,) * 5)),
+            r"shape \(0, 0, 0, 0, 0\)",
+        ),
+        (lambda path: h5py.File(path, "w").create_group("kspace"), "expected an HDF5 file with complex k-space"),
+        (lambda path: path.mkdir(), "expected an HDF5 file with complex k-space"),
     ],
 )
 def test_other_files_are_refused(tmp_path, write_file, message):
     write_file(tmp_path / "cine_sax.mat")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         list(CMRxRecon.read(tmp_path / "cine_sax.mat"))
 
 

@@ -1,4 +1,6 @@
+import gc
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from datamodules.loading.samplers import Draws
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from datamodules.photographs.sample_photos import sample_photos
+from lowrank_unroll.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -21,6 +24,13 @@ def images():
 
 def equal(one, other):
     return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in zip(one, other, strict=True))
+
+
+def refusal(read, file):
+    """What is said of a file whose content cannot be used."""
+    with pytest.raises(DataError) as caught:
+        read(file)
+    return str(caught.value)
 
 
 class TestMaskedImages:
@@ -50,9 +60,11 @@ class TestMaskedImages:
         assert len(patches) == 2 * 6
 
     def test_images_that_do_not_fit_are_named(self, images):
-        with pytest.raises(ValueError, match=r"image a is \(20, 24\), smaller than patch_size 21"):
+        with pytest.raises(
+            UsageError, match=r"image a is \(20, 24\), smaller than patch_size 21: .*--data\.patch_size"
+        ):
             MaskedImages(images, 0.3, seed=1, patch_size=21)
-        with pytest.raises(ValueError, match=r"image a is \(20, 24\), but the mask is \(20, 20\)"):
+        with pytest.raises(UsageError, match=r"image a is \(20, 24\), but the mask is \(20, 20\): .*predict_mask"):
             MaskedImages(images, 0.3, seed=1, mask=np.ones((20, 20), bool))
 
 
@@ -144,16 +156,16 @@ class TestReading:
         with pytest.raises(FileNotFoundError, match=r"no .*\.png.* file in the folder"):
             read_images(tmp_path)
         (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-        with pytest.raises(ValueError, match=r"broken\.png: cannot be read as an image"):
+        with pytest.raises(DataError, match=r"broken\.png: cannot be read as an image"):
             read_images(tmp_path / "broken.png")
         np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-        with pytest.raises(ValueError, match=r"objects\.npy: cannot be read"):
+        with pytest.raises(DataError, match=r"objects\.npy: cannot be read"):
             read_images(tmp_path / "objects.npy")
         np.save(tmp_path / "bright.npy", np.full((4, 4, 3), 7.0))
-        with pytest.raises(ValueError, match=r"bright\.npy: float64 values outside"):
+        with pytest.raises(DataError, match=r"bright\.npy: float64 values outside"):
             read_images(tmp_path / "bright.npy")
         np.save(tmp_path / "two.npy", np.zeros((4, 4, 5)))
-        with pytest.raises(ValueError, match=r"two\.npy: an array of shape \(4, 4, 5\)"):
+        with pytest.raises(DataError, match=r"two\.npy: an array of shape \(4, 4, 5\)"):
             read_images(tmp_path / "two.npy")
 
     def test_masks(self, tmp_path):
@@ -162,15 +174,52 @@ class TestReading:
         io.imsave(tmp_path / "mask.png", mask, check_contrast=False)
         np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), mask > 0)
         np.save(tmp_path / "mask.npy", np.zeros(3))
-        with pytest.raises(ValueError, match=r"mask\.npy: a mask of shape \(3,\)"):
+        with pytest.raises(DataError, match=r"mask\.npy: a mask of shape \(3,\)"):
             read_mask(tmp_path / "mask.npy")
         with pytest.raises(FileNotFoundError, match=r"no mask file .*gone\.png"):
             read_mask(tmp_path / "gone.png")
+        with pytest.raises(DataError, match=f"{tmp_path}: a folder, expected an image file"):
+            read_mask(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("array", "message"),
+        [
+            (np.full((4, 4), "word"), r"shape \(4, 4\) and type <U4, expected finite real numbers"),
+            (np.full((4, 4), 1j), r"shape \(4, 4\) and type complex128, expected finite real numbers"),
+            (np.full((4, 4), np.nan), r"shape \(4, 4\) and type float64, expected finite real numbers"),
+            (np.zeros((0, 4, 4, 3)), r"shape \(0, 4, 4, 3\) and type float64, expected finite real numbers"),
+        ],
+    )
+    def test_arrays_that_are_no_image(self, tmp_path, array, message):
+        np.save(tmp_path / "a.npy", array)
+        for read in (read_images, read_mask):
+            with pytest.raises(DataError, match=rf"a\.npy: an array of {message}"):
+                read(tmp_path / "a.npy")
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "npy"])
+    def test_damaged_files(self, tmp_path, suffix, images):
+        file = tmp_path / f"a.{suffix}"
+        np.save(file, images.pixels[0]) if suffix == "npy" else io.imsave(file, images.pixels[0])
+        for content in (file.read_bytes()[:-100], b"text\n" * 50, b""):
+            file.write_bytes(content)
+            for read in (read_images, read_mask):
+                assert re.fullmatch(rf".*a\.{suffix}: cannot be read as an image: .+", refusal(read, file))
+        gc.collect()
+
+    def test_archives_and_folders_that_look_like_images(self, tmp_path):
+        np.savez(tmp_path / "a.npz", np.ones((4, 4)))
+        (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+        (tmp_path / "b.png").mkdir()
+        with pytest.raises(DataError, match=r"a\.npy: cannot be read as an image"):
+            read_images(tmp_path / "a.npy")
+        (tmp_path / "a.npy").unlink()
+        with pytest.raises(DataError, match=r"b\.png: a folder, expected an image file"):
+            read_images(tmp_path)
 
 
 def test_image_folder_says_which_folder_is_missing(tmp_path, images):
     io.imsave(tmp_path / "a.png", images.pixels[0])
     data = ImageFolder(train_folder=tmp_path, patch_size=16)
     assert len(data.dataset("train")) == 1
-    with pytest.raises(ValueError, match=r"--data\.val_folder"):
+    with pytest.raises(UsageError, match=r"--data\.val_folder"):
         data.setup("fit")

@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 
 import h5py
@@ -16,6 +17,7 @@ from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
 from datamodules.loading.data_module import collate
+from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.sampling import PseudoRadial, Uniform, VariableDensity
@@ -74,7 +76,7 @@ class TestMeasuredCines:
         assert difference.real.std().item() == pytest.approx(signal.item() / 20, rel=0.2)
 
     def test_a_sample_is_a_function_of_seed_and_draw(self):
-        choices = {"coils": 2, "snr": 30.0, "crops": Crops(Window(4, 10, 8), per_series=3)}
+        choices = {"coils": 2, "snr": 30.0, "crops": Crops(Window(4, 10, 8), crops_per_cine=3)}
         one, same, other = (dataset(magnitude_cine(), complex_cine(), seed=seed, **choices) for seed in (1, 1, 2))
         assert len(one) == 6
         assert all(equal(one[draw], same[draw]) for draw in range(12))
@@ -86,12 +88,12 @@ class TestMeasuredCines:
         assert one[0].name == "patient1[draw 0]"
 
     def test_crops_come_from_all_over(self):
-        cines = dataset(complex_cine(), crops=Crops(Window(6, 19, 16), per_series=50))
+        cines = dataset(complex_cine(), crops=Crops(Window(6, 19, 16), crops_per_cine=50))
         crops = {(cines[draw].target * cines[draw].scale).numpy().round(3).tobytes() for draw in range(50)}
         assert len(crops) == 2
 
     def test_crops_on_a_grid_are_all_there_are(self):
-        grid = dataset(complex_cine(), complex_cine(), crops=Crops(Window(4, 16, 8), strides=(1, 2, 4)))
+        grid = dataset(complex_cine(), complex_cine(), crops=Crops(Window(4, 16, 8), crop_strides=(1, 2, 4)))
         starts = [(t, h, w) for t in (0, 1, 2) for h in (0, 2, 4) for w in (0, 4, 8)]
         assert len(grid) == 2 * len(starts)
         whole = torch.from_numpy(complex_cine().frames).to(torch.complex64)
@@ -104,9 +106,16 @@ class TestMeasuredCines:
     @pytest.mark.parametrize(
         ("choices", "message"),
         [
-            ({"per_series": 0}, "0 crops of each series, expected at least 1"),
-            ({"strides": (8, 0, 32)}, r"strides are \(8, 0, 32\).*expected positive"),
-            ({"strides": (8, 32, 32), "per_series": 4}, "leave one of them out"),
+            ({"crops_per_cine": 0}, "crops_per_cine is 0, expected at least 1"),
+            ({"window": Window(time=0)}, "frames is 0, expected at least 1"),
+            (
+                {"crop_strides": (8, 0, 32)},
+                r"crop_strides is \(8, 0, 32\), expected \(time, height, width\), each at least 1",
+            ),
+            (
+                {"crop_strides": (8, 32, 32), "crops_per_cine": 4},
+                r"crops_per_cine is 4, but crop_strides \(8, 32, 32\) .*: leave one of them out",
+            ),
         ],
     )
     def test_impossible_crops_are_refused(self, choices, message):
@@ -114,9 +123,10 @@ class TestMeasuredCines:
             Crops(**choices)
 
     def test_a_series_that_is_too_short_is_named(self):
-        with pytest.raises(ValueError, match=r"patient1 has size \(6, 20, 16\).*a crop of 7 in time does not fit"):
+        message = r"series patient1 is \(6, 20, 16\) .* a crop of 7 in time does not fit: .*--data\.frames"
+        with pytest.raises(UsageError, match=message):
             dataset(magnitude_cine(), crops=Crops(Window(time=7)))
-        with pytest.raises(ValueError, match="a crop of 30 in width does not fit"):
+        with pytest.raises(UsageError, match=r"a crop of 30 in width does not fit: .*--data\.crop"):
             dataset(magnitude_cine(), crops=Crops(Window(width=30)))
 
     def test_a_series_without_signal_is_measured_as_zero(self):
@@ -212,9 +222,9 @@ class TestCineImages:
         assert test.name == ["test"]
 
     def test_a_missing_path_is_named(self):
-        with pytest.raises(ValueError, match=r"--data\.val_path"):
+        with pytest.raises(UsageError, match=r"--data\.val_path"):
             CineImages().dataset("val")
-        with pytest.raises(ValueError, match=r"--data\.predict_kspace"):
+        with pytest.raises(UsageError, match=r"--data\.predict_kspace"):
             CineImages().dataset("predict")
 
 
@@ -284,6 +294,8 @@ class TestKSpaceFiles:
             ({"kspace": arrays["kspace"].real}, r"kspace is float32, expected complex"),
             ({"kspace": arrays["kspace"][0]}, r"kspace has shape \(6, 20, 16\), expected \(coil, time"),
             ({"kspace": nan}, r"kspace holds NaN or infinity, first at index \[1, 2, 3, 4\]"),
+            ({"kspace": arrays["kspace"][:, :0]}, r"kspace has shape \(3, 0, 20, 16\), expected at least one value"),
+            ({"mask": np.full(arrays["mask"].shape, "yes")}, "the mask is <U3, expected numbers or booleans"),
             ({"mask": arrays["mask"][:4]}, r"mask has shape \(4, 20, 16\), but k-space \(3, 6, 20, 16\)"),
             ({"coil_sensitivities": None}, r"k-space of 3 coils needs the array 'coil_sensitivities', \(3, 20, 16\)"),
             ({"coil_sensitivities": arrays["coil_sensitivities"][:2]}, r"\(2, 20, 16\), but k-space \(3, 6, 20, 16\)"),
@@ -292,12 +304,12 @@ class TestKSpaceFiles:
         ]  # fmt: skip
         for change, message in flaws:
             changed = {name: array for name, array in (arrays | change).items() if array is not None}
-            with pytest.raises(ValueError, match=rf"scan\.npz: .*{message}"):
+            with pytest.raises(DataError, match=rf"scan\.npz: .*{message}"):
                 KSpaceFiles(self.write(tmp_path, changed))[0]
 
     def test_unreadable_files(self, tmp_path):
         (tmp_path / "broken.h5").write_bytes(b"not HDF5")
-        with pytest.raises(ValueError, match=r"broken\.h5: cannot be read"):
+        with pytest.raises(DataError, match=r"broken\.h5: cannot be read"):
             KSpaceFiles(tmp_path)[0]
         with pytest.raises(FileNotFoundError, match="nowhere"):
             KSpaceFiles(tmp_path / "nowhere")
@@ -305,5 +317,15 @@ class TestKSpaceFiles:
         with pytest.raises(FileNotFoundError, match=r"no .*\.npz file in the folder"):
             KSpaceFiles(tmp_path / "empty")
         (tmp_path / "scan.txt").touch()
-        with pytest.raises(ValueError, match=r"scan\.txt: expected a file of"):
-            KSpaceFiles(tmp_path / "scan.txt")[0]
+        with pytest.raises(DataError, match=r"scan\.txt: expected a file of"):
+            KSpaceFiles(tmp_path / "scan.txt")
+        np.savez(tmp_path / "nothing.npz")
+        with pytest.raises(DataError, match=r"nothing\.npz: holds no array 'kspace'"):
+            KSpaceFiles(tmp_path / "nothing.npz")[0]
+        with zipfile.ZipFile(tmp_path / "words.npz", "w") as archive:
+            archive.writestr("kspace", "no array")
+        with pytest.raises(DataError, match=r"words\.npz: kspace is \|S8, expected complex"):
+            KSpaceFiles(tmp_path / "words.npz")[0]
+        (tmp_path / "folder.h5").mkdir()
+        with pytest.raises(FileNotFoundError, match=r"in the folder .*folder\.h5"):
+            KSpaceFiles(tmp_path / "folder.h5")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from datamodules.scanners.ismrmrd import DIMS, ISMRMRDError, read_ismrmrd
+from lowrank_unroll.errors import DataError
 
 ismrmrd = pytest.importorskip("ismrmrd")
 xsd = pytest.importorskip("ismrmrd.xsd")
@@ -213,6 +214,10 @@ class TestHeader:
         assert not read[..., 2:, :, :].any()
 
 
+def test_errors_are_errors_of_data():
+    assert issubclass(ISMRMRDError, DataError)
+
+
 def refused(path, reason):
     with pytest.raises(ISMRMRDError, match=rf"{re.escape(str(path))}.*{reason}"):
         read_ismrmrd(path)
@@ -380,8 +385,9 @@ def mutated(content, seed):
 
 def outcome(path):
     """Whether the reader takes a file, and how much memory NumPy and Python took meanwhile."""
-    # HDF5 that hangs in C can only be ended with its process; the traceback on stderr shows where it was.
-    faulthandler.dump_traceback_later(12, exit=True, file=sys.__stderr__)
+    # HDF5 that hangs in C can only be ended with its process; the traceback on stderr shows where it was. A file of
+    # these sizes takes some milliseconds.
+    faulthandler.dump_traceback_later(4, exit=True, file=sys.__stderr__)
     tracemalloc.start()
     try:
         read_ismrmrd(path)
@@ -415,4 +421,7 @@ def test_mutated_files_are_read_or_refused(path, small, seeds):
 
 
 def worker():
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    # Forked from a process that has imported, and that has no threads: to import takes seconds, after every failure.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datamodules", "sigpy.mri.app"])
+    return ProcessPoolExecutor(1, context)

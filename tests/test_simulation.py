@@ -97,5 +97,5 @@ def test_no_coils_are_refused(coils):
 
 @pytest.mark.parametrize("snr", [0, -1.5, float("nan")])
 def test_impossible_snr_is_refused(snr):
-    with pytest.raises(ValueError, match=f"ratio is {snr}, expected a positive number"):
+    with pytest.raises(ValueError, match=f"snr is {snr}, expected a positive number"):
         add_noise(torch.ones(1, 1, 4, 4, dtype=torch.complex64), snr, generator())

@@ -1,11 +1,13 @@
 """Simulated acquisition of dynamic MRI."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.operators import Fourier, LinearOperator, coil_operator
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
@@ -21,7 +23,7 @@ class Acquisition:
         snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise.
 
     Raises:
-        ValueError: if there is not at least one coil, or the signal-to-noise ratio is not positive.
+        ValueError: if there is not at least one coil, or the signal-to-noise ratio is not positive and finite.
     """
 
     pattern: SamplingPattern
@@ -29,10 +31,9 @@ class Acquisition:
     snr: float | None = None
 
     def __post_init__(self) -> None:
-        if self.coils < 1:
-            raise ValueError(f"coils is {self.coils}, expected at least 1")
-        if self.snr is not None and self.snr <= 0:
-            raise ValueError(f"snr is {self.snr}, expected a positive ratio, or null for no noise")
+        check_at_least(1, coils=self.coils)
+        if self.snr is not None and not (0 < self.snr < math.inf):
+            raise ValueError(f"snr is {self.snr}, expected a positive number, or null for no noise")
 
     def measure(
         self,

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine, Frames
 from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
+from lowrank_unroll.errors import DataError, first_line
 
 
 def read_cines(path: Path) -> list[Cine]:
@@ -28,7 +29,7 @@ def read_cines(path: Path) -> list[Cine]:
     Raises:
         FileNotFoundError: if there is no such file or folder, or no such file in the folder.
         ModuleNotFoundError: if a file needs a package that is not installed; names both.
-        ValueError: if a file cannot be read, or holds no series of images; names the file and what was found.
+        DataError: if a file cannot be read, or holds no series of images; names the file and what was found.
     """
     files = _files(path)
     stems = [file.name[: -len(_suffix(file))] for file in files]
@@ -96,11 +97,11 @@ def _read(file: Path) -> dict[str, Frames]:
     except ModuleNotFoundError:
         raise
     except Exception as error:  # the readers of so many formats raise errors of many unrelated classes
-        raise ValueError(f"{file}: cannot be read as series of images: {error}") from error
+        raise DataError(f"{file}: cannot be read as series of images: {first_line(error)}") from error
     series = {name: frames for name, frames in found.items() if _is_series(frames)}
     if not series:
         listing = ", ".join(f"{name} {array.shape} {array.dtype.name}".strip() for name, array in found.items())
-        raise ValueError(f"{file}: expected numbers (time, height, width), found {listing[:500] or 'nothing'}")
+        raise DataError(f"{file}: expected numbers (time, height, width), found {listing[:500] or 'nothing'}")
     return {name: _checked(frames, f"{file}: {name}" if name else f"{file}") for name, frames in series.items()}
 
 

@@ -7,6 +7,7 @@ from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.cine_files import read_cines
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.loading.data_module import Split
+from lowrank_unroll.errors import UsageError
 
 
 class CineImages(DynamicDataModule):
@@ -35,9 +36,9 @@ class CineImages(DynamicDataModule):
         """Read the series of a split; those of HDF5 files crop by crop.
 
         Raises:
-            ValueError: if no path is given for it.
+            UsageError: if no path is given for it.
         """
         path = self.paths[split]
         if path is None:
-            raise ValueError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
+            raise UsageError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
         return read_cines(Path(path))

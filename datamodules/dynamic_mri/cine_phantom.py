@@ -12,6 +12,7 @@ from datamodules.dynamic_mri.dynamic_data_module import SPLITS, DynamicDataModul
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.loading.data_module import STAGES, Split
 from datamodules.loading.random_numbers import generator_of
+from lowrank_unroll.checks import check_at_least, check_sides
 from lowrank_unroll.files import written_whole
 
 # Part of the name of the files: to be raised when beating_heart() draws other series.
@@ -31,6 +32,9 @@ class CinePhantom(DynamicDataModule):
         coils: how many receive coils are simulated.
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
         kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
+
+    Raises:
+        ValueError: if a size or a number is not positive.
     """
 
     origin: ClassVar[str] = "synthetic"
@@ -46,6 +50,8 @@ class CinePhantom(DynamicDataModule):
         snr: float | None = 50.0,
         **kwargs: Any,
     ) -> None:
+        check_sides("time, height, width", size=size)
+        check_at_least(1, train_series=train_series, val_series=val_series, test_series=test_series)
         super().__init__(coils=coils, snr=snr, **kwargs)
         self.size = size
         self.series: dict[Split, int] = {"train": train_series, "val": val_series, "test": test_series}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
+from lowrank_unroll.checks import check_at_least, check_sides
+
 Start = tuple[int, int, int]  # first frame, row and column of a crop
 
 
@@ -27,35 +29,32 @@ class Crops:
 
     Args:
         window: their size.
-        per_series: how many at random places; not used with strides.
-        strides: distance of neighbouring crops in time, height and width, for crops on a grid that starts at the first
-            frame, row and column.
+        crops_per_cine: how many at random places; not used with strides.
+        crop_strides: distance of neighbouring crops in time, height and width, for crops on a grid that starts at the
+            first frame, row and column.
 
     Raises:
-        ValueError: if there is not at least one crop, or a stride is not positive.
+        ValueError: if there is not at least one crop, or a size or stride is not positive; names the argument of
+            :class:`DynamicDataModule`.
     """
 
     window: Window = Window()  # noqa: RUF009  immutable
-    per_series: int = 1
-    strides: tuple[int, int, int] | None = None
+    crops_per_cine: int = 1
+    crop_strides: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.per_series < 1:
-            raise ValueError(f"{self.per_series} crops of each series, expected at least 1")
-        if self.strides is not None and min(self.strides) < 1:
-            raise ValueError(f"strides are {self.strides} in time, height and width, expected positive numbers")
-        if self.strides is not None and self.per_series > 1:
+        check_at_least(1, frames=self.window.time, crops_per_cine=self.crops_per_cine)
+        check_sides("time, height, width", crop_strides=self.crop_strides)
+        if self.crop_strides is not None and self.crops_per_cine > 1:
             raise ValueError(
-                f"strides {self.strides} say how many crops there are of each series, and so does {self.per_series}: "
-                "leave one of them out"
+                f"crops_per_cine is {self.crops_per_cine}, but crop_strides {self.crop_strides} say already how many "
+                "crops there are of each series: leave one of them out"
             )
 
     def starts(self, shape: Sequence[int]) -> Iterator[Start | None]:
         """Where the crops of a series of this shape start, None for a random place."""
-        if self.strides is None:
-            yield from [None] * self.per_series
+        if self.crop_strides is None:
+            yield from [None] * self.crops_per_cine
         else:
-            sizes = self.window.of(shape)
-            yield from product(
-                *(range(0, have - size + 1, step) for have, size, step in zip(shape, sizes, self.strides, strict=True))
-            )
+            sides = zip(shape, self.window.of(shape), self.crop_strides, strict=True)
+            yield from product(*(range(0, have - size + 1, step) for have, size, step in sides))

@@ -13,7 +13,9 @@ from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
 from datamodules.loading.data_module import ReconstructionDataModule, Split
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.checks import check_sides
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.sample import SERIES_AXES, Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
 # Numbers by which what is random in one split differs from that in the others.
@@ -39,8 +41,12 @@ class DynamicDataModule(ReconstructionDataModule):
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of shuffling, crops, phase, coils, noise and masks.
+
+    Raises:
+        ValueError: if a number is too small, or both ``crops_per_cine`` and ``crop_strides`` say how many crops.
     """
 
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
     origin: ClassVar[str] = "semi-synthetic"
 
     def __init__(
@@ -56,6 +62,7 @@ class DynamicDataModule(ReconstructionDataModule):
         batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
+        check_sides("height, width", crop=crop)
         super().__init__(batch_size=batch_size, **kwargs)
         self.acquisition = Acquisition(pattern, coils, snr)
         self.crops = Crops(Window(frames, *(crop or (None, None))), crops_per_cine, crop_strides)
@@ -69,11 +76,12 @@ class DynamicDataModule(ReconstructionDataModule):
         """Measure the series of a split.
 
         Raises:
-            ValueError: in "predict", if no k-space is given.
+            UsageError: in "predict", if no k-space is given; or if a series is smaller than a crop.
+            DataError: if a file cannot be read.
         """
         if split == "predict":
             if self.predict_kspace is None:
-                raise ValueError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
+                raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
             return KSpaceFiles(Path(self.predict_kspace))
         crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
         return MeasuredCines(self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), crops)

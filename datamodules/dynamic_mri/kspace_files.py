@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
+from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -32,6 +33,7 @@ class KSpaceFiles(Dataset[Sample]):
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no such file in the folder.
+        DataError: if the file is of another kind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +42,8 @@ class KSpaceFiles(Dataset[Sample]):
         files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
         if not files:
             raise FileNotFoundError(f"no {', '.join(READERS)} file in the folder {path.absolute()}")
+        if files[0].suffix.lower() not in READERS:
+            raise DataError(f"{path}: expected a file of {', '.join(READERS)}")
         self.files = files
         stems = [file.stem for file in files]
         self.names = [file.stem if stems.count(file.stem) == 1 else file.name for file in files]
@@ -52,7 +56,7 @@ class KSpaceFiles(Dataset[Sample]):
         """Read and check a file.
 
         Raises:
-            ValueError: if the file cannot be read, an array is missing or has the wrong size or dtype, or holds NaN or
+            DataError: if the file cannot be read, an array is missing or has the wrong size or dtype, or holds NaN or
                 infinity, or if all sensitivities are zero; names the file.
         """
         file = self.files[index]
@@ -72,43 +76,45 @@ def _read_hdf5(file: Path) -> Arrays:
 
 def _read_npz(file: Path) -> Arrays:
     with np.load(file, allow_pickle=False) as content:
-        return dict(content)
+        return {name: np.asarray(content[name]) for name in content}
 
 
 READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
 
 
 def _read(file: Path) -> Arrays:
-    if file.suffix.lower() not in READERS:
-        raise ValueError(f"{file}: expected a file of {', '.join(READERS)}")
     try:
         return READERS[file.suffix.lower()](file)
     except Exception as error:  # readers raise errors of many unrelated classes
-        raise ValueError(f"{file}: cannot be read: {error}") from error
+        raise DataError(f"{file}: cannot be read: {first_line(error)}") from error
 
 
 def _complex_array(file: Path, arrays: Arrays, name: str, dims: int) -> npt.NDArray[Any]:
     if name not in arrays:
-        raise ValueError(f"{file}: holds no array {name!r}, only {', '.join(arrays) or 'none that is known'}")
+        raise DataError(f"{file}: holds no array {name!r}, only {', '.join(arrays) or 'none that is known'}")
     array = arrays[name]
     if not np.iscomplexobj(array):
-        raise ValueError(f"{file}: {name} is {array.dtype}, expected complex values")
+        raise DataError(f"{file}: {name} is {array.dtype}, expected complex values")
     if array.ndim != dims:
         expected = "(coil, time, height, width)" if dims == 4 else "(coil, height, width)"  # noqa: PLR2004
-        raise ValueError(f"{file}: {name} has shape {array.shape}, expected {expected}")
+        raise DataError(f"{file}: {name} has shape {array.shape}, expected {expected}")
+    if not array.size:
+        raise DataError(f"{file}: {name} has shape {array.shape}, expected at least one value")
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise ValueError(f"{file}: {name} holds NaN or infinity, first at index {where}")
+        raise DataError(f"{file}: {name} holds NaN or infinity, first at index {where}")
     return array
 
 
 def _mask(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor:
     mask = arrays["mask"] if "mask" in arrays else kspace.any(0)
     if mask.shape != kspace.shape[1:]:
-        raise ValueError(
+        raise DataError(
             f"{file}: the mask has shape {mask.shape}, but k-space {kspace.shape}; expected (time, height, width) = "
             f"{kspace.shape[1:]}"
         )
+    if mask.dtype.kind not in "biufc":
+        raise DataError(f"{file}: the mask is {mask.dtype}, expected numbers or booleans")
     return torch.as_tensor(mask != 0)[None]
 
 
@@ -118,17 +124,17 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tupl
     if coils == 1 and "coil_sensitivities" not in arrays:
         return None, torch.tensor(1.0)
     if "coil_sensitivities" not in arrays:
-        raise ValueError(
+        raise DataError(
             f"{file}: k-space of {coils} coils needs the array 'coil_sensitivities', ({coils}, {height}, {width})"
         )
     maps = _complex_array(file, arrays, "coil_sensitivities", dims=3)
     if maps.shape != (coils, height, width):
-        raise ValueError(
+        raise DataError(
             f"{file}: coil_sensitivities have shape {maps.shape}, but k-space {kspace.shape}; expected "
             f"{(coils, height, width)}"
         )
     if not maps.any():
-        raise ValueError(f"{file}: coil_sensitivities are zero everywhere, expected what the coils see of the image")
+        raise DataError(f"{file}: coil_sensitivities are zero everywhere, expected what the coils see of the image")
     wide = maps.astype(np.complex128)  # squares of small sensitivities vanish in single precision
     gain = np.sqrt(np.square(np.abs(wide)).sum(0)).max()
     return torch.as_tensor((wide / gain).astype(np.complex64))[:, None], torch.tensor(gain, dtype=torch.float32)

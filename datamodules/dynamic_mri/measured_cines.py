@@ -11,6 +11,7 @@ from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.simulation import smooth_phase
 from datamodules.loading.random_numbers import generator_of
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 
 
@@ -29,7 +30,7 @@ class MeasuredCines(Dataset[Sample]):
         crops: which crops of each series there are; the length is how many.
 
     Raises:
-        ValueError: if a series is smaller than the window; names the series.
+        UsageError: if a series is smaller than the window; names the series.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class MeasuredCines(Dataset[Sample]):
 def _check_size(cine: Cine, window: Window) -> None:
     for side, have, want in zip(Window._fields, cine.frames.shape, window, strict=True):
         if want is not None and have < want:
-            raise ValueError(
-                f"{cine.name} has size {tuple(cine.frames.shape)} (time, height, width): a crop of {want} in {side} "
-                "does not fit; ask for fewer with --data.frames or --data.crop"
+            argument = "frames" if side == "time" else "crop"
+            raise UsageError(
+                f"series {cine.name} is {tuple(cine.frames.shape)} (time, height, width), and a crop of {want} in "
+                f"{side} does not fit: ask for less with --data.{argument}"
             )

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lowrank_unroll.checks import check_at_least, check_positive
+
 SEGMENTS = 24
 
 
@@ -29,8 +31,7 @@ def coil_sensitivities(coils: int, height: int, width: int, generator: torch.Gen
     Raises:
         ValueError: if there is no coil.
     """
-    if coils < 1:
-        raise ValueError(f"the number of coils is {coils}, expected at least 1")
+    check_at_least(1, coils=coils)
     if coils == 1:
         return torch.ones(1, 1, height, width, dtype=torch.complex64, device=generator.device)
     pixels = pixel_coordinates(height, width, generator.device) * (min(height, width) / max(height, width))
@@ -102,10 +103,9 @@ def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
         The noisy k-space, shape and dtype of ``kspace``.
 
     Raises:
-        ValueError: if the ratio is not positive.
+        ValueError: if the ratio is not positive and finite.
     """
-    if not snr > 0:
-        raise ValueError(f"the signal-to-noise ratio is {snr}, expected a positive number")
+    check_positive(snr=snr)
     sigma = squared_magnitude(kspace).sum(0).mean().sqrt() / snr
     # A complex normal number of torch has variance 1 in all, 1/2 in each part.
     noise = torch.randn(kspace.shape, dtype=kspace.dtype, generator=generator, device=kspace.device)

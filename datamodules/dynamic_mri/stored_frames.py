@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.dynamic_mri.cine import Frames
+from lowrank_unroll.errors import DataError, first_line
 
 
 class HDF5Frames:
@@ -45,8 +46,8 @@ class HDF5Frames:
             stored: npt.NDArray[Any] = file[self.name][window]
         except OSError as error:
             raise OSError(
-                f"{self.path} is damaged: {self.name} cannot be read ({error}). Restore the file; one in a folder "
-                "`prepared` is made anew if you delete it"
+                f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; one in "
+                "a folder `prepared` is made anew if you delete it"
             ) from error
         if not stored.dtype.names:
             return stored
@@ -120,14 +121,15 @@ class CheckedFrames:
         """Read a window, the first index of which is time.
 
         Raises:
-            ValueError: if it cannot be read, or has NaN or infinity; names the frames of the window.
+            DataError: if it cannot be read, or has NaN or infinity; names the frames of the window.
         """
         try:
             read = np.asarray(self.frames[window], dtype=self.dtype)
-        except OSError as error:
-            raise ValueError(f"{self.place}: {self._frame_numbers(window)} cannot be read: {error}") from error
+        except (OSError, ValueError) as error:  # ValueError where a mapped file has become shorter
+            numbers = self._frame_numbers(window)
+            raise DataError(f"{self.place}: {numbers} cannot be read: {first_line(error)}") from error
         if not np.isfinite(read).all():
-            raise ValueError(f"{self.place}: NaN or infinity in {self._frame_numbers(window)}")
+            raise DataError(f"{self.place}: NaN or infinity in {self._frame_numbers(window)}")
         return read
 
     def _frame_numbers(self, window: Any) -> str:

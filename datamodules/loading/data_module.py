@@ -1,13 +1,14 @@
 """The DataModule that every dataset extends: loaders of typed samples."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.loading.resumable_loader import ResumableLoader, ignore_interrupts
 from datamodules.loading.samplers import Draws, Shares
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.sample import Sample
 
 if TYPE_CHECKING:
@@ -35,11 +36,20 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of shuffling, crops and masks.
+
+    Attributes:
+        image_axes: what the dims of an image are, without the batch; a module for others is refused.
+
+    Raises:
+        ValueError: if there is no sample in a batch, or a number is negative.
     """
 
+    image_axes: ClassVar[tuple[str, ...] | None] = None
     allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which needs no agreement
 
     def __init__(self, batch_size: int = 128, num_workers: int = 0, seed: int = 3407) -> None:
+        check_at_least(1, batch_size=batch_size)
+        check_at_least(0, num_workers=num_workers, seed=seed)
         super().__init__()
         self.batch_size = batch_size
         self.num_workers = num_workers

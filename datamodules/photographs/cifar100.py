@@ -12,6 +12,7 @@ from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.image_files import Images, Pixels, read_images
 from datamodules.photographs.sample_photos import sample_photos
+from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.files import written_whole
 
 LABEL_BYTES = 2
@@ -49,7 +50,8 @@ class CIFAR100(ColorDataModule):
         """Download the archive and unpack its images, unless that is done.
 
         Raises:
-            RuntimeError: if the archive cannot be downloaded or is damaged; nothing of it is kept.
+            OSError: if the archive cannot be downloaded; nothing of it is kept.
+            DataError: if it is damaged; nothing of it is kept.
         """
         if self.trainer is not None and not self.trainer.training:
             return  # only training needs the archive
@@ -64,16 +66,26 @@ class CIFAR100(ColorDataModule):
         """All CIFAR-100 images to train on, sample photographs to validate on, the given folder to test on.
 
         Raises:
-            ValueError: in "test", if no folder is given.
+            UsageError: in "test", if no folder is given.
+            DataError: if the file of the images is damaged, or an image of the folder cannot be read; names it.
         """
         if split == "train":
-            images = np.load(self.array, mmap_mode="r")
+            images: Any = self._images()  # a memory map, as good a sequence of images as a list
             return Images(images, [f"cifar100[{index}]" for index in range(len(images))])
         if split == "val":
             return sample_photos("val")
         if self.test_folder is None:
-            raise ValueError("CIFAR100 tests on a folder of images: pass --data.test_folder FOLDER")
+            raise UsageError("CIFAR100 tests on a folder of images: pass --data.test_folder FOLDER")
         return read_images(Path(self.test_folder))
+
+    def _images(self) -> Pixels:
+        try:
+            images: Pixels = np.lib.format.open_memmap(self.array, mode="r")
+        except ValueError as error:
+            raise DataError(
+                f"{self.array} is damaged: {first_line(error)}. It is made anew if you delete it"
+            ) from error
+        return images
 
     def _download(self) -> Path:
         file = self.url.rsplit("/", 1)[1]
@@ -83,9 +95,9 @@ class CIFAR100(ColorDataModule):
                 self.url, self.checksum, file, self.root, downloader=pooch.HTTPDownloader(progressbar=True)
             )
         except requests.RequestException as error:
-            raise RuntimeError(f"{self.url} could not be downloaded: {error}. {by_hand}") from error
+            raise OSError(f"{self.url} could not be downloaded: {first_line(error)}. {by_hand}") from error
         except ValueError as error:  # pooch's error for a wrong checksum
-            raise RuntimeError(f"{self.url} is damaged or has changed: {error} {by_hand}") from error
+            raise DataError(f"{self.url} is damaged or has changed: {first_line(error)} {by_hand}") from error
         return Path(path)
 
     def _read(self, archive: Path, member: str, count: int) -> Pixels:

@@ -2,11 +2,14 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datamodules.loading.data_module import ReconstructionDataModule, Split
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
+from lowrank_unroll.checks import check_at_least, check_share
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.sample import COLOUR_AXES
 
 
 class ColorDataModule(ReconstructionDataModule):
@@ -25,8 +28,12 @@ class ColorDataModule(ReconstructionDataModule):
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of shuffling, patches and masks.
+
+    Raises:
+        ValueError: if the ratio is no share, or another number is too small.
     """
 
+    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
     val_patches_per_image = 1
 
     def __init__(
@@ -38,6 +45,8 @@ class ColorDataModule(ReconstructionDataModule):
         predict_mask: Path | None = None,
         **kwargs: Any,
     ) -> None:
+        check_share(ratio=ratio)
+        check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
         super().__init__(**kwargs)
         self.ratio = ratio
         self.patch_size = patch_size
@@ -53,11 +62,13 @@ class ColorDataModule(ReconstructionDataModule):
         """Measure the images of a split.
 
         Raises:
-            ValueError: in "predict", if no images are given.
+            UsageError: in "predict", if no images are given; or if an image is smaller than a patch, or not of the
+                mask's size.
+            DataError: if a file cannot be read.
         """
         if split == "predict":
             if self.predict_images is None:
-                raise ValueError("nothing to predict: pass --data.predict_images FILE_OR_FOLDER")
+                raise UsageError("nothing to predict: pass --data.predict_images FILE_OR_FOLDER")
             mask = None if self.predict_mask is None else read_mask(Path(self.predict_mask))
             return MaskedImages(read_images(Path(self.predict_images)), self.ratio, self.seed, mask=mask)
         images = self.images(split)

@@ -1,14 +1,18 @@
 """Colour images in memory, and reading them from files."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
+from PIL import Image
 from rich.progress import track
-from skimage import io, util
+from skimage import util
+
+from lowrank_unroll.errors import DataError, first_line
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
 Pixels = npt.NDArray[np.uint8]
@@ -29,7 +33,7 @@ def read_images(path: Path) -> Images:
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in the folder.
-        ValueError: if a file cannot be read as an image; names the file.
+        DataError: if a file cannot be read as an image; names the file.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no image file or folder {path.absolute()}")
@@ -52,13 +56,13 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read or has another shape; names the file.
+        DataError: if the file cannot be read or has another shape; names the file.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no mask file {path.absolute()}")
     mask = _load(path)
     if mask.ndim not in {2, 3} or (mask.ndim == 3 and mask.shape[2] != 3):  # noqa: PLR2004
-        raise ValueError(f"{path}: a mask of shape {mask.shape}, expected (height, width) or (height, width, 3)")
+        raise DataError(f"{path}: a mask of shape {mask.shape}, expected (height, width) or (height, width, 3)")
     sampled: npt.NDArray[np.bool_] = mask != 0
     return sampled
 
@@ -68,23 +72,50 @@ def _is_image(file: Path) -> bool:
 
 
 def _load(path: Path) -> npt.NDArray[Any]:
+    if path.is_dir():
+        raise DataError(f"{path}: a folder, expected an image file")
     try:
-        return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(io.imread(path))
+        array = _READERS.get(path.suffix.lower(), _read_by_pillow)(path)
     except Exception as error:  # image readers raise errors of many unrelated classes
-        raise ValueError(f"{path}: cannot be read as an image: {error}") from error
+        raise DataError(f"{path}: cannot be read as an image: {first_line(error)}") from error
+    if array.dtype.kind not in "biuf" or not array.size or not np.isfinite(array).all():
+        raise DataError(f"{path}: an array of shape {array.shape} and type {array.dtype}, expected finite real numbers")
+    return array
+
+
+def _read_by_pillow(path: Path) -> npt.NDArray[Any]:
+    with Image.open(path) as image:
+        return np.asarray(
+            image.convert() if image.mode == "P" else image
+        )  # a palette's colours instead of their numbers
+
+
+def _read_npy(path: Path) -> npt.NDArray[Any]:
+    return np.array(np.lib.format.open_memmap(path, mode="r"))
+
+
+_READERS: dict[str, Callable[[Path], npt.NDArray[Any]]] = {
+    ".npy": _read_npy,
+    ".tif": tifffile.imread,
+    ".tiff": tifffile.imread,
+}
+
+
+def _is_npy(path: Path) -> bool:
+    return path.suffix.lower() == ".npy"
 
 
 def _read(path: Path) -> Sequence[Pixels]:
     array = _load(path)
-    stack = array if path.suffix == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
+    stack = array if _is_npy(path) and array.ndim == 4 else array[None]  # noqa: PLR2004
     stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
     channels = stack.shape[-1]
     if stack.ndim != 4 or channels not in {1, 2, 3, 4}:  # noqa: PLR2004
-        raise ValueError(f"{path}: an array of shape {array.shape}, expected (height, width[, 1 to 4])")
+        raise DataError(f"{path}: an array of shape {array.shape}, expected (height, width[, 1 to 4])")
     colors = stack[..., :3] if channels >= 3 else np.repeat(stack[..., :1], 3, axis=-1)  # noqa: PLR2004
     if colors.dtype == np.uint16:  # img_as_ubyte would not scale a dark image
         return list((colors >> 8).astype(np.uint8))
     try:
         return list(util.img_as_ubyte(colors))
     except ValueError as error:
-        raise ValueError(f"{path}: {array.dtype} values outside [0, 1]: {error}") from error
+        raise DataError(f"{path}: {array.dtype} values outside [0, 1]: {first_line(error)}") from error

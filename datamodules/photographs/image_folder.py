@@ -6,6 +6,7 @@ from typing import Any
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.image_files import Images, read_images
+from lowrank_unroll.errors import UsageError
 
 
 class ImageFolder(ColorDataModule):
@@ -32,9 +33,9 @@ class ImageFolder(ColorDataModule):
         """Read the folder of a split.
 
         Raises:
-            ValueError: if no folder is given for it.
+            UsageError: if no folder is given for it.
         """
         folder = self.folders[split]
         if folder is None:
-            raise ValueError(f"no images for this stage: pass --data.{split}_folder FOLDER")
+            raise UsageError(f"no images for this stage: pass --data.{split}_folder FOLDER")
         return read_images(Path(folder))

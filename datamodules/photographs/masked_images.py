@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from datamodules.loading.random_numbers import generator_of
 from datamodules.photographs.image_files import Images
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
 
@@ -29,7 +30,7 @@ class MaskedImages(Dataset[Sample]):
         mask: measure by this mask, (height, width) or (height, width, 3), instead of random ones.
 
     Raises:
-        ValueError: if an image is smaller than a patch, or not of the mask's size; names the image.
+        UsageError: if an image is smaller than a patch, or not of the mask's size; names the image.
     """
 
     def __init__(
@@ -49,9 +50,15 @@ class MaskedImages(Dataset[Sample]):
         self.mask = mask
         for pixels, name in zip(*images, strict=True):
             if patch_size is not None and min(pixels.shape[:2]) < patch_size:
-                raise ValueError(f"image {name} is {pixels.shape[:2]}, smaller than patch_size {patch_size}")
+                raise UsageError(
+                    f"image {name} is {pixels.shape[:2]}, smaller than patch_size {patch_size}: ask for less with "
+                    "--data.patch_size"
+                )
             if mask is not None and pixels.shape[:2] != mask.shape[:2]:
-                raise ValueError(f"image {name} is {pixels.shape[:2]}, but the mask is {mask.shape[:2]}")
+                raise UsageError(
+                    f"image {name} is {pixels.shape[:2]}, but the mask is {mask.shape[:2]}: pass one of the same size "
+                    "with --data.predict_mask"
+                )
 
     def __len__(self) -> int:
         """The number of images times the patches of each."""

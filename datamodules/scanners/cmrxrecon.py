@@ -11,6 +11,7 @@ import torch
 from datamodules.loading.data_module import Split
 from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
+from lowrank_unroll.errors import DataError, first_line
 
 VARIABLES = ("kspace_full", "kspace")  # of the challenge of 2023, and of those after it
 
@@ -36,15 +37,15 @@ class CMRxRecon(ScannedCines):
         """Each slice of a raw file, one after the other.
 
         Raises:
-            ValueError: if the file cannot be read, or holds no complex k-space of five dims; names the file.
+            DataError: if the file cannot be read, or holds no complex k-space of five dims; names the file.
         """
         try:
             with h5py.File(raw) as content:
                 yield from _slices(content)
-        except (OSError, ValueError, IndexError) as error:
-            raise ValueError(
+        except Exception as error:  # HDF5 and NumPy raise errors of many unrelated classes
+            raise DataError(
                 f"{raw}: expected an HDF5 file with complex k-space (time, slice, coil, ky, kx) named "
-                f"{' or '.join(VARIABLES)}: {error}"
+                f"{' or '.join(VARIABLES)}: {first_line(error)}"
             ) from error
 
     def split_of(self, raw: Path) -> Split:
@@ -57,7 +58,8 @@ def _slices(content: h5py.File) -> Iterator[Scan]:
     if not names:
         raise ValueError(f"it holds only {', '.join(content) or 'nothing'}")
     kspace = content[names[0]]
-    if kspace.ndim != 5:  # noqa: PLR2004  MATLAB counts them from the other end: its (kx, ky, coil, slice, time)
+    # MATLAB counts the dims from the other end: its (kx, ky, coil, slice, time).
+    if kspace.ndim != 5 or not kspace.size:  # noqa: PLR2004
         raise ValueError(f"it has shape {kspace.shape}")
     times, slices = kspace.shape[:2]
     for index in range(slices):

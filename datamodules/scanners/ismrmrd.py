@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.scanners.ismrmrd_header import LONGEST_HEADER, Header, parse_header
+from lowrank_unroll.errors import DataError, first_line
 
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
 
@@ -45,7 +46,7 @@ ROWS_AT_ONCE = 64  # whole rows: HDF5 2.0 reads the samples of any part of a row
 MOST_UNDERSAMPLED = 32  # times as large as its samples may k-space be: beyond, sizes in the header are absurd
 
 
-class ISMRMRDError(ValueError):
+class ISMRMRDError(DataError):
     """A file is no ISMRMRD file, or its readouts cannot be assembled; names the file and the reason."""
 
 
@@ -102,7 +103,7 @@ def read_ismrmrd(path: Path, group: str = "dataset") -> KSpace:
         with h5py.File(path, "r") as file:
             return _read(file[group], path.stat().st_size)
     except Exception as error:  # HDF5, NumPy and the XML parser raise errors of many unrelated classes
-        raise ISMRMRDError(f"{path}: cannot be read as Cartesian k-space: {error}") from error
+        raise ISMRMRDError(f"{path}: cannot be read as Cartesian k-space: {first_line(error)}") from error
 
 
 class _Lines(NamedTuple):

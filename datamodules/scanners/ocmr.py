@@ -13,6 +13,7 @@ from datamodules.loading.data_module import Split
 from datamodules.scanners.ismrmrd import DIMS, read_ismrmrd
 from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
+from lowrank_unroll.errors import DataError, first_line
 
 ORIGINAL_SPLIT = Path(__file__).with_name("ocmr_split.csv")
 ALWAYS_NAMED = ("slice", "average")
@@ -75,11 +76,17 @@ def read_split(path: Path) -> Mapping[str, Split]:
     """The split of each file that a CSV file with columns `file` and `split` names.
 
     Raises:
-        ValueError: if a column is missing or a split is none of the three; names the file.
+        DataError: if it cannot be read, a column is missing or a split is none of the three; names the file.
     """
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    splits = {row.get("file", ""): row.get("split", "") for row in rows}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or ())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {first_line(error)}") from error
+    if not {"file", "split"} <= set(columns):
+        raise DataError(f"{path}: expected the columns file and split, found {columns!r:.200}")
+    splits = {row["file"]: row["split"] or "" for row in rows}
     if wrong := set(splits.values()) - {"train", "val", "test"}:
-        raise ValueError(f"{path}: the split is {min(wrong)!r}, expected 'train', 'val' or 'test'")
+        raise DataError(f"{path}: the split is {min(wrong)!r}, expected 'train', 'val' or 'test'")
     return cast("Mapping[str, Split]", splits)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 
@@ -75,7 +76,7 @@ class Preparation:
         try:
             self._prepare(read, raw, prepared)
         except (OSError, RuntimeError) as error:  # on a full disk HDF5 raises either
-            raise OSError(f"{raw} was not prepared, and {prepared} not written: {error}") from error
+            raise OSError(f"{raw} was not prepared, and {prepared} not written: {first_line(error)}") from error
 
     def _prepare(self, read: Callable[[Path], Iterator[Scan]], raw: Path, prepared: Path) -> None:
         with written_whole(prepared) as temporary, h5py.File(temporary, "w") as content:

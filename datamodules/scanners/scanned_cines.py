@@ -17,6 +17,8 @@ from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.dynamic_mri.stored_frames import HDF5Frames
 from datamodules.loading.data_module import Split
 from datamodules.scanners.preparation import SENSITIVITIES, SERIES, Preparation, Scan
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.errors import DataError, first_line
 
 DAY = 24 * 60 * 60  # seconds
 
@@ -36,6 +38,9 @@ class ScannedCines(DynamicDataModule):
         virtual_coils: compress the coils to so many before anything else; None keeps them all.
         processes: how many files to prepare at once.
         kwargs: see :class:`DynamicDataModule`; ``coils`` is not used.
+
+    Raises:
+        ValueError: if a number is not positive.
     """
 
     pattern_of_files: ClassVar[str]
@@ -48,6 +53,7 @@ class ScannedCines(DynamicDataModule):
         processes: int = 2,
         **kwargs: Any,
     ) -> None:
+        check_at_least(1, processes=processes)
         super().__init__(**kwargs)
         self.root = Path(root)
         self.multi_coil = multi_coil
@@ -87,7 +93,7 @@ class ScannedCines(DynamicDataModule):
 
         Raises:
             FileNotFoundError: if there is no raw file at all.
-            ValueError: if one cannot be read; the others are kept.
+            DataError: if one cannot be read; the others are kept.
         """
         self._remove_leftovers()
         todo = [raw for raw in self.raw_files() if not self.prepared(raw).exists()]
@@ -106,21 +112,31 @@ class ScannedCines(DynamicDataModule):
                 hidden.unlink(missing_ok=True)
 
     def cines(self, split: Split) -> list[Cine]:
-        """The series of a split."""
+        """The series of a split.
+
+        Raises:
+            DataError: if what was prepared is damaged; names the file.
+        """
         return [cine for raw in self.raw_files() if self.split_of(raw) == split for cine in self._cines(raw)]
 
     def _cines(self, raw: Path) -> list[Cine]:
         prepared = self.prepared(raw)
-        with h5py.File(prepared) as content:
-            names = sorted(content)
-        return [
-            Cine(
-                HDF5Frames(prepared, f"{name}/{SERIES}"),
-                f"{raw.relative_to(self.root).with_suffix('').as_posix()}/{name}",
-                HDF5Frames(prepared, f"{name}/{SENSITIVITIES}") if self.multi_coil else None,
-            )
-            for name in names
-        ]
+        source = raw.relative_to(self.root).with_suffix("").as_posix()
+        try:
+            with h5py.File(prepared) as content:
+                names = sorted(content)
+            return [
+                Cine(
+                    HDF5Frames(prepared, f"{name}/{SERIES}"),
+                    f"{source}/{name}",
+                    HDF5Frames(prepared, f"{name}/{SENSITIVITIES}") if self.multi_coil else None,
+                )
+                for name in names
+            ]
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # HDF5 raises errors of many unrelated classes
+            raise DataError(f"{prepared} is damaged: {first_line(error)}. It is made anew if you delete it") from error
 
 
 def hashed_split(name: str) -> Split:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.callbacks.spectrum_figure import save_spectrum
 from lowrank_unroll.callbacks.spectrum_record import SpectrumRow, measure, some_singular_values, write_rows
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import relative_spectrum
 from lowrank_unroll.prox import RelativeThreshold
 
@@ -44,9 +45,7 @@ class SpectrumMonitor(Callback):
     """
 
     def __init__(self, every_n_steps: int = 20, matrices: int = 16) -> None:
-        for name, value in (("every_n_steps", every_n_steps), ("matrices", matrices)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}, expected a positive number")
+        check_at_least(1, every_n_steps=every_n_steps, matrices=matrices)
         self.every_n_steps = every_n_steps
         self.matrices = matrices
         self._folder: Path | None = None  # None in processes that do not record

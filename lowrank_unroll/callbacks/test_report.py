@@ -19,6 +19,7 @@ from torch import Tensor
 import lowrank_unroll
 from lowrank_unroll.callbacks.gathering import gather, tested_indices
 from lowrank_unroll.callbacks.media import log_picture, log_table
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
@@ -62,14 +63,20 @@ class TestReport(Callback):
     processes report together what one would.
 
     Args:
-        panels: how many images, the first ones, are shown.
+        panels: how many images, the first ones, are shown; at least one.
         cines: how many series, the first ones, the page plays.
         baselines: folders of finished tests to compare to in the page.
+
+    Raises:
+        FileNotFoundError: if a folder holds no finished test.
+        ValueError: if a number is too small; a DataError if the test of a folder cannot be read.
     """
 
     __test__ = False  # not a pytest class
 
     def __init__(self, panels: int = 6, cines: int = 2, baselines: Sequence[Path] = ()) -> None:
+        check_at_least(1, panels=panels)
+        check_at_least(0, cines=cines)
         self.panels = panels
         self.cines = cines
         self.baselines = [read_evaluation(Path(baseline)) for baseline in baselines]

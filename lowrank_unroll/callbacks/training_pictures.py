@@ -7,6 +7,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lowrank_unroll.callbacks.media import log_picture
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
@@ -32,10 +33,8 @@ class TrainingPictures(Callback):
     """
 
     def __init__(self, samples: int = 2, every_n_validations: int = 1) -> None:
-        if samples < 0:
-            raise ValueError(f"samples is {samples}, expected 0 or more")
-        if every_n_validations < 1:
-            raise ValueError(f"every_n_validations is {every_n_validations}, expected 1 or more")
+        check_at_least(0, samples=samples)
+        check_at_least(1, every_n_validations=every_n_validations)
         self.samples = samples
         self.every_n_validations = every_n_validations
         self._validations = 0

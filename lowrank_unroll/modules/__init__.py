@@ -1,7 +1,8 @@
 """LightningModules: one per task, on one base."""
 
+from lowrank_unroll.errors import NonFiniteGradientError
 from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
-from lowrank_unroll.modules.reconstruction import NonFiniteGradientError, ReconstructionModule, Step
+from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
 
 __all__ = ["ColorCS", "DynamicMRI", "NonFiniteGradientError", "ReconstructionModule", "Step"]

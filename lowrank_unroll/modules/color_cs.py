@@ -1,5 +1,7 @@
 """Compressed sensing of colour images."""
 
+from typing import ClassVar
+
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.operators import Mask
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import COLOUR_AXES, Sample
 
 
 class ColorCS(ReconstructionModule):
@@ -21,7 +23,12 @@ class ColorCS(ReconstructionModule):
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
             for whole images. A network trained on small patches does better in tiles of their size.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+
+    Raises:
+        ValueError: if ``tile_size`` is not positive.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
 
     def __init__(
         self,
@@ -33,7 +40,7 @@ class ColorCS(ReconstructionModule):
     ) -> None:
         super().__init__(network, optimizer, scheduler, compile)
         if tile_size is not None and tile_size < 1:
-            raise ValueError(f"tile_size is {tile_size}, expected a positive number of pixels, or None")
+            raise ValueError(f"tile_size is {tile_size}, expected at least 1, or null for whole images")
         self.tile_size = tile_size
 
     def operator(self, batch: Sample) -> Mask:

@@ -1,5 +1,7 @@
 """Reconstruction of dynamic MRI."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, nmse, of_magnit
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.networks import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, SampledFourier, coil_operator
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import SERIES_AXES, Sample
 
 PROFILE_GAP = 2  # grey rows that separate a frame from its profile over time, in pictures
 
@@ -21,6 +23,8 @@ class DynamicMRI(ReconstructionModule):
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def operator(self, batch: Sample) -> LinearOperator:
         """What the coils see, transformed to k-space, where it is sampled."""

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import lightning as L
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from lowrank_unroll.errors import NonFiniteGradientError, UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.sample import Sample
@@ -25,10 +26,6 @@ class Step(TypedDict):
     reconstruction: Tensor
 
 
-class NonFiniteGradientError(RuntimeError):
-    """A gradient is infinite or NaN."""
-
-
 class ReconstructionModule(L.LightningModule, ABC):
     """Train and test a network that reconstructs an image from a measurement.
 
@@ -39,7 +36,15 @@ class ReconstructionModule(L.LightningModule, ABC):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+
+    Attributes:
+        image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
+
+    Raises:
+        ValueError: if the network is for images of another kind.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         compile: bool = False,  # noqa: A002  as PyTorch calls it
     ) -> None:
         super().__init__()
+        _check_axes(self, network, "--model.network")
         self._save_plain_hyperparameters()
         self.network = network
         self.optimizer = optimizer
@@ -56,6 +62,18 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.compile_network = compile
         self.val_metrics = self._metric_collection("val")
         self.test_metrics = self._metric_collection("test")
+
+    def check_data(self, datamodule: object) -> None:
+        """Refuse data of another task.
+
+        Raises:
+            UsageError: if its images are of another kind; names both.
+        """
+        _check_axes(self, datamodule, "--data, or another --model")
+
+    def setup(self, stage: str) -> None:
+        """Refuse data of another task before the first batch."""
+        self.check_data(getattr(self.trainer, "datamodule", None))
 
     def configure_model(self) -> None:
         """Compile the network, if that is wanted; its weights keep their names."""
@@ -169,28 +187,39 @@ class ReconstructionModule(L.LightningModule, ABC):
         """Explain a checkpoint of another network.
 
         Raises:
-            ValueError: if names or shapes of the weights differ, unless ``strict_loading`` is off.
+            UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off.
         """
         ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         if self.strict_loading and ours != theirs:
             differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-            raise ValueError(
+            raise UsageError(
                 f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
                 f"{_abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
                 "of its run, or another --ckpt_path"
             )
 
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """What training changes; none for a method that only iterates."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def check_trainable(self) -> None:
+        """Refuse to train what cannot be.
+
+        Raises:
+            UsageError: if the network has nothing to train.
+        """
+        if not self.trainable_parameters():
+            raise UsageError(f"{type(self.network).__name__} has nothing to train: run test or predict instead of fit")
+
     def configure_optimizers(self) -> Any:
         """Build the optimizer and scheduler from the callables given.
 
         Raises:
-            ValueError: if the network has nothing to train.
+            UsageError: if the network has nothing to train.
         """
-        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        if not trainable:
-            raise ValueError(f"{type(self.network).__name__} has nothing to train: run test or predict instead of fit")
-        optimizer = self.optimizer(iter(trainable))
+        self.check_trainable()
+        optimizer = self.optimizer(iter(self.trainable_parameters()))
         if self.scheduler is None:
             return optimizer
         return {
@@ -214,6 +243,15 @@ class ReconstructionModule(L.LightningModule, ABC):
         for name, value in list(self.hparams.items()):
             if callable(value):
                 del self.hparams[name]
+
+
+def _check_axes(module: ReconstructionModule, other: object, instead: str) -> None:
+    ours, theirs = module.image_axes, getattr(other, "image_axes", None)
+    if ours is not None and theirs is not None and ours != theirs:
+        raise UsageError(
+            f"{type(module).__name__} is for images ({', '.join(ours)}), but {type(other).__name__} for images "
+            f"({', '.join(theirs)}): choose another {instead}"
+        )
 
 
 def _abridged(names: str | list[str], *, limit: int = 8) -> str:

@@ -1,15 +1,17 @@
 """L+S-Net: low rank plus sparse (Huang et al., Med. Image Anal. 2021, arXiv 2010.13677)."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import ComplexConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
+from lowrank_unroll.sample import SERIES_AXES
 
 
 class LplusSState(NamedTuple):
@@ -45,7 +47,12 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
         iterations: number of unrolled iterations; the last one's step size is 1, not learned.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+
+    Raises:
+        ValueError: if a number is below 1, or ``gradient`` is unknown.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def __init__(
         self,
@@ -54,6 +61,7 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
+        check_at_least(1, features=features, iterations=iterations)
         super().__init__((LplusSIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
         last = self.iterations[-1]
         del last.step_size

@@ -1,15 +1,17 @@
 """Iterative low rank plus sparse reconstruction, a baseline without training."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least, check_not_negative
 from lowrank_unroll.linalg import casorati, singular_value_threshold
 from lowrank_unroll.networks.nuclear_norm import largest_singular_value
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import soft_threshold
+from lowrank_unroll.sample import SERIES_AXES
 
 TIME = -3
 
@@ -56,11 +58,18 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
         low_rank_threshold: relative to the largest singular value of the Casorati matrix of the zero-filled series.
         sparse_threshold: relative to the largest magnitude of its temporal spectrum.
         iterations: number of iterations.
+
+    Raises:
+        ValueError: if a threshold is negative or not finite, or there is no iteration.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def __init__(
         self, low_rank_threshold: float = 0.005, sparse_threshold: float = 0.003, iterations: int = 50
     ) -> None:
+        check_not_negative(low_rank_threshold=low_rank_threshold, sparse_threshold=sparse_threshold)
+        check_at_least(1, iterations=iterations)
         super().__init__([LowRankPlusSparseIteration()] * iterations)
         self.low_rank_threshold = low_rank_threshold
         self.sparse_threshold = sparse_threshold

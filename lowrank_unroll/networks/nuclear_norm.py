@@ -1,14 +1,16 @@
 """Iterative reconstruction by nuclear norm minimisation, a baseline without training."""
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least, check_not_negative
 from lowrank_unroll.linalg import casorati, singular_value_threshold
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
+from lowrank_unroll.sample import SERIES_AXES
 
 
 class NuclearNormState(NamedTuple):
@@ -43,9 +45,16 @@ class NuclearNormRecon(UnrolledNetwork[NuclearNormState]):
     Args:
         threshold: relative to the largest singular value of the Casorati matrix of the zero-filled series.
         iterations: number of iterations.
+
+    Raises:
+        ValueError: if the threshold is negative or not finite, or there is no iteration.
     """
 
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+
     def __init__(self, threshold: float = 0.003, iterations: int = 50) -> None:
+        check_not_negative(threshold=threshold)
+        check_at_least(1, iterations=iterations)
         super().__init__([NuclearNormIteration()] * iterations)
         self.threshold = threshold
 

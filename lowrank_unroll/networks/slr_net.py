@@ -1,6 +1,6 @@
 """SLR-Net: sparsity plus low rank (Ke et al., Learned Low-rank Priors in Dynamic MR Imaging, IEEE TMI 2021)."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from lowrank_unroll.networks.convolutions import SeriesConvolutions, from_channe
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient, soft_threshold
+from lowrank_unroll.sample import SERIES_AXES
 
 SYMMETRY_WEIGHT = 0.01
 
@@ -89,6 +90,8 @@ class SLRNet(UnrolledNetwork[SLRState]):
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
     """
 
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+
     def __init__(
         self,
         features: int = 16,
@@ -96,7 +99,7 @@ class SLRNet(UnrolledNetwork[SLRState]):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
-        check_at_least(1, iterations=iterations)
+        check_at_least(1, features=features, iterations=iterations)
         kinds = [SLRIteration] * (iterations - 1) + [LastSLRIteration]
         super().__init__((kind(features, gradient) for kind in kinds), checkpoint_iterations)
 

@@ -1,14 +1,16 @@
 """T2LR-Net: transformed low rank by proximal gradient descent (Zhang et al., arXiv 2209.03832)."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import ComplexConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
+from lowrank_unroll.sample import SERIES_AXES
 
 
 class T2LRState(NamedTuple):
@@ -39,7 +41,12 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+
+    Raises:
+        ValueError: if a number is below 1, or ``gradient`` is unknown.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def __init__(
         self,
@@ -48,6 +55,7 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
+        check_at_least(1, features=features, iterations=iterations)
         super().__init__((T2LRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
 
     def initial_state(self, image: Tensor) -> T2LRState:

@@ -1,15 +1,17 @@
 """TLR-Net: transformed low rank by ADMM, arXiv 2411.14141."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import ComplexConvolutions, ImageConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, project_onto_measurement, proximal_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient
+from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES
 
 
 class TLRState(NamedTuple):
@@ -81,7 +83,12 @@ class TLRNet(_UnrolledADMM):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+
+    Raises:
+        ValueError: if a number is below 1, or ``gradient`` is unknown.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
 
     def __init__(
         self,
@@ -91,6 +98,7 @@ class TLRNet(_UnrolledADMM):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
+        check_at_least(1, channels=channels, features=features, iterations=iterations)
         widths = (channels, features, features, channels)
         super().__init__(
             (
@@ -109,7 +117,12 @@ class DynamicTLRNet(_UnrolledADMM):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+
+    Raises:
+        ValueError: if a number is below 1, or ``gradient`` is unknown.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def __init__(
         self,
@@ -118,6 +131,7 @@ class DynamicTLRNet(_UnrolledADMM):
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
     ) -> None:
+        check_at_least(1, features=features, iterations=iterations)
         super().__init__(
             (
                 DynamicTLRIteration(

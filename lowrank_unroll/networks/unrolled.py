@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice, repeat, takewhile
 from math import ceil, sqrt
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +40,14 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
             passes.
 
+    Attributes:
+        image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
+
     Raises:
         ValueError: if there is no iteration.
     """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
         super().__init__()

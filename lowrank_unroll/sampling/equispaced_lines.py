@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling.lines import CenteredLines
 
 
@@ -26,10 +27,14 @@ class EquispacedLines(CenteredLines):
     """
 
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
-        """Which lines are sampled, (..., time, width), each leading index with a first line of its own."""
+        """Which lines are sampled, (..., time, width), each leading index with a first line of its own.
+
+        Raises:
+            UsageError: if lines would be further apart than the frame is wide, or the centre is wider.
+        """
         spacing = round(self.acceleration)
         if spacing > width:
-            raise ValueError(f"every {spacing}-th line was asked for, expected at most the width, {width}")
+            raise UsageError(f"acceleration is {self.acceleration}, expected at most the width, {width}")
         *leading, time = frames
         device = generator.device
         first = torch.randint(spacing, (*leading, 1, 1), generator=generator, device=device)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling.drawing import central
 from lowrank_unroll.sampling.pattern import SamplingPattern, check_frames
 
@@ -27,7 +29,7 @@ class CartesianLines(SamplingPattern):
 
     def __post_init__(self) -> None:
         if not 1 <= self.acceleration < math.inf:
-            raise ValueError(f"the acceleration is {self.acceleration}, expected a finite number of at least 1")
+            raise ValueError(f"acceleration is {self.acceleration}, expected a finite number of at least 1")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Draw a mask of shape (..., time, height, width)."""
@@ -56,17 +58,16 @@ class CenteredLines(CartesianLines):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.center_lines < 0:
-            raise ValueError(f"center_lines is {self.center_lines}, expected 0 or more")
+        check_at_least(0, center_lines=self.center_lines)
 
     def center(self, width: int, most: int, device: torch.device) -> Tensor:
         """True on the lines in every frame, (width,).
 
         Raises:
-            ValueError: if there are more of them than `most`, the lines that a frame can have.
+            UsageError: if there are more of them than `most`, the lines that a frame can have.
         """
         if self.center_lines > most:
-            raise ValueError(
+            raise UsageError(
                 f"center_lines is {self.center_lines}, but a frame of width {width} has {most} lines at acceleration "
                 f"{self.acceleration}: expected fewer center_lines or a smaller acceleration"
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.sampling.pattern import SamplingPattern, check_frames
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -34,8 +35,7 @@ class PseudoRadial(SamplingPattern):
     golden_angle: bool = False
 
     def __post_init__(self) -> None:
-        if self.lines < 1:
-            raise ValueError(f"there are {self.lines} radial lines per frame, expected at least 1")
+        check_at_least(1, lines=self.lines)
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Draw a mask of shape (..., time, height, width), each leading index with a first angle of its own."""

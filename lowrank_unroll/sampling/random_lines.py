@@ -1,12 +1,12 @@
 """Random lines, with uniform or Gaussian density."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_positive
 from lowrank_unroll.sampling.drawing import draw, frequencies
 from lowrank_unroll.sampling.lines import CenteredLines, lines_per_frame
 
@@ -25,7 +25,11 @@ class RandomLines(CenteredLines):
     """
 
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
-        """Which lines are sampled, (..., time, width), drawn without replacement, each frame by itself."""
+        """Which lines are sampled, (..., time, width), drawn without replacement, each frame by itself.
+
+        Raises:
+            UsageError: if the centre is more lines than a frame has.
+        """
         count = lines_per_frame(width, self.acceleration)
         center = self.center(width, count, generator.device)
         log_weights = self._log_weights(frequencies(width, generator.device)).expand(*frames, width)
@@ -56,8 +60,7 @@ class KtGaussian(RandomLines):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.deviation < math.inf:
-            raise ValueError(f"the density's deviation is {self.deviation}, expected a positive share of the width")
+        check_positive(deviation=self.deviation)
 
     def _log_weights(self, frequency: Tensor) -> Tensor:
         return -((frequency / self.deviation) ** 2) / 2

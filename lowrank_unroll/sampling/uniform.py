@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_share
 from lowrank_unroll.sampling.drawing import largest
 from lowrank_unroll.sampling.pattern import SamplingPattern, check_planes
 
@@ -26,8 +27,7 @@ class Uniform(SamplingPattern):
     ratio: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.ratio <= 1:
-            raise ValueError(f"the sampling ratio is {self.ratio}, expected a number in (0, 1]")
+        check_share(ratio=self.ratio)
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Draw a mask of shape (..., height, width), each plane by itself."""

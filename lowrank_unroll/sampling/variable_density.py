@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_not_negative, check_share
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling.drawing import central, draw, frequencies
 from lowrank_unroll.sampling.pattern import SamplingPattern, check_planes
 
@@ -28,7 +30,7 @@ class VariableDensity(SamplingPattern):
             height) x round(center * width) pixels.
 
     Raises:
-        ValueError: if an argument is outside its range, or the centre has more pixels than the ratio allows.
+        ValueError: if an argument is outside its range.
     """
 
     ratio: float
@@ -36,22 +38,24 @@ class VariableDensity(SamplingPattern):
     center: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.ratio <= 1:
-            raise ValueError(f"the sampling ratio is {self.ratio}, expected a number in (0, 1]")
-        if not 0 <= self.power < math.inf:
-            raise ValueError(f"the power of the density is {self.power}, expected a non-negative number")
+        check_share(ratio=self.ratio)
+        check_not_negative(power=self.power)
         if not 0 <= self.center <= 1:
-            raise ValueError(f"the centre's share of each side is {self.center}, expected a number in [0, 1]")
+            raise ValueError(f"center is {self.center}, expected a share, from 0 to 1")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Draw a mask of shape (..., height, width), each plane by itself."""
+        """Draw a mask of shape (..., height, width), each plane by itself.
+
+        Raises:
+            UsageError: if the centre has more pixels than the ratio allows.
+        """
         check_planes(shape)
         height, width = shape[-2:]
         center = self._center(height, width, generator.device)
         count = max(1, round(self.ratio * height * width))
         if center.sum() > count:
-            raise ValueError(
-                f"the fully sampled centre has {int(center.sum())} of {height} x {width} pixels, but ratio "
+            raise UsageError(
+                f"center is {self.center}, that is {int(center.sum())} of {height} x {width} pixels, but ratio "
                 f"{self.ratio} samples {count}: expected a smaller center or a larger ratio"
             )
         log_weights = self._log_weights(height, width, generator.device).flatten().expand(*shape[:-2], -1)

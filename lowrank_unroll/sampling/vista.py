@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_positive, check_share
 from lowrank_unroll.sampling.drawing import frequencies
 from lowrank_unroll.sampling.lines import CartesianLines, lines_per_frame
 
@@ -58,10 +59,8 @@ class Vista(CartesianLines):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.deviation < math.inf:
-            raise ValueError(f"the density's deviation is {self.deviation}, expected a positive share of the width")
-        if not 0 < self.background <= 1:
-            raise ValueError(f"the background's share of the lines is {self.background}, expected a number in (0, 1]")
+        check_positive(deviation=self.deviation)
+        check_share(background=self.background)
 
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
         """Which lines are sampled, (..., time, width), each leading index by itself."""

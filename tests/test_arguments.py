@@ -1,0 +1,229 @@
+"""A value that cannot be used is refused by the constructor it is given to, in one line that names it."""
+
+import inspect
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import datamodules
+from datamodules import (
+    CIFAR100,
+    OCMR,
+    CineImages,
+    CinePhantom,
+    CMRxRecon,
+    ImageFolder,
+    SamplePhotos,
+)
+from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
+from datamodules.scanners.preparation import Preparation
+from lowrank_unroll import networks, sampling
+from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
+from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
+from lowrank_unroll.errors import DataError, UsageError, first_line
+from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.networks import (
+    DynamicTLRNet,
+    LowRankPlusSparseRecon,
+    LplusSNet,
+    NuclearNormRecon,
+    SLRNet,
+    T2LRNet,
+    TLRNet,
+)
+from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.sampling import (
+    EquispacedLines,
+    KtGaussian,
+    PseudoRadial,
+    RandomLines,
+    Uniform,
+    VariableDensity,
+    Vista,
+)
+
+COUNT = "expected at least 1"
+NOT_NEGATIVE = "expected at least 0"
+AMOUNT = "expected a positive number"
+ZERO_OR_MORE = "expected 0 or a positive number"
+SHARE = "expected a share, above 0 and at most 1"
+PLANE = r"expected \(height, width\), each at least 1"
+SERIES = r"expected \(time, height, width\), each at least 1"
+GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
+
+COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
+DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
+LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+ITERATIVE = (NuclearNormRecon, LowRankPlusSparseRecon)
+LINES = (EquispacedLines, RandomLines, KtGaussian, Vista)
+FASTER = {"acceleration": 4}
+
+# The constructor, the argument that it refuses, its value, what is expected, and the arguments beside it.
+REFUSED = [
+    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *DYNAMIC) for value in (0, -4)),
+    *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC)),
+    *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC)),
+    # colour images
+    *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
+    *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
+    *((kind, "patches_per_image", 0, COUNT) for kind in COLOUR),
+    # dynamic MRI
+    *((kind, "coils", value, COUNT) for kind in DYNAMIC for value in (0, -8)),
+    *((kind, "snr", value, f"{AMOUNT}, or null") for kind in DYNAMIC for value in (0.0, -30.0, math.nan, math.inf)),
+    *((kind, "frames", 0, COUNT) for kind in DYNAMIC),
+    *((kind, "crop", value, PLANE) for kind in DYNAMIC for value in ((0, 64), (64, -1), (64,), (16, 64, 64))),
+    *((kind, "crops_per_cine", 0, COUNT) for kind in DYNAMIC),
+    *((kind, "crop_strides", value, SERIES) for kind in DYNAMIC for value in ((0, 32, 32), (8, 32))),
+    *((kind, "crops_per_cine", 4, r"but crop_strides \(8, 8, 8\)", {"crop_strides": (8, 8, 8)}) for kind in DYNAMIC),
+    *((CinePhantom, "size", value, SERIES) for value in ((0, 96, 96), (16, 96, -96), (96, 96))),
+    *((CinePhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series")),
+    *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon) for value in (0, -2)),
+    *((kind, "virtual_coils", 0, f"{COUNT}, or null") for kind in (OCMR, CMRxRecon, Preparation)),
+    (Acquisition, "coils", 0, COUNT, {"pattern": Uniform(0.5)}),
+    (Acquisition, "snr", 0, AMOUNT, {"pattern": Uniform(0.5)}),
+    (Crops, "crops_per_cine", 0, COUNT),
+    (Crops, "crop_strides", (8, 0, 8), SERIES),
+    # networks
+    *((kind, "iterations", value, COUNT) for kind in (*LEARNED, *ITERATIVE) for value in (0, -3)),
+    *((kind, "features", value, COUNT) for kind in LEARNED for value in (0, -16)),
+    *((kind, "gradient", value, GRADIENTS) for kind in (*LEARNED, LowRankProx) for value in ("autograd", "")),
+    (TLRNet, "channels", 0, COUNT),
+    (LowRankProx, "matricization", "frames", "expected 'image' or 'casorati'"),
+    *((NuclearNormRecon, "threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
+    *((LowRankPlusSparseRecon, "low_rank_threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
+    *((LowRankPlusSparseRecon, "sparse_threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
+    # sampling patterns
+    *((kind, "ratio", value, SHARE) for kind in (Uniform, VariableDensity) for value in (0, -0.1, 1.5, math.nan)),
+    *((VariableDensity, "power", value, ZERO_OR_MORE, {"ratio": 0.5}) for value in (-1, math.nan, math.inf)),
+    *((VariableDensity, "center", value, "expected a share, from 0 to 1", {"ratio": 0.5}) for value in (-0.1, 1.5)),
+    *((PseudoRadial, "lines", value, COUNT) for value in (0, -8)),
+    *((kind, "acceleration", value, "expected .* at least 1") for kind in LINES for value in (0.5, math.inf, math.nan)),
+    *((kind, "center_lines", -1, NOT_NEGATIVE, FASTER) for kind in (EquispacedLines, RandomLines, KtGaussian)),
+    *((kind, "deviation", value, AMOUNT, FASTER) for kind in (KtGaussian, Vista) for value in (0, -0.1, math.inf)),
+    *((Vista, "background", value, SHARE, FASTER) for value in (0, 1.1)),
+    # modules and callbacks
+    *((ColorCS, "tile_size", value, f"{COUNT}, or null", {"network": nn.Identity()}) for value in (0, -32)),
+    *((SpectrumMonitor, name, 0, COUNT) for name in ("every_n_steps", "matrices")),
+    (TrainingPictures, "samples", -1, NOT_NEGATIVE),
+    (TrainingPictures, "every_n_validations", 0, COUNT),
+    (TestReport, "panels", 0, COUNT),
+    (TestReport, "cines", -1, NOT_NEGATIVE),
+    (PredictionWriter, "image_formats", ["jpg"], "expected one or more of 'png', 'tiff'"),
+    (PredictionWriter, "series_formats", [], "expected one or more of 'h5'"),
+]
+
+
+def shown(value):
+    """How a message shows a value."""
+    return repr(value) if isinstance(value, str | list) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "expected", "others"),
+    [
+        pytest.param(*row, *([{}] if len(row) == 4 else []), id=f"{row[0].__name__}-{row[1]}-{row[2]}")
+        for row in REFUSED
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_in_one_line(kind, name, value, expected, others, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=expected) as caught:
+        kind(**{name: value} | others)
+    message = str(caught.value)
+    assert message.startswith(f"{name} is {shown(value)}, ")
+    assert "\n" not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_frames_of_a_crop_are_called_as_the_user_calls_them():
+    with pytest.raises(ValueError, match=r"^frames is 0, expected at least 1$"):
+        Crops(Window(time=0))
+
+
+@pytest.mark.parametrize("room", [datamodules, networks, sampling])
+def test_every_class_that_a_config_can_name_is_in_the_table(room):
+    kinds = [kind for _, kind in inspect.getmembers(room, inspect.isclass) if not inspect.isabstract(kind)]
+    assert set(kinds) <= {row[0] for row in REFUSED}
+
+
+def test_what_is_smallest_is_taken():
+    CinePhantom(
+        size=(1, 1, 1), train_series=1, val_series=1, test_series=1, coils=1, snr=1e-9, frames=1, crop=(1, 1),
+        batch_size=1, num_workers=0, seed=0,
+    )  # fmt: skip
+    SamplePhotos(ratio=1.0, patch_size=1, patches_per_image=1)
+    OCMR(processes=1, virtual_coils=1, crop_strides=(1, 1, 1))
+    DynamicTLRNet(features=1, iterations=1)
+    TLRNet(channels=1, features=1, iterations=1)
+    LplusSNet(features=1, iterations=1)
+    SLRNet(features=1, iterations=1)
+    NuclearNormRecon(threshold=0.0, iterations=1)
+    LowRankPlusSparseRecon(0.0, 0.0, iterations=1)
+    VariableDensity(1.0, power=0.0, center=0.0)
+    RandomLines(1.0, center_lines=0)
+    ColorCS(TLRNet(), tile_size=1)
+    TestReport(panels=1, cines=0)
+
+
+def test_simulations_refuse_the_same():
+    with pytest.raises(ValueError, match=r"^coils is 0, expected at least 1$"):
+        coil_sensitivities(0, 4, 4, torch.Generator())
+    with pytest.raises(ValueError, match=r"^snr is -1, expected a positive number$"):
+        add_noise(torch.ones(1, 1, 2, 2, dtype=torch.complex64), -1, torch.Generator())
+
+
+class TestChecks:
+    def test_the_first_that_cannot_be_used_is_named(self):
+        with pytest.raises(ValueError, match=r"^b is 0, expected at least 1$"):
+            check_at_least(1, a=1, b=0, c=-1)
+
+    @pytest.mark.parametrize("check", [check_positive, check_not_negative, check_share])
+    def test_none_stands_for_a_default(self, check):
+        check(a=None)
+        check_at_least(1, a=None)
+        check_sides("height, width", a=None)
+
+    def test_limits(self):
+        check_share(a=1, b=1e-9)
+        check_not_negative(a=0, b=-0.0)
+        check_positive(a=1e-300)
+        check_sides("height, width", a=[1, 1])
+
+
+class TestErrors:
+    def test_both_are_value_errors_but_not_of_each_other(self):
+        assert issubclass(UsageError, ValueError)
+        assert issubclass(DataError, ValueError)
+        assert not issubclass(UsageError, DataError)
+        assert not issubclass(DataError, UsageError)
+
+    @pytest.mark.parametrize(
+        ("error", "line"),
+        [
+            (ValueError("one"), "one"),
+            (OSError("\n one \ntwo\nthree"), "one "),
+            (AssertionError(), "AssertionError"),
+            (RuntimeError(" \n"), "RuntimeError"),
+        ],
+    )
+    def test_first_line(self, error, line):
+        assert first_line(error) == line
+
+
+def test_nothing_to_predict_is_wrong_usage():
+    for data, argument in ((SamplePhotos(), "predict_images"), (CinePhantom(), "predict_kspace")):
+        with pytest.raises(UsageError, match=f"--data.{argument}"):
+            data.dataset("predict")
+
+
+def test_what_does_not_fit_is_refused_before_a_sample_is_made(tmp_path):
+    with pytest.raises(UsageError, match=r"^image retina is \(800, 800\), smaller than patch_size 801: .*patch_size$"):
+        SamplePhotos(patch_size=801).dataset("val")
+    data = CinePhantom(size=(2, 8, 8), train_series=1, val_series=1, test_series=1, root=tmp_path, frames=3)
+    data.prepare_data()
+    with pytest.raises(UsageError, match=r"^series train/0000 is \(2, 8, 8\) .* a crop of 3 in time .*--data\.frames$"):
+        data.dataset("train")
