@@ -77,3 +77,17 @@ def command_line(monkeypatch, tmp_path):
         main()
 
     return run
+
+
+@pytest.fixture
+def refused(command_line, capsys):
+    """Run words that the command line is to refuse; what it says then."""
+
+    def run(*words):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            command_line(*words)
+        assert stop.value.code in {1, 2}
+        return capsys.readouterr().err.partition("lowrank-unroll: ")[2]
+
+    return run

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "pictures": {"modules"},
     "predictions": {"pictures"},
     "reports": set(),
+    "command_line": {"networks", "sampling", "callbacks", "modules", "reports", "datamodules"},
     "datamodules": {"operators", "sampling"},
     "sample": set(),
     "files": set(),

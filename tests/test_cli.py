@@ -1,4 +1,5 @@
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from conftest import TINY, TINY_DYNAMIC, UNTRAINED, same, tiny
 from PIL import Image
 from skimage import data, io
 
-from lowrank_unroll.__main__ import config_folder, config_names
+from lowrank_unroll.command_line.configs import config_folder, config_names
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
@@ -155,11 +156,6 @@ def test_several_coils_take_one_argument(command_line, monkeypatch):
     assert coils == [3]
 
 
-def test_a_baseline_has_nothing_to_train(command_line):
-    with pytest.raises(ValueError, match="NuclearNormRecon has nothing to train: run test or predict"):
-        command_line("fit", "--config", "dynamic_mri/nuclear_norm.yaml", *tiny("dynamic_mri/nuclear_norm.yaml"))
-
-
 def test_resuming_is_exact(command_line):
     command_line("fit", *DEMO, "--trainer.max_epochs", "2")
     command_line("fit", *DEMO)
@@ -186,10 +182,10 @@ def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     assert "version_0/checkpoints/best.ckpt" in caplog.text
 
 
-def test_a_checkpoint_of_another_network_is_refused(command_line):
+def test_a_checkpoint_of_another_network_is_refused(command_line, refused):
     command_line("fit", *DEMO)
-    with pytest.raises(ValueError, match=r"checkpoint is of another network: 8 weights .*iterations\.2.*config\.yaml"):
-        command_line("test", *DEMO, "--model.network.init_args.iterations", "3")
+    told = refused("test", *DEMO, "--model.network.init_args.iterations", "3")
+    assert re.match(r"the checkpoint is of another network: 8 weights .*iterations\.2.*config\.yaml", told)
     command_line("test", "--config", RUNS / "version_0/config.yaml")
 
 
@@ -215,18 +211,6 @@ def test_a_checkpoint_rebuilds_its_module(command_line):
     module = ColorCS.load_from_checkpoint(RUNS / "version_0/checkpoints/best.ckpt", weights_only=True)
     assert len(module.network.iterations) == 2
     assert same(dict(module.state_dict()), dict(checkpoint(0, "best")["state_dict"]))
-
-
-def test_testing_without_trained_weights_is_refused(command_line):
-    with pytest.raises(SystemExit, match=r"No trained weights under runs/color_cs_demo: run fit"):
-        command_line("test", *DEMO)
-
-
-def test_an_unknown_config_is_refused(command_line):
-    with pytest.raises(
-        SystemExit, match=r"demo2\.yaml: no such file, nor one of the collection: .*color_cs/demo\.yaml"
-    ):
-        command_line("fit", "--config", "color_cs/demo2.yaml")
 
 
 def test_a_config_of_ones_own(command_line, tmp_path, capsys):
@@ -264,7 +248,7 @@ def test_every_way_to_start(program, tmp_path):
 def test_another_package_named_datamodules_is_reported(tmp_path):
     (tmp_path / "datamodules").mkdir()
     (tmp_path / "datamodules/__init__.py").touch()
-    words = [sys.executable, "-m", "lowrank_unroll", "--help"]
+    words = [sys.executable, "-m", "lowrank_unroll", "fit", "--help"]
     finished = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert finished.returncode == 1
     assert f"another one at {tmp_path / 'datamodules' / '__init__.py'}" in finished.stderr

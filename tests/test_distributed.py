@@ -18,7 +18,7 @@ from test_resume import assert_ends_alike, last, losses, sending
 from torch import distributed
 
 from datamodules.loading.samplers import Draws, Shares
-from lowrank_unroll.__main__ import config_folder
+from lowrank_unroll.command_line.configs import config_folder
 
 PYTHON = [sys.executable, "-m", "lowrank_unroll"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lowrank_unroll"]

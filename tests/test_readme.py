@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lowrank_unroll.__main__ import config_names
+from lowrank_unroll.command_line.configs import config_names
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lowrank_unroll.errors import DataError
 from lowrank_unroll.reports import Cine, Evaluation, Page, SampleResult, heading, number, objections, read_evaluation
 from lowrank_unroll.reports.comparison import paired_difference
 from lowrank_unroll.reports.figures import thresholds
@@ -64,7 +65,7 @@ class TestFiles:
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"statistics": 1, "samples": 2}'])
     def test_other_files_are_refused(self, tmp_path, text):
         (tmp_path / "metrics.json").write_text(text)
-        with pytest.raises(ValueError, match=r"metrics\.json was not written by `lowrank-unroll test`"):
+        with pytest.raises(DataError, match=r"metrics\.json was not written by `lowrank-unroll test`"):
             read_evaluation(tmp_path)
 
 
@@ -124,9 +125,8 @@ class TestComparison:
         assert "Warning: two against runs/a/version_1: the seed of the data is 9" in shown
         assert (tmp_path / "comparison.png").stat().st_size > 1000
 
-    def test_the_command_explains_an_unfinished_run(self, command_line):
-        with pytest.raises(SystemExit, match="nowhere holds no finished test"):
-            command_line("compare", "nowhere")
+    def test_the_command_explains_an_unfinished_run(self, refused):
+        assert refused("compare", "nowhere").startswith("nowhere holds no finished test")
 
 
 class TestPage:

@@ -18,7 +18,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 import lowrank_unroll
-from lowrank_unroll.__main__ import config_folder, config_names, main
+from lowrank_unroll.__main__ import main
+from lowrank_unroll.command_line.configs import config_folder, config_names
 from lowrank_unroll.callbacks import weights_and_biases
 
 LOGGED = ["--config", "dynamic_mri/demo.yaml", "--config", "logger/wandb.yaml", *TINY_DYNAMIC]

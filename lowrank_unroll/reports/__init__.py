@@ -1,8 +1,8 @@
 """What a test found: as data, as a page, and side by side with others."""
 
-from lowrank_unroll.reports.compare import compare
-from lowrank_unroll.reports.comparison import methods, objections
+from lowrank_unroll.reports.comparison import methods, objections, table
 from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values, read_evaluation
+from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
 from lowrank_unroll.reports.page import Cine, Page
 
@@ -12,11 +12,12 @@ __all__ = [
     "Page",
     "SampleResult",
     "Values",
-    "compare",
+    "distributions",
     "heading",
     "mean_and_spread",
     "methods",
     "number",
     "objections",
     "read_evaluation",
+    "table",
 ]

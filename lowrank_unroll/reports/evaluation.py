@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.files import written_whole
 
 Values = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
@@ -111,7 +112,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is another one; names it.
+        DataError: if it is another one; names it.
     """
     places = [path, path / METRICS_FILE, path / "test" / METRICS_FILE]
     file = next((place for place in places if place.is_file()), None)
@@ -126,7 +127,7 @@ def read_evaluation(path: Path) -> Evaluation:
         samples = [SampleResult(**_with_infinity(sample)) for sample in content.pop("samples")]
         return Evaluation(**content, samples=samples)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} was not written by `lowrank-unroll test`: {error}") from error
+        raise DataError(f"{file} was not written by `lowrank-unroll test`: {first_line(error)}") from error
 
 
 def column(rows: Sequence[Values], metric: str) -> npt.NDArray[np.float64]:

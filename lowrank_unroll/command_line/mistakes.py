@@ -1,0 +1,52 @@
+"""What users can mend is told in a few words; what is our own fault keeps its traceback."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lowrank_unroll.errors import DataError, NonFiniteGradientError, UsageError
+
+USAGE, DATA = 2, 1  # exit codes
+EXIT_CODES: dict[type[Exception], int] = {
+    UsageError: USAGE,
+    DataError: DATA,
+    OSError: DATA,  # missing files, full disks, permissions
+    ModuleNotFoundError: DATA,
+    NonFiniteGradientError: DATA,
+}
+DEBUG = "LOWRANK_UNROLL_DEBUG"
+LONGEST = 600  # characters
+
+
+@contextmanager
+def told_in_few_words() -> Iterator[None]:
+    """End the process with a short message and an exit code if a mistake of the user's stops it.
+
+    The word ``--debug``, or the environment variable LOWRANK_UNROLL_DEBUG, keeps the traceback.
+
+    Raises:
+        SystemExit: with code 2 for wrong usage, 1 for data that cannot be used.
+    """
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ[DEBUG] = "1"  # also for the processes that this one starts
+    try:
+        yield
+    except tuple(EXIT_CODES) as error:
+        if os.environ.get(DEBUG) or _is_our_fault(error):
+            raise
+        sys.stderr.write(f"lowrank-unroll: {in_few_words(error)}\n")
+        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+
+
+def in_few_words(error: Exception) -> str:
+    """The message of an error, without the traceback that a DataLoader's worker puts before it."""
+    told = re.split(r"\n(?:\w+\.)*" + type(error).__name__ + ": ", str(error))[-1].strip()
+    return told if len(told) <= LONGEST else f"{told[:LONGEST]} ..."
+
+
+def _is_our_fault(error: Exception) -> bool:
+    """Whether it is a module of ours that is missing, and not one that a message of ours asks for."""
+    return isinstance(error, ModuleNotFoundError) and error.name is not None

@@ -1,0 +1,171 @@
+"""LightningCLI with the checkpoints, weights and logging that reconstruction needs."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+import datamodules
+from lowrank_unroll import (
+    networks,  # noqa: F401  names its classes for class_path
+    sampling,  # noqa: F401
+)
+from lowrank_unroll.callbacks import (
+    DeferredSignals,
+    PredictionWriter,
+    ResumableCheckpoint,
+    SpectrumMonitor,  # noqa: F401  named for class_path
+    TestReport,
+    TrainingPictures,
+)
+from lowrank_unroll.command_line.checkpoints import newest_checkpoint, read_checkpoint
+from lowrank_unroll.command_line.configs import find_configs
+from lowrank_unroll.command_line.parser import BriefParser
+from lowrank_unroll.command_line.process import exit_after_signal, silence_advice
+from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
+from lowrank_unroll.errors import UsageError, first_line
+from lowrank_unroll.modules import ReconstructionModule
+
+try:
+    from datamodules import ReconstructionDataModule
+except ImportError as error:
+    place = datamodules.__file__ or next(iter(datamodules.__path__))
+    raise ModuleNotFoundError(
+        f"lowrank-unroll needs its own package 'datamodules', but Python finds another one at {place}. "
+        "Run from another folder, or uninstall or rename that package."
+    ) from error
+
+
+def run(name: str, words: Sequence[str]) -> None:
+    """Run a command of the trainer.
+
+    Args:
+        name: fit, validate, test, predict or prepare.
+        words: the words behind it.
+
+    Raises:
+        UsageError: if they cannot be understood, or a value is refused.
+        DataError: if a file cannot be used.
+    """
+    silence_advice()
+    command = ["lowrank-unroll", name, *words]
+    sys.argv[1:] = [name, *find_configs(words)]  # where LightningCLI and the processes it starts read them
+    try:
+        ReconstructionCLI(name, command)
+    except MisconfigurationException as error:
+        raise UsageError(first_line(error)) from error
+    except SIGTERMException:
+        exit_after_signal()
+
+
+class PreparingTrainer(Trainer):
+    """Lightning's Trainer, whose methods are the subcommands; this one can also prepare data."""
+
+    def prepare(self, model: ReconstructionModule, datamodule: ReconstructionDataModule) -> None:
+        """Download and prepare the data, without training."""
+        datamodule.prepare_data()
+
+
+class ReconstructionCLI(LightningCLI):
+    """Run one subcommand, with the callbacks that every run has.
+
+    Args:
+        name: the subcommand; no other is set up, which takes as long for each.
+        command: the words of the command line as they were given.
+    """
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self.name = name
+        super().__init__(
+            ReconstructionModule,
+            ReconstructionDataModule,
+            trainer_class=PreparingTrainer,
+            trainer_defaults={"callbacks": DeferredSignals()},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=3407,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True, "command": command},
+            parser_class=BriefParser,
+            parser_kwargs={name: {"usage": f"lowrank-unroll {name} --config NAME [--KEY VALUE ...]"}},
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The method of the trainer that is the subcommand, and which of its arguments are not asked for."""
+        known = {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
+        return {self.name: known[self.name]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Let the callbacks that every run has be set up, and keep the checkpoint of the best validation PSNR."""
+        parser.add_lightning_class_args(TrainingPictures, "pictures")
+        parser.add_lightning_class_args(TestReport, "report")
+        parser.add_lightning_class_args(PredictionWriter, "prediction")
+        parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/psnr",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the config as the user gave it.
+
+        Lightning would replace the model's arguments by those that the checkpoint was trained with, also the ones given
+        on the command line, such as --model.tile_size.
+        """
+
+    def before_instantiate_classes(self) -> None:
+        """Log offline where Weights & Biases cannot be reached."""
+        log_offline_where_needed(self.config[self.subcommand].trainer.logger)
+
+    def instantiate_classes(self) -> None:
+        """Build the model, the data and the trainer.
+
+        Raises:
+            UsageError: if one of them refuses a value.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise UsageError(str(_refusal(error))) from error
+
+    def after_instantiate_classes(self) -> None:
+        """Check that all fits together, read checkpoints without unpickling, and find the weights to evaluate."""
+        if self.subcommand == "prepare":
+            return
+        self.model.check_data(self.datamodule)
+        arguments = self.config_init[self.subcommand]
+        if arguments.weights_only is None:
+            arguments.weights_only = True
+        if self.subcommand == "test":
+            arguments.verbose = False  # TestReport prints the better table
+        if self.subcommand == "predict" and arguments.return_predictions is None:
+            arguments.return_predictions = False  # PredictionWriter has written them, nobody would take them
+        arguments.ckpt_path = self._checkpoint(arguments.ckpt_path)
+
+    def _checkpoint(self, given: str | None) -> str | None:
+        """The checkpoint to use, found by its short name or as the best one, whole and of this network."""
+        if self.subcommand == "fit":
+            self.model.check_trainable()
+        elif given is None and self.model.trainable_parameters():
+            given = "best"
+        if given in {"best", "last"}:
+            given = str(newest_checkpoint(self.trainer, given))
+        if given is not None and "://" not in given:
+            self.model.on_load_checkpoint(read_checkpoint(Path(given)))  # refuses that of another network
+        return given
+
+
+def _refusal(error: BaseException) -> BaseException:
+    """What a class had against its arguments, without what jsonargparse wraps around it."""
+    wrapped = str(error).startswith("Does not validate") and error.__cause__ is not None
+    return _refusal(error.__cause__) if wrapped else error  # type: ignore[arg-type]

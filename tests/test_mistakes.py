@@ -1,0 +1,182 @@
+"""What users get wrong ends in a few words that name it, before a run folder is made."""
+
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, TINY_DYNAMIC
+from skimage import io
+
+COLOUR = ["--config", "color_cs/demo.yaml", *TINY]
+SERIES = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC]
+UNTRAINED = ["--config", "dynamic_mri/nuclear_norm.yaml"]
+IMAGES = [*COLOUR, "--data", "ImageFolder"]
+CINES = [*UNTRAINED, "--data", "CineImages", "--data.test_path"]
+PREDICT_SERIES = ["predict", *UNTRAINED, "--data.predict_kspace"]
+USAGE, DATA = 2, 1
+
+# Words, exit code, what the message must name.
+MISTAKES = [
+    ([], USAGE, "COMMAND"),
+    (["fitt", *COLOUR], USAGE, r"'fitt'; did you mean fit"),
+    (["--data.ratio", "0.3"], USAGE, "COMMAND"),
+    (["fit"], USAGE, "no data and no model given: pass --config"),
+    (["fit", "--config"], USAGE, "--config: expected one argument"),
+    (["fit", "--config", "color_cs/dmeo.yaml"], USAGE, r"color_cs/dmeo\.yaml: no such file.*color_cs/demo\.yaml"),
+    (["fit", "--config", "truncated.yaml"], USAGE, r"truncated\.yaml: is no YAML: .* in line 2"),
+    (["fit", "--config", "binary.yaml"], USAGE, r"binary\.yaml: is no text file"),
+    (["fit", "--config", "bomb.yaml"], USAGE, r"bomb\.yaml: its aliases expand"),
+    (["fit", "--config", "loop.yaml"], USAGE, r"loop\.yaml: is nested too deeply, or in itself"),
+    (["fit", "--config", "list.yaml"], USAGE, r"list\.yaml: holds a list, expected sections"),
+    (["fit", "--config", "empty.yaml"], USAGE, r"empty\.yaml: holds nothing, expected sections"),
+    (["fit", "--config", "folder"], USAGE, "folder: cannot be read: Is a directory"),
+    (["fit", *COLOUR, "--config", "section.yaml"], USAGE, r"trainr.max_epochs in \S+section\.yaml.*trainer\.max_epochs"),
+    (["fit", *COLOUR, "--config", "ration.yaml"], USAGE, r"data\.ration in \S+ration\.yaml.*did you mean ratio"),
+    (["fit", *COLOUR, "--data.ration", "0.3"], USAGE, r"--data\.ration: SamplePhotos .*did you mean ratio"),
+    (["fit", *COLOUR, "--trainer.max_epohcs", "3"], USAGE, r"--trainer\.max_epohcs; did you mean --trainer\.max_epochs"),
+    (["fit", *COLOUR, "--model.network.iteration", "3"], USAGE, r"--model\.network\.iteration: TLRNet.* iterations"),
+    (["fit", *COLOUR, "--trainer.max_epochs", "many"], USAGE, r"--trainer\.max_epochs many: expected a whole number"),
+    (["fit", *COLOUR, "--data.batch_size", "2.5"], USAGE, r"--data\.batch_size 2\.5: expected a whole number"),
+    (["fit", *COLOUR, "--model.network.gradient", "exat"], USAGE, r"--model\.network\.gradient exat: .*'exact'"),
+    (["fit", *COLOUR, "--data", "SampelPhotos"], USAGE, "--data SampelPhotos: .*did you mean SamplePhotos"),
+    (["fit", *COLOUR, "--model.network", "networks.TLRNet"], USAGE, "--model.network networks.*: there is no such class"),
+    (["fit", *COLOUR, "--data.ratio", "1.5"], USAGE, r"ratio is 1\.5, expected"),
+    (["fit", *COLOUR, "--data.patch_size", "0"], USAGE, "patch_size is 0, expected at least 1"),
+    (["fit", *COLOUR, "--data.batch_size", "0"], USAGE, "batch_size is 0, expected at least 1"),
+    (["fit", *COLOUR, "--model.network.iterations", "0"], USAGE, "iterations is 0, expected at least 1"),
+    (["fit", *COLOUR, "--data.patch_size", "9999"], USAGE, r"retina .*patch_size|patch_size.* 9999"),
+    (["fit", *SERIES, "--data.crop", "[999,8]"], USAGE, r"crop"),
+    (["fit", *SERIES, "--data.pattern.lines", "0"], USAGE, "lines is 0, expected at least 1"),
+    (["fit", *SERIES, "--data.snr", "-3"], USAGE, r"snr is -3\.0, expected"),
+    (["fit", *UNTRAINED], USAGE, "NuclearNormRecon has nothing to train"),
+    (["fit", *COLOUR, "--data", "CinePhantom"], USAGE, "ColorCS .*CinePhantom"),
+    (["fit", *SERIES, "--data", "SamplePhotos"], USAGE, "DynamicMRI .*SamplePhotos"),
+    (["fit", *SERIES, "--model.network", "TLRNet"], USAGE, "DynamicMRI .*TLRNet"),
+    (["fit", *COLOUR, "--trainer.accelerator", "gpuu"], USAGE, "gpuu"),
+    (["fit", *COLOUR, "--trainer.precision", "17"], USAGE, r"--trainer\.precision 17: expected one of"),
+    (["fit", *IMAGES], USAGE, r"--data\.train_folder"),
+    (["fit", *IMAGES, "--data.train_folder", "nowhere"], DATA, "nowhere"),
+    (["fit", *IMAGES, "--data.train_folder", "folder"], DATA, "folder"),
+    (["fit", *IMAGES, "--data.train_folder", "unreadable"], DATA, r"unreadable/photo\.png: cannot be read as an image"),
+    (["fit", *COLOUR, "--ckpt_path", "nowhere.ckpt"], DATA, r"--ckpt_path nowhere\.ckpt: there is no such file"),
+    (["fit", *COLOUR, "--ckpt_path", "last"], DATA, "No trained weights under runs/color_cs_demo"),
+    (["validate", *COLOUR], DATA, "No trained weights under runs/color_cs_demo"),
+    (["test", *COLOUR, "--ckpt_path", "cut.ckpt"], DATA, r"cut\.ckpt: is damaged or cut short"),
+    (["test", *COLOUR, "--ckpt_path", "empty.ckpt"], DATA, r"empty\.ckpt: is empty"),
+    (["test", *COLOUR, "--ckpt_path", "text.ckpt"], DATA, r"text\.ckpt: is no checkpoint of PyTorch"),
+    (["test", *COLOUR, "--ckpt_path", "pickled.ckpt"], DATA, r"pickled\.ckpt: is of another program: it holds Python"),
+    (["test", *COLOUR, "--ckpt_path", "weights.ckpt"], DATA, r"weights\.ckpt: is the bare weights of a network"),
+    (["test", *COLOUR, "--ckpt_path", "foreign.ckpt"], DATA, r"foreign\.ckpt: is of another program .it holds model"),
+    (["test", *COLOUR, "--ckpt_path", "other.ckpt"], USAGE, "checkpoint is of another network"),
+    (["test", *COLOUR, "--report.baselines", "[nowhere]"], DATA, "nowhere"),
+    (["test", *CINES, "text.h5"], DATA, r"text\.h5: cannot be read"),
+    (["test", *CINES, "flat.npy"], DATA, r"flat\.npy: expected numbers \(time, height, width\), found \(8, 8\)"),
+    (["predict", *COLOUR, "--data.predict_images", "x.png"], DATA, "No trained weights"),
+    (["predict", *UNTRAINED], USAGE, r"--data\.predict_kspace"),
+    ([*PREDICT_SERIES, "nowhere.npz"], DATA, r"nowhere\.npz"),
+    ([*PREDICT_SERIES, "text.npz"], DATA, r"text\.npz: cannot be read"),
+    ([*PREDICT_SERIES, "real.npz"], DATA, r"real\.npz: kspace is float64, expected complex"),
+    ([*PREDICT_SERIES, "nan.npz", "--data.num_workers", "1"], DATA, r"nan\.npz: kspace holds NaN"),
+    ([*PREDICT_SERIES, "mask.npz"], DATA, r"mask\.npz: the mask has shape"),
+    (["prepare", "--config", "dynamic_mri/ocmr.yaml", "--data.root", "folder"], DATA, r"fs_\*\.h5 file in \S*folder"),
+    (["compare"], USAGE, "RUN"),
+    (["compare", "nowhere"], DATA, "nowhere holds no finished test"),
+    (["compare", "one", "--ouput", "x.png"], USAGE, "--ouput"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files that are not what they seem."""
+    for folder in ("folder", "unreadable"):
+        (tmp_path / folder).mkdir()
+    texts = {
+        "truncated.yaml": "trainer: [1,\n",
+        "list.yaml": "- trainer\n",
+        "empty.yaml": "",
+        "section.yaml": "trainr:\n  max_epochs: 3\n",
+        "ration.yaml": "data:\n  class_path: SamplePhotos\n  init_args:\n    ration: 0.3\n",
+        "loop.yaml": "trainer: &a [*a]\n",
+        "bomb.yaml": "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]\n" for n in range(12)),
+        "text.ckpt": "weights\n",
+        "text.h5": "series\n",
+        "text.npz": "k-space\n",
+        "empty.ckpt": "",
+        "unreadable/photo.png": "a photograph\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "binary.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    checkpoints = {
+        "weights": {"layer.weight": torch.zeros(2)},
+        "foreign": {"model": {}, "step": 3},
+        "pickled": {"path": Path("x")},
+        "other": {"pytorch-lightning_version": "2.6.6", "state_dict": {"network.layer.weight": torch.zeros(2)}},
+        "cut": {"state_dict": torch.zeros(4000)},
+    }
+    for name, content in checkpoints.items():
+        torch.save(content, tmp_path / f"{name}.ckpt")
+    whole = (tmp_path / "cut.ckpt").read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    io.imsave(tmp_path / "x.png", np.zeros((8, 8, 3), np.uint8), check_contrast=False)
+    np.save(tmp_path / "flat.npy", np.zeros((8, 8)))
+    kspace = np.ones((1, 3, 8, 8), complex)
+    np.savez(tmp_path / "real.npz", kspace=kspace.real)
+    np.savez(tmp_path / "mask.npz", kspace=kspace, mask=np.ones((8, 8)))
+    kspace[0, 0, 0, 0] = np.nan
+    np.savez(tmp_path / "nan.npz", kspace=kspace)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"), MISTAKES, ids=[" ".join(words) or "nothing" for words, *_ in MISTAKES]
+)
+@pytest.mark.usefixtures("files")
+def test_a_mistake_is_told_in_few_words(words, code, named, command_line, capfd):
+    with pytest.raises(SystemExit) as stop:
+        command_line(*words)
+    told = capfd.readouterr()
+    assert stop.value.code == code, told.err
+    assert "Traceback" not in told.out + told.err
+    assert "lowrank-unroll: " in told.err, told.err
+    message = told.err[told.err.index("lowrank-unroll: ") :].rstrip().splitlines()
+    assert len(message) <= 3
+    assert max(map(len, message)) < 700
+    assert re.search(named, message[0]), message[0]
+    assert words[:1] == ["predict"] or not list(Path("runs").glob("*/*"))  # which reads file by file
+
+
+def test_debugging_shows_the_traceback(command_line, monkeypatch):
+    monkeypatch.setenv("LOWRANK_UNROLL_DEBUG", "")  # restored afterwards
+    with pytest.raises(ValueError, match=r"ratio is 1\.5"):
+        command_line("fit", *COLOUR, "--data.ratio", "1.5", "--debug")
+
+
+def test_what_is_our_own_fault_keeps_its_traceback(command_line, monkeypatch):
+    def broken(*_):
+        raise KeyError("a defect")
+
+    monkeypatch.setattr("lowrank_unroll.modules.ColorCS.operator", broken)
+    with pytest.raises(KeyError, match="a defect"):
+        command_line("fit", *COLOUR)
+
+
+def test_arguments_that_another_class_does_not_take_are_named(command_line, capsys):
+    with pytest.raises(SystemExit):
+        command_line("fit", "--config", "color_cs/demo.yaml", "--data", "CinePhantom", "--print_config")
+    assert capsys.readouterr().err == (
+        "Note: CinePhantom takes the place of SamplePhotos and does not take its 'ratio': 0.4\n"
+    )
+
+
+def test_a_pickle_is_not_loaded(command_line, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "attacked",))
+
+    (tmp_path / "attack.ckpt").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(SystemExit):
+        command_line("test", *COLOUR, "--ckpt_path", "attack.ckpt")
+    assert not (tmp_path / "attacked").exists()
