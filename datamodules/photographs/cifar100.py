@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pooch
-import requests
 
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
@@ -88,6 +86,9 @@ class CIFAR100(ColorDataModule):
         return images
 
     def _download(self) -> Path:
+        import pooch  # noqa: PLC0415  only where there is something to download
+        import requests  # noqa: PLC0415
+
         file = self.url.rsplit("/", 1)[1]
         by_hand = f"You can also download it by hand, to {(self.root / file).absolute()}"
         try:

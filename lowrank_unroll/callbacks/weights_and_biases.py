@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import requests
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
@@ -39,6 +38,8 @@ def log_run(trainer: Trainer, module: LightningModule, config: dict[str, Any]) -
 
 
 def _answers(server: str) -> bool:
+    import requests  # noqa: PLC0415  only where there is a server to ask
+
     try:
         requests.head(server, timeout=SECONDS)
     except requests.exceptions.SSLError:
