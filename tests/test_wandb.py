@@ -19,8 +19,8 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 import lowrank_unroll
 from lowrank_unroll.__main__ import main
-from lowrank_unroll.command_line.configs import config_folder, config_names
 from lowrank_unroll.callbacks import weights_and_biases
+from lowrank_unroll.command_line.configs import config_folder, config_names
 
 LOGGED = ["--config", "dynamic_mri/demo.yaml", "--config", "logger/wandb.yaml", *TINY_DYNAMIC]
 LOGGER = "--trainer.logger.init_args"

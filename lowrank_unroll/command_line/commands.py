@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
+from textwrap import fill
 
 from lowrank_unroll import __version__
 from lowrank_unroll.command_line.configs import config_names
@@ -10,6 +11,7 @@ from lowrank_unroll.command_line.words import WordsParser, nearest
 from lowrank_unroll.errors import UsageError
 
 PROGRAM = "lowrank-unroll"
+WIDTH = 116  # characters
 COMMANDS = {
     "fit": "train a network",
     "validate": "compute the metrics of validation",
@@ -24,10 +26,14 @@ EXAMPLES = """
   lowrank-unroll predict --config color_cs/demo.yaml --data.predict_images photo.png --data.ratio 0.4
   lowrank-unroll compare runs/color_cs_demo/version_1 runs/color_cs_demo/version_2
 
---config takes a file, or a name from the collection: {names}. Several may be given; later ones
-override earlier ones, and arguments override both. test, validate and predict use the best weights of the newest
-run logged under the same name unless --ckpt_path names others; fit --ckpt_path last resumes that run. To test a run
-that was trained with other arguments, give its own config: --config runs/NAME/version_0/config.yaml.
+--config takes a file, or a name from the collection:
+
+{names}
+
+Several may be given; later ones override earlier ones, and arguments override both. test, validate and predict use
+the best weights of the newest run logged under the same name unless --ckpt_path names others; fit --ckpt_path last
+resumes that run. To test a run that was trained with other arguments, give its own config:
+--config runs/NAME/version_0/config.yaml.
 
 COMMAND --help lists the arguments of a command; fit --model.help ColorCS and fit --data.help SamplePhotos list those
 of a model or of data. With --debug, or LOWRANK_UNROLL_DEBUG=1, mistakes are shown with their traceback."""
@@ -46,7 +52,7 @@ def chosen_command(words: Sequence[str]) -> Run:
         PROGRAM,
         usage=f"{PROGRAM} COMMAND [--config NAME] [--KEY VALUE ...]",
         description="Train and test low-rank unrolled networks.",
-        epilog=EXAMPLES.format(names=", ".join(config_names())),
+        epilog=EXAMPLES.format(names=_listed(config_names())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -58,6 +64,10 @@ def chosen_command(words: Sequence[str]) -> Run:
         raise UsageError(f"there is no command {words[0]!r}{meant}")
     name = parser.parse_args(words).command
     return _compare if name == "compare" else partial(_run_trainer, name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return fill(", ".join(names), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _compare(words: Sequence[str]) -> None:
