@@ -1,6 +1,7 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
+from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
 from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
@@ -23,6 +24,7 @@ __all__ = [
     "effective_rank",
     "exact",
     "fold",
+    "last_derivative",
     "relative_gaps",
     "relative_spectrum",
     "singular_value_threshold",

@@ -9,6 +9,8 @@ from threading import Barrier, Thread
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 # Fewer multiplications than this in a batch are not worth sharing among threads: a batch of 64 x 32 x 32 gains nothing,
 # one of 384 x 32 x 32 takes 23 ms instead of 39 ms.
@@ -21,9 +23,11 @@ PART = 2**20
 Function = Callable[..., tuple[Tensor, ...]]
 
 
-def traced() -> bool:
-    """Whether ``torch.compile`` or ``torch.func`` is watching, whose tensors cannot be taken apart."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()  # noqa: SLF001  no public name
+def traced(tensor: Tensor) -> bool:
+    """Whether ``torch.compile`` or ``torch.func`` is watching, or a tensor has no values, so that none can be asked."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001  no public name
+        return True
+    return tensor.is_meta or isinstance(tensor, FakeTensor) or _get_current_dispatch_mode() is not None
 
 
 def on_all_cores(decomposition: Function, A: Tensor) -> tuple[Tensor, ...]:

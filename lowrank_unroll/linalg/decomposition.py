@@ -22,7 +22,7 @@ def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         ValueError: if a matrix holds NaN or infinity; names its index in the batch.
     """
-    if traced():
+    if traced(A):
         return _svd_operator(A)  # type: ignore[no-any-return]
     return _svd(A)
 

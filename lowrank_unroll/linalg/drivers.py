@@ -26,9 +26,9 @@ LARGE = 2**13
 
 def gram_is_faster(A: Tensor) -> bool:
     """Whether "auto" tries the Gram matrix first; never where the check of its accuracy could not be traced."""
-    single = A.dtype in {torch.float32, torch.complex64}
-    fit = A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
-    return fit and single and A.device.type == "cpu" and not traced()
+    if traced(A) or A.device.type != "cpu" or A.dtype not in {torch.float32, torch.complex64}:
+        return False
+    return A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
 
 
 def svd_point(A: Tensor) -> Point:

@@ -1,28 +1,30 @@
 """Functions of singular values with exact gradients: what users of this package call."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg.checks import check_matrices
 from lowrank_unroll.linalg.derivatives import Point
 from lowrank_unroll.linalg.drivers import Driver, gram_is_accurate, gram_is_faster, gram_point, svd_point
+from lowrank_unroll.linalg.largest import largest_singular_value
 from lowrank_unroll.linalg.precision import at_least_single, exact
-from lowrank_unroll.linalg.shrinkage import Shrinkage
+from lowrank_unroll.linalg.shrinkage import Range, Shrinkage
 from lowrank_unroll.linalg.spectral import spectral_function_at
 from lowrank_unroll.linalg.thresholding import Soft
-
-TIE_TOLERANCE = 8
 
 
 def spectral_function(A: Tensor, shrinkage: Shrinkage, *, driver: Driver = "auto") -> Tensor:
     """Apply a scalar function to the singular values: Y = U f(S) V^H.
 
     The gradient is exact for every A, repeated and zero singular values included, wherever one exists, since it
-    differentiates Y as a map of A rather than through U and V. First derivatives in forward and reverse mode, second
-    derivatives by differentiating those; ``torch.func`` transforms and ``torch.compile`` work.
+    differentiates Y as a map of A rather than through U and V. First and second derivatives in forward and reverse mode
+    and in every mixture of them; ``torch.func`` transforms, ``torch.export`` and ``torch.compile`` (without
+    ``fullgraph``) work. In single precision values below 1e-37 lose digits.
 
     Args:
         A: matrices, shape (..., m, n), real or complex floating point; half precision is computed in single.
@@ -34,11 +36,11 @@ def spectral_function(A: Tensor, shrinkage: Shrinkage, *, driver: Driver = "auto
         Y, shape and dtype of A.
 
     Raises:
-        TypeError: if A is not a floating-point tensor.
-        ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity; names its index in the batch;
-            if ``driver="gram"`` would be inaccurate.
+        TypeError: if A is not a floating-point tensor, or a parameter is complex.
+        ValueError: if a parameter is out of its range or does not fit the batch; if A is no batch of matrices, or a
+            matrix holds NaN or infinity; names its index in the batch; if ``driver="gram"`` would be inaccurate.
     """
-    return _apply(A, lambda point: shrinkage, driver)
+    return _apply(A, shrinkage, lambda point: shrinkage, driver)
 
 
 def singular_value_threshold(
@@ -62,25 +64,38 @@ def singular_value_threshold(
 
     Raises:
         TypeError: if A is not a floating-point tensor.
-        ValueError: if a number is given as threshold and is negative; if A is no batch of matrices, or a matrix holds
-            NaN or infinity; if ``driver="gram"`` would be inaccurate.
+        ValueError: if the threshold is negative, NaN or, relative, infinite (a tensor on another device than the CPU is
+            not waited for), or does not broadcast to the batch; if A is no batch of matrices, or a matrix holds NaN or
+            infinity; if ``driver="gram"`` would be inaccurate.
     """
-    if isinstance(threshold, float | int) and threshold < 0:
-        raise ValueError(f"threshold is {threshold}, expected a non-negative number")
-    if relative:
-        return _apply(A, lambda point: Soft(threshold * _largest_singular_value(point)), driver)
-    return _apply(A, lambda point: Soft(threshold), driver)
+    if not relative:
+        return spectral_function(A, Soft(threshold), driver=driver)
+    fraction = Fraction(threshold)
+    return _apply(A, fraction, lambda point: Soft(fraction.threshold * largest_singular_value(point)), driver)
+
+
+@dataclass(frozen=True)
+class Fraction(Soft):
+    """Soft thresholding of singular values in units of the largest."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "threshold": (lambda value: (value >= 0) & (value < math.inf), "a non-negative, finite fraction")
+    }
 
 
 @exact
-def _apply(A: Tensor, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver) -> Tensor:
-    _check(A, driver)
+def _apply(A: Tensor, given: Shrinkage, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver) -> Tensor:
+    if driver not in get_args(Driver):
+        raise ValueError(f"driver is {driver!r}, expected one of {', '.join(map(repr, get_args(Driver)))}")
+    check_matrices(A)
+    given.check()
     if A.numel() == 0:
-        return A.clone()
+        no_values = A.real.new_zeros(*A.shape[:-2], min(A.shape[-2:]))
+        return A + 0 * sum(parameter.sum() for parameter in given.parameters(no_values))  # which keeps their gradients
     if A.dtype in {torch.float16, torch.bfloat16}:
-        return _apply(at_least_single(A), shrinkage_at, driver).to(A.dtype)
+        return _apply(at_least_single(A), given, shrinkage_at, driver).to(A.dtype)
     if A.shape[-2] < A.shape[-1]:
-        return _apply(A.mH, shrinkage_at, driver).mH.resolve_conj()
+        return _apply(A.mH, given, shrinkage_at, driver).mH.resolve_conj()
     if driver == "gram" or (driver == "auto" and gram_is_faster(A)):
         point = gram_point(A)
         shrinkage = shrinkage_at(point)
@@ -93,60 +108,3 @@ def _apply(A: Tensor, shrinkage_at: Callable[[Point], Shrinkage], driver: Driver
             )
     point = svd_point(A)
     return spectral_function_at(point, shrinkage_at(point))
-
-
-def _check(A: Tensor, driver: Driver) -> None:
-    if driver not in get_args(Driver):
-        raise ValueError(f"driver is {driver!r}, expected one of {', '.join(map(repr, get_args(Driver)))}")
-    if not (A.is_floating_point() or A.is_complex()):
-        raise TypeError(f"singular values are shrunk of floating-point matrices, got {A.dtype}; convert with A.float()")
-    if A.ndim < 2:  # noqa: PLR2004
-        raise ValueError(f"expected matrices, shape (..., m, n), got shape {tuple(A.shape)}")
-
-
-@dataclass(frozen=True)
-class _TopDirection(Shrinkage):
-    """1/r for the r largest, equal singular values, else 0: the gradient of the largest singular value."""
-
-    def values(self, S: Tensor) -> Tensor:
-        """The share of each singular value."""
-        # Rounding splits a tie by a few units in the last place.
-        top = S[..., :1] * (1 - TIE_TOLERANCE * torch.finfo(S.dtype).eps) <= S
-        return top / top.sum(-1, keepdim=True)
-
-    def divided_differences(self, S: Tensor) -> Tensor:
-        """0 within the top and below it, share / (s_i - s_j) across."""
-        f = self.values(S)
-        gap = S[..., :, None] - S[..., None, :]
-        across = f[..., :, None] != f[..., None, :]
-        return torch.where(across, (f[..., :, None] - f[..., None, :]) / torch.where(across, gap, 1), 0)
-
-
-class _LargestSingularValue(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
-        return S[..., 0].clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    @exact
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
-        return g[..., None, None] * direction, None, None, None, None
-
-    @staticmethod
-    @exact
-    def jvp(ctx: Any, dA: Tensor, *_: None) -> Tensor:
-        direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
-        return (direction.conj() * dA).real.sum((-2, -1))
-
-
-def _largest_singular_value(point: Point) -> Tensor:
-    """s_1 of each matrix, differentiable to second order."""
-    return _LargestSingularValue.apply(*point)  # type: ignore[no-untyped-call, no-any-return]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.functions import TIE_TOLERANCE
+from lowrank_unroll.linalg.shrinkage import TIE_TOLERANCE
 
 
 def relative_spectrum(S: Tensor) -> Tensor:

@@ -20,8 +20,9 @@ def exact(function: Callable[Parameters, Result]) -> Callable[Parameters, Result
 
     @wraps(function)
     def computed_exactly(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        device = next(argument.device.type for argument in args if isinstance(argument, Tensor))
-        if not torch.is_autocast_enabled(device):
+        given = (*args, *kwargs.values())
+        device = next((argument.device.type for argument in given if isinstance(argument, Tensor)), None)
+        if device is None or not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
             return function(*args, **kwargs)
         with torch.autocast(device, enabled=False):
             return function(*args, **kwargs)

@@ -9,23 +9,36 @@ A shrinkage of your own is a frozen dataclass with one method:
         def values(self, S):
             return S / (1 + self.strength[..., None])
 
-Its fields are its parameters: numbers or tensors of the batch shape, differentiable, except those of type int. Where f
+Its fields of type Tensor or float are its parameters: numbers or tensors of the batch shape, differentiable. Where f
 has kinks or jumps, also give :meth:`Shrinkage.divided_differences`, as those in thresholding.py do.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import ClassVar, Self
+from numbers import Real
+from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 import torch
 from torch import Tensor
+
+from lowrank_unroll.linalg.batches import traced
 
 # Gauss-Legendre nodes and weights on [0, 1].
 NODES = (0.069431844202973712, 0.33000947820757187, 0.66999052179242813, 0.93056815579702629)
 WEIGHTS = (0.17392742256872693, 0.32607257743127307, 0.32607257743127307, 0.17392742256872693)
 CLOSE = 0.05
+
+# Units in the last place of the largest singular value. Rounding, in the matrix and in its decomposition, splits a tie
+# by up to three.
+TIE_TOLERANCE = 8
+
+
+Range = tuple[Callable[[Any], Any], str]
+"""Whether a value is allowed, elementwise, and in words which are."""
+
+NON_NEGATIVE: Range = (lambda value: value >= 0, "a non-negative number")
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,9 @@ class Shrinkage(ABC):
 
     parameter_dims: ClassVar[int] = 0
     """Dims of a parameter beyond the batch: 0 for one number per matrix, 1 for one per singular value."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    """What the fields may be, by name."""
 
     @abstractmethod
     def values(self, S: Tensor) -> Tensor:
@@ -66,19 +82,52 @@ class Shrinkage(ABC):
     def parameters(self, S: Tensor) -> tuple[Tensor, ...]:
         """The parameters, of the dtype of S and expanded to one per matrix (or singular value) of its batch."""
         shape = S.shape[: S.ndim - 1 + self.parameter_dims]
-        values = (getattr(self, name) for name in self._parameter_names())
-        return tuple(
-            torch.as_tensor(value, dtype=S.dtype, device=S.device).expand(shape).contiguous() for value in values
-        )
+        return tuple(self._parameter(name, shape, S) for name in parameter_names(type(self)))
+
+    def _parameter(self, name: str, shape: torch.Size, S: Tensor) -> Tensor:
+        value = getattr(self, name)
+        if torch.is_tensor(value) and value.is_complex():
+            raise TypeError(f"{name} is {value.dtype}, expected real numbers")
+        value = torch.as_tensor(value, dtype=S.dtype, device=S.device)
+        try:
+            return value.expand(shape).contiguous()
+        except RuntimeError as error:
+            kind = "matrix" if self.parameter_dims == 0 else "singular value"
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}, expected one number, or one for each {kind}, {tuple(shape)}"
+            ) from error
+
+    def check(self) -> None:
+        """Refuse fields out of their range; tensors on other devices are not waited for.
+
+        Raises:
+            TypeError: if one is no number and no tensor; names the field and its value.
+            ValueError: if one is out of its range; names the field, its value and what is expected.
+        """
+        for name, (is_inside, expected) in self.ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                if value.device.type != "cpu" or traced(value) or value.is_complex():
+                    continue
+                outside = value[~is_inside(value)]
+                if outside.numel():
+                    raise ValueError(f"{name} holds {outside[0].item():.6g}, expected {expected}")
+            elif not isinstance(value, Real):
+                raise TypeError(f"{name} is {value!r}, expected a number or a tensor")
+            elif not is_inside(value):
+                raise ValueError(f"{name} is {value}, expected {expected}")
 
     def with_parameters(self, parameters: Sequence[Tensor]) -> Self:
         """The same shrinkage with other parameters."""
-        return replace(self, **dict(zip(self._parameter_names(), parameters, strict=True)))
+        return replace(self, **dict(zip(parameter_names(type(self)), parameters, strict=True)))
 
-    @classmethod
-    @cache
-    def _parameter_names(cls) -> list[str]:
-        return [field.name for field in fields(cls) if field.type is not int]
+
+@cache
+def parameter_names(kind: type[Shrinkage]) -> tuple[str, ...]:
+    """The fields of a shrinkage that are parameters: of type Tensor or float, or one of several."""
+    hints = get_type_hints(kind)  # which resolves the strings of postponed annotations
+    kinds = {field.name: {hints[field.name], *get_args(hints[field.name])} for field in fields(kind)}
+    return tuple(name for name, alternatives in kinds.items() if alternatives & {Tensor, float})
 
 
 def _slopes(function: Callable[[Tensor], Tensor], S: Tensor) -> Tensor:
@@ -91,3 +140,9 @@ def _slopes(function: Callable[[Tensor], Tensor], S: Tensor) -> Tensor:
 def rows(values: Tensor) -> tuple[Tensor, Tensor]:
     """The values of i and of j of every pair, (..., k, 1) and (..., 1, k)."""
     return values[..., :, None], values[..., None, :]
+
+
+def tied(S: Tensor) -> Tensor:
+    """Which pairs of singular values (..., k) cannot be told apart, to rounding, (..., k, k)."""
+    s_i, s_j = rows(S)
+    return (s_i - s_j).abs() <= TIE_TOLERANCE * torch.finfo(S.dtype).eps * S[..., :1, None]

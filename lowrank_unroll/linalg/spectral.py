@@ -1,26 +1,35 @@
-"""Spectral functions Y = U f(S) V^H with their exact gradient, to second order."""
+"""Spectral functions Y = U f(S) V^H in autograd, with exact derivatives to second order in every mode.
+
+Y, its gradient and its tangent are three functions of autograd, whose derivatives are each other and the second ones:
+
+    of Y               backward: gradient                  forward: tangent
+    of the gradient    backward: tangent, Hessian          forward: gradient + Hessian
+    of the tangent     backward: gradient, Hessian         forward: tangent + second derivative
+
+U, S and Vh, which come without a graph, count as constants: what their motion adds is in the formulas.
+"""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.autograd import forward_ad
 
 from lowrank_unroll.linalg.batches import part_by_part, traced
-from lowrank_unroll.linalg.derivatives import (
-    Point,
-    Table,
-    first_derivative,
-    in_singular_bases,
-    second_derivative,
-    spectral,
-    table,
-)
+from lowrank_unroll.linalg.derivatives import Point, spectral
+from lowrank_unroll.linalg.joint_derivatives import ParametrizedFunction, Step
+from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.precision import exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
+
+POINT = len(Point._fields)
+REFUSAL = (
+    "spectral functions are differentiated twice at most; third derivatives, and derivatives of second ones with "
+    "respect to their direction, which torch.autograd.functional.hvp takes and vhp does not, are not implemented"
+)
 
 
 def spectral_function_at(point: Point, shrinkage: Shrinkage) -> Tensor:
@@ -35,162 +44,151 @@ def _signature_once(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _SpectralFunction(torch.autograd.Function):
-    """Y of a point and the parameters of a shrinkage; U, S and Vh carry no gradient of their own."""
+    """Y of a point and the parameters of a shrinkage."""
 
     generate_vmap_rule = True
 
     @staticmethod
     @_signature_once
-    def forward(
-        shrinkage: Shrinkage, A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor, *parameters: Tensor
-    ) -> Tensor:
-        return spectral(Point(A, U, S, Vh, scale), shrinkage.with_parameters(parameters).values(S))
+    def forward(shrinkage: Shrinkage, *place: Tensor) -> Tensor:
+        point, parameters = Point(*place[:POINT]), place[POINT:]
+        return spectral(point, shrinkage.with_parameters(parameters).values(point.S))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.shrinkage = inputs[0]
-        ctx.save_for_backward(*inputs[1:])
-        ctx.save_for_forward(*inputs[1:])
+        _keep(ctx, *inputs)
 
     @staticmethod
     @exact
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: a checkpoint gives them out once
-        point, parameters = saved[:5], saved[5:]
-        with_parameters = any(ctx.needs_input_grad[6:])
-        # A graph of the gradient is needed only to differentiate it again.
-        if torch.is_grad_enabled() or traced():
-            gradients: Any = _SpectralGradient
-            gA, *rest = gradients.apply(ctx.shrinkage, with_parameters, G, *point, *parameters)
+        place = ctx.saved_tensors  # once: a checkpoint gives them out once
+        with_parameters = any(ctx.needs_input_grad[1 + POINT :])
+        if _is_differentiated_again(G):
+            differentiable: Any = _Gradient
+            gA, *gparameters = differentiable.apply(ctx.shrinkage, with_parameters, G, *place)
         else:
-            gradient = partial(_SpectralGradient.forward, ctx.shrinkage, with_parameters)
-            gA, *rest = part_by_part(gradient, G, *point, *parameters)
-        return (None, gA, None, None, None, None, *(rest or [None] * len(parameters)))
+            gA, *gparameters = part_by_part(partial(_Gradient.forward, ctx.shrinkage, with_parameters), G, *place)
+        return None, *_of_place(gA, gparameters or [None] * len(place[POINT:]))
 
     @staticmethod
     @exact
-    def jvp(ctx: Any, _: None, dA: Tensor | None, *tangents: Tensor | None) -> Tensor:
-        saved = ctx.saved_tensors
-        point, parameters = Point(*saved[:5]), saved[5:]
-        dY = torch.zeros_like(point.A)
-        if dA is not None:
-            tabulated = table(ctx.shrinkage.with_parameters(parameters), point.S)
-            dY = dY + first_derivative(point, tabulated, in_singular_bases(point, dA))
-        directions = [torch.zeros_like(p) if d is None else d for p, d in zip(parameters, tangents[4:], strict=True)]
-        if directions:
-            dY = dY + spectral(point, _push_forward(_values(ctx.shrinkage, point.S), parameters, directions))
-        return dY
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
+        place = ctx.saved_tensors
+        step = _step(tangents, place)
+        differentiable: Any = _Tangent
+        return differentiable.apply(ctx.shrinkage, step.A, *step.parameters, *place)  # type: ignore[no-any-return]
 
 
-class _SpectralGradient(torch.autograd.Function):
-    """The gradients with respect to A and, if wanted, the parameters, given G at Y."""
+class _Gradient(torch.autograd.Function):
+    """The gradients of <G, Y> with respect to A and, if wanted, the parameters."""
 
     generate_vmap_rule = True
 
     @staticmethod
     @_signature_once
-    def forward(
-        shrinkage: Shrinkage,
-        with_parameters: bool,
-        G: Tensor,
-        A: Tensor,
-        U: Tensor,
-        S: Tensor,
-        Vh: Tensor,
-        scale: Tensor,
-        *parameters: Tensor,
-    ) -> tuple[Tensor, ...]:
-        point = Point(A, U, S, Vh, scale)
-        direction = in_singular_bases(point, G)
-        gA = first_derivative(point, table(shrinkage.with_parameters(parameters), S), direction)
-        if not with_parameters:
-            return (gA,)
-        pull_back = torch.func.vjp(_values(shrinkage, S), *parameters)[1]
-        return gA, *pull_back(_real_diagonal(direction.M))
+    def forward(shrinkage: Shrinkage, with_parameters: bool, G: Tensor, *place: Tensor) -> tuple[Tensor, ...]:
+        return _function(shrinkage, place).gradient(G, with_parameters=with_parameters)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.shrinkage, ctx.with_parameters = inputs[:2]
-        ctx.save_for_backward(*inputs[2:])
+        shrinkage, ctx.with_parameters, *tensors = inputs
+        _keep(ctx, shrinkage, *tensors)
 
     @staticmethod
     @exact
-    def backward(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
-        """Second derivatives; D is the cotangent of gA, the directions those of the parameters' gradients."""
-        with torch.no_grad():
-            gradients = _SpectralGradient._second_order(ctx, D, *directions)
-        # once_differentiable would go unnoticed by torch.autograd.grad: its error is not connected to the inputs.
-        sources = (D, *directions, *ctx.saved_tensors)
-        seal: Any = _LastDerivative
-        return tuple(None if value is None else seal.apply(value, *sources) for value in gradients)
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        G, *place = _detached(ctx.saved_tensors)
+        D, *directions = _detached(cotangents)
+        step = Step(D, directions or [torch.zeros_like(parameter) for parameter in place[POINT:]])
+        function = _function(ctx.shrinkage, place)
+        gA, *gparameters = function.hessian(G, step)
+        gradients = (function.tangent(step), *_of_place(gA, gparameters))
+        return None, None, *_sealed(gradients, *cotangents, *ctx.saved_tensors)
 
     @staticmethod
-    def _second_order(ctx: Any, D: Tensor, *directions: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients that :meth:`backward` returns."""
-        saved = ctx.saved_tensors
-        (G, *matrices), parameters = saved[:6], saved[6:]
-        shrinkage: Shrinkage = ctx.shrinkage
-        point = Point(*matrices)
-        direction = in_singular_bases(point, G)
-
-        def tabulate(*parameters: Tensor) -> Table:
-            return table(shrinkage.with_parameters(parameters), point.S)
-
-        gG = first_derivative(point, tabulate(*parameters), in_singular_bases(point, D))
-        gA = second_derivative(point, shrinkage.with_parameters(parameters), G, D)
-        if not parameters:
-            return None, None, gG, gA, *[None] * 4
-        directions = directions or tuple(torch.zeros_like(parameter) for parameter in parameters)
-
-        # How the table moves with the parameters moves both gradients.
-        moved = _push_forward(tabulate, parameters, directions)
-        gG = gG + spectral(point, moved.f)
-        gA = gA + first_derivative(point, moved, direction)
-
-        def potential(*parameters: Tensor) -> Tensor:
-            moved = _push_forward(tabulate, parameters, directions)
-            inner: Tensor = (first_derivative(point, tabulate(*parameters), direction).conj() * D).real.sum()
-            outer: Tensor = (_real_diagonal(direction.M) * moved.f).sum()
-            return inner + outer
-
-        pull_back = torch.func.vjp(potential, *parameters)[1]
-        return None, None, gG, gA, *[None] * 4, *pull_back(torch.ones_like(point.S[(0,) * point.S.ndim]))
+    @exact
+    def jvp(ctx: Any, _: None, __: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        G, *place = _detached(ctx.saved_tensors)
+        dG, *moves = _detached(tangents)
+        function = _function(ctx.shrinkage, place)
+        moved = function.gradient(_filled(dG, G), with_parameters=ctx.with_parameters)
+        bent = function.hessian(G, _step(moves, place))
+        return _sealed([one + other for one, other in zip(moved, bent, strict=False)], *tangents, *ctx.saved_tensors)
 
 
-class _LastDerivative(torch.autograd.Function):
-    """The identity on a value made of sources by which it cannot be differentiated."""
+class _Tangent(torch.autograd.Function):
+    """The derivative of Y along a step of A and the parameters."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(value: Tensor, *sources: Tensor) -> Tensor:
-        return value.clone()
+    @_signature_once
+    def forward(shrinkage: Shrinkage, *step_and_place: Tensor) -> Tensor:
+        step, place = _split(step_and_place)
+        return _function(shrinkage, place).tangent(step)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Nothing to keep."""
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _keep(ctx, *inputs)
 
     @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Tensor:
-        raise NotImplementedError("third derivatives of spectral functions are not implemented")
+    @exact
+    def backward(ctx: Any, C: Tensor) -> tuple[Tensor | None, ...]:
+        step, place = _split(_detached(ctx.saved_tensors))
+        function = _function(ctx.shrinkage, place)
+        gA, *gparameters = function.hessian(C.detach(), step)
+        gradients = (*function.gradient(C.detach()), *_of_place(gA, gparameters))
+        return None, *_sealed(gradients, C, *ctx.saved_tensors)
+
+    @staticmethod
+    @exact
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor | None:
+        step, place = _split(_detached(ctx.saved_tensors))
+        changes, moves = _split(_detached(tangents))
+        changed = Step(_filled(changes.A, step.A), list(map(_filled, changes.parameters, step.parameters)))
+        function = _function(ctx.shrinkage, place)
+        tangent = function.tangent(changed) + function.second_tangent(step, _step(moves, place))
+        return _sealed([tangent], *tangents, *ctx.saved_tensors)[0]
 
 
-def _values(shrinkage: Shrinkage, S: Tensor) -> Callable[..., Tensor]:
-    """f(S) as a function of the parameters."""
-    return lambda *parameters: shrinkage.with_parameters(parameters).values(S)
+def _is_differentiated_again(G: Tensor) -> bool:
+    """Whether a gradient needs a graph, or tangents, of its own."""
+    return torch.is_grad_enabled() or traced(G) or forward_ad._current_level >= 0  # noqa: SLF001  no public name
 
 
-def _real_diagonal(M: Tensor) -> Tensor:
-    """Re diag(M): with M = U^H G V, how <G, Y> changes with each f_i."""
-    return M.diagonal(dim1=-2, dim2=-1).real
+def _keep(ctx: Any, shrinkage: Shrinkage, *tensors: Tensor) -> None:
+    ctx.shrinkage = shrinkage
+    ctx.save_for_backward(*tensors)
+    ctx.save_for_forward(*tensors)
 
 
-def _push_forward(function: Callable[..., Any], inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> Any:
-    """The derivative of a function in a direction, by differentiating its pull-back, which is linear.
+def _function(shrinkage: Shrinkage, place: Sequence[Tensor]) -> ParametrizedFunction:
+    return ParametrizedFunction(Point(*place[:POINT]), shrinkage, place[POINT:])
 
-    ``torch.func.jvp`` does not nest in the forward mode of autograd.
-    """
-    outputs, pull_back, *_ = torch.func.vjp(function, *inputs)
-    pull_back_twice = torch.func.vjp(pull_back, tree_map(torch.zeros_like, outputs))[1]
-    pushed: Any = pull_back_twice(tuple(directions))[0]
-    return pushed
+
+def _split(step_and_place: Sequence[Any]) -> tuple[Step, Sequence[Any]]:
+    parameters = (len(step_and_place) - 1 - POINT) // 2
+    return Step(step_and_place[0], step_and_place[1 : 1 + parameters]), step_and_place[1 + parameters :]
+
+
+def _of_place(gA: Tensor, gparameters: Iterable[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """Gradients with respect to a point, whose factors have none, and to the parameters."""
+    return gA, *[None] * (POINT - 1), *gparameters
+
+
+def _step(tangents: Sequence[Tensor | None], place: Sequence[Tensor]) -> Step:
+    """The step that tangents of a place make; those of factors say nothing."""
+    return Step(_filled(tangents[0], place[0]), list(map(_filled, tangents[POINT:], place[POINT:])))
+
+
+def _filled(tangent: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if tangent is None else tangent
+
+
+def _detached(tensors: Iterable[Any]) -> list[Any]:
+    return [None if tensor is None else tensor.detach() for tensor in tensors]
+
+
+def _sealed(values: Iterable[Tensor | None], *sources: Tensor | None) -> tuple[Tensor | None, ...]:
+    given = [source for source in sources if source is not None]
+    return tuple(None if value is None else last_derivative(value, REFUSAL, *given) for value in values)

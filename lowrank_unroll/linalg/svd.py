@@ -7,7 +7,8 @@ With A = U S V^H and gU, gS, gV the gradients of its factors, every rule compute
          + (I - U U^H) gU S^+ V^H + U S^+ gV^H (I - V V^H)
 
 where S^+ is the pseudoinverse of S. The rules differ in F, which is 1/(s_j^2 - s_i^2) wherever that is finite, and in
-T, which only "pinv" has. The last term in brackets is the phase of complex singular vectors.
+T, which only "pinv" has. The last term in brackets is the phase of complex singular vectors. All is computed in a unit
+near the largest singular value, so that squares neither over- nor underflow.
 """
 
 from collections.abc import Callable
@@ -15,14 +16,15 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from lowrank_unroll.linalg.checks import check_matrices
 from lowrank_unroll.linalg.decomposition import reduced_svd
 from lowrank_unroll.linalg.precision import at_least_single, exact
 
 SVDGradient = Literal["plain", "zero", "clip", "taylor", "pinv"]
 
 CLIP_BOUND = 1e30
+CLIP_SHARE = 1e-6  # of the largest number, by which singular vectors and values can be multiplied yet
 TAYLOR_DEGREE = 9
 
 
@@ -30,8 +32,9 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
     """Reduced singular value decomposition A = U diag(S) Vh, with a choice of gradient at repeated singular values.
 
     The rules agree with each other, and are exact for losses that depend on A alone (not on the arbitrary phase of the
-    singular vectors), as long as the singular values are distinct. At ties none of them is exact; prefer
-    :func:`singular_value_threshold`, which is, where only the shrunk matrix is needed.
+    singular vectors), as long as the singular values are distinct; so are second derivatives then, in reverse mode. At
+    ties none of them is exact; prefer :func:`singular_value_threshold`, which is, where only the shrunk matrix is
+    needed.
 
     Args:
         A: matrices, shape (..., m, n), real or complex floating point; k = min(m, n) below. Half precision is computed
@@ -39,7 +42,7 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
         gradient: how 1/(s_j^2 - s_i^2) is treated where it is infinite or large:
             "plain" leaves it, as autograd through ``torch.linalg.svd`` does;
             "zero" replaces it by 0 where it is not finite;
-            "clip" replaces it by 1e30 there, by 0 where both singular values are zero;
+            "clip" replaces it by 1e30 there (less where that would overflow), by 0 where both singular values are zero;
             "taylor" uses the first ten terms of its geometric series (Wang et al., Robust Differentiable SVD, 2022);
             "pinv" takes the Moore-Penrose pseudoinverse of the defining linear system, arXiv 2411.14141.
         rtol: for "pinv", how close two singular values count as equal, relative to the larger. The default 0 is the
@@ -51,82 +54,110 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
         U (..., m, k), S (..., k) real and descending, Vh (..., k, n), as ``torch.linalg.svd(A, full_matrices=False)``.
 
     Raises:
-        ValueError: if ``gradient`` is not one of the five rules, or ``rtol`` is given for another than "pinv"; if a
-            matrix holds NaN or infinity.
+        TypeError: if A is not a floating-point tensor.
+        ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity; if ``gradient`` is not one of the
+            five rules, or ``rtol`` is given for another than "pinv".
     """
     if gradient not in RULES:
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, get_args(SVDGradient)))}")
     if rtol and gradient != "pinv":
         raise ValueError(f"rtol is for gradient='pinv', not for {gradient!r}")
+    check_matrices(A)
     return _SVD.apply(at_least_single(A), gradient, rtol)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _SVD(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, A: Tensor, gradient: SVDGradient, rtol: float) -> tuple[Tensor, Tensor, Tensor]:
-        U, S, Vh = reduced_svd(A)
-        ctx.save_for_backward(U, S, Vh)
-        ctx.gradient, ctx.rtol = gradient, rtol
-        return U, S, Vh
+    generate_vmap_rule = True
 
     @staticmethod
-    @once_differentiable
+    def forward(A: Tensor, gradient: SVDGradient, rtol: float) -> tuple[Tensor, Tensor, Tensor]:
+        return reduced_svd(A)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, ctx.gradient, ctx.rtol = inputs
+        # As outputs, through which second derivatives come back here.
+        ctx.save_for_backward(*output)
+
+    @staticmethod
     @exact
     def backward(ctx: Any, gU: Tensor, gS: Tensor, gVh: Tensor) -> tuple[Tensor, None, None]:
         U, S, Vh = ctx.saved_tensors
-        F, T = RULES[ctx.gradient](S, ctx.rtol)
+        unit = _unit(S)
+        S = S / unit
+        F, T = RULES[ctx.gradient](S, ctx.rtol, unit)
         UhgU, VhgV = U.mH @ gU, Vh @ gVh.mH
-        inverse = _finite_or_zero(1 / S)
+        inverse = _finite_reciprocal(S)
 
-        diagonal = gS.to(U.dtype)
-        if U.is_complex():
-            diagonal = diagonal + 1j * UhgU.diagonal(dim1=-2, dim2=-1).imag * inverse
         core = (F * (UhgU - UhgU.mH)) * S[..., None, :] + S[..., :, None] * (F * (VhgV - VhgV.mH))
-        core = core + torch.diag_embed(diagonal)
+        if U.is_complex():
+            core = core + torch.diag_embed(1j * UhgU.diagonal(dim1=-2, dim2=-1).imag * inverse)
         if T is not None:
             core = core + T * UhgU
+        core = core / unit[..., None] + torch.diag_embed(gS.to(U.dtype))
 
         gA = U @ core @ Vh
+        inverse = inverse / unit
         if U.shape[-2] > S.shape[-1]:
             gA = gA + ((gU - U @ UhgU) * inverse[..., None, :]) @ Vh
         if Vh.shape[-1] > S.shape[-1]:
             gA = gA + (U * inverse[..., None, :]) @ (gVh - VhgV.mH @ Vh)
         return gA, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, *_: Tensor | None) -> tuple[Tensor, ...]:
+        raise NotImplementedError(
+            "svd has no forward-mode derivative; use reverse mode, such as torch.func.jacrev, or spectral_function"
+        )
+
 
 Coefficients = tuple[Tensor, Tensor | None]
 
 
-def _reciprocal_differences(S: Tensor) -> Tensor:
-    """1/(s_j^2 - s_i^2) with a zero diagonal, shape (..., k, k)."""
+def _unit(S: Tensor) -> Tensor:
+    """The power of two below the largest singular value, (..., 1): dividing by it rounds nothing, and makes no ties."""
+    largest = S.detach()[..., :1]
+    return torch.where(largest > 0, torch.where(largest > 0, largest, 1).log2().floor().exp2(), 1)
+
+
+def _differences_of_squares(S: Tensor) -> Tensor:
+    """s_j^2 - s_i^2, shape (..., k, k)."""
     squares = S**2
-    differences = squares[..., None, :] - squares[..., :, None]
-    diagonal = torch.eye(S.shape[-1], dtype=torch.bool, device=S.device)
-    return (1 / differences).masked_fill(diagonal, 0)
+    return squares[..., None, :] - squares[..., :, None]
 
 
-def _finite_or_zero(values: Tensor) -> Tensor:
-    return values.nan_to_num(nan=0, posinf=0, neginf=0)
+def _finite_reciprocal(values: Tensor) -> Tensor:
+    """1 / value, and 0, constant, where that is not finite."""
+    finite = (1 / values.detach()).isfinite()
+    return torch.where(finite, 1 / torch.where(finite, values, 1), 0)
 
 
-def _plain(S: Tensor, rtol: float) -> Coefficients:
-    return _reciprocal_differences(S), None
+def _diagonal(S: Tensor) -> Tensor:
+    return torch.eye(S.shape[-1], dtype=torch.bool, device=S.device)
 
 
-def _zero(S: Tensor, rtol: float) -> Coefficients:
-    return _finite_or_zero(_reciprocal_differences(S)), None
+def _plain(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
+    differences = _differences_of_squares(S).masked_fill(_diagonal(S), 1)
+    return (1 / differences).masked_fill(_diagonal(S), 0), None
 
 
-def _clip(S: Tensor, rtol: float) -> Coefficients:
-    F = _reciprocal_differences(S).nan_to_num(nan=CLIP_BOUND, posinf=CLIP_BOUND, neginf=-CLIP_BOUND)
+def _zero(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
+    return _finite_reciprocal(_differences_of_squares(S)), None
+
+
+def _clip(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
+    F = _finite_reciprocal(_differences_of_squares(S))
+    # 1e30 in the unit of A, which scales with its square.
+    bound = (CLIP_BOUND**0.5 * unit).square().clamp(max=CLIP_SHARE * torch.finfo(S.dtype).max)[..., None]
     both_zero = (S[..., None, :] == 0) & (S[..., :, None] == 0)
-    return F.masked_fill(both_zero, 0), None
+    return torch.where((F == 0) & ~both_zero & ~_diagonal(S), bound, F), None
 
 
-def _taylor(S: Tensor, rtol: float) -> Coefficients:
+def _taylor(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
     squares = S**2
     larger = torch.maximum(squares[..., None, :], squares[..., :, None])
-    ratio = torch.minimum(squares[..., None, :], squares[..., :, None]) / larger
+    inverse = _finite_reciprocal(larger)
+    ratio = torch.minimum(squares[..., None, :], squares[..., :, None]) * inverse
     series = torch.ones_like(ratio)
     for _ in range(TAYLOR_DEGREE):
         series = 1 + ratio * series
@@ -134,18 +165,17 @@ def _taylor(S: Tensor, rtol: float) -> Coefficients:
     descending = torch.ones(k, k, dtype=S.dtype, device=S.device)
     # S descends, so s_j >= s_i below the diagonal: the sign of 1/(s_j^2 - s_i^2).
     sign = descending.tril(-1) - descending.triu(1)
-    return _finite_or_zero(sign * series / larger), None
+    return sign * series * inverse, None
 
 
-def _pinv(S: Tensor, rtol: float) -> Coefficients:
+def _pinv(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
     s_i, s_j = S[..., :, None], S[..., None, :]
-    diagonal = torch.eye(S.shape[-1], dtype=torch.bool, device=S.device)
-    tied = ((s_i - s_j).abs() <= rtol * torch.maximum(s_i, s_j)) & ~diagonal
-    F = _finite_or_zero(_reciprocal_differences(S)).masked_fill(tied, 0)
-    return F, _finite_or_zero(1 / S)[..., None, :] * tied
+    tied = ((s_i - s_j).abs() <= rtol * torch.maximum(s_i, s_j)) & ~_diagonal(S)
+    F = _finite_reciprocal(_differences_of_squares(S)).masked_fill(tied, 0)
+    return F, _finite_reciprocal(S)[..., None, :] * tied
 
 
-RULES: dict[SVDGradient, Callable[[Tensor, float], Coefficients]] = {
+RULES: dict[SVDGradient, Callable[[Tensor, float, Tensor], Coefficients]] = {
     "plain": _plain,
     "zero": _zero,
     "clip": _clip,

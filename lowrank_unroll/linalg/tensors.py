@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg.checks import check_matrices
 from lowrank_unroll.linalg.drivers import Driver
 from lowrank_unroll.linalg.functions import singular_value_threshold
 from lowrank_unroll.linalg.precision import at_least_single
@@ -28,10 +29,12 @@ def tensor_singular_value_threshold(
         The shrunk tensor, shape and dtype of ``tensor``.
 
     Raises:
-        ValueError: if ``dim`` is not one of the last three.
+        TypeError: if the tensor is not floating-point.
+        ValueError: if ``dim`` is not one of the last three, or as :func:`singular_value_threshold`.
     """
     if dim % tensor.ndim < tensor.ndim - 3 or tensor.ndim < 3:  # noqa: PLR2004
         raise ValueError(f"dim is {dim} of a tensor of {tensor.ndim} dims, expected one of the last three, such as -3")
+    check_matrices(tensor)
     slices = torch.fft.fft(at_least_single(tensor), dim=dim, norm="ortho").movedim(dim, -3)
     shrunk = singular_value_threshold(slices, threshold, relative=relative, driver=driver).movedim(-3, dim)
     result: Tensor = torch.fft.ifft(shrunk, dim=dim, norm="ortho")

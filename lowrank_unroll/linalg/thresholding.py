@@ -1,12 +1,13 @@
 """The shrinkages in use: proximal maps of penalties on the singular values, and truncation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.shrinkage import Shrinkage, rows
+from lowrank_unroll.linalg.shrinkage import NON_NEGATIVE, Range, Shrinkage, rows, tied
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,15 @@ class Soft(Shrinkage):
 
     threshold: Tensor | float
 
+    ranges: ClassVar[Mapping[str, Range]] = {"threshold": NON_NEGATIVE}
+
     def values(self, S: Tensor) -> Tensor:
         """Subtract the threshold."""
-        return _excess(S, _column(self.threshold))
+        return _excess(S, _column(self.threshold, S))
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 above the threshold, 0 below, a quotient in [0, 1] across it."""
-        return _excess_differences(S, _column(self.threshold))
+        return _excess_differences(S, _column(self.threshold, S))
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,24 @@ class Firm(Shrinkage):
     threshold: Tensor | float
     concavity: Tensor | float = 3.0
 
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "threshold": NON_NEGATIVE,
+        "concavity": (lambda value: value > 1, "a number above 1"),
+    }
+
     def values(self, S: Tensor) -> Tensor:
         """A combination of soft thresholds, whose slopes add up to 1 beyond the second."""
-        lower, upper, slope = self._pieces()
+        lower, upper, slope = self._pieces(S)
         return slope * _excess(S, lower) - (slope - 1) * _excess(S, upper)
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """The same combination of the soft thresholds' divided differences."""
-        lower, upper, slope = self._pieces()
+        lower, upper, slope = self._pieces(S)
         slope = slope[..., None]
         return slope * _excess_differences(S, lower) - (slope - 1) * _excess_differences(S, upper)
 
-    def _pieces(self) -> tuple[Tensor, Tensor, Tensor]:
-        threshold, concavity = _column(self.threshold), _column(self.concavity)
+    def _pieces(self, S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        threshold, concavity = _column(self.threshold, S), _column(self.concavity, S)
         return threshold, concavity * threshold, concavity / (concavity - 1)
 
 
@@ -62,8 +70,8 @@ class Firm(Shrinkage):
 class Hard(Shrinkage):
     """f(s) = s above the threshold, else 0: the proximal map of threshold^2 / 2 * rank.
 
-    The jump at the threshold has no gradient, and none with respect to the threshold; next to it the gradient with
-    respect to the matrix is large, as it should be.
+    The jump at the threshold has no gradient, and none with respect to the threshold. Where it parts two values that
+    are close, the gradient with respect to the matrix is large, as it should be, unless they are equal to rounding.
 
     Args:
         threshold: non-negative, in the unit of the matrix.
@@ -71,26 +79,33 @@ class Hard(Shrinkage):
 
     threshold: Tensor | float
 
+    ranges: ClassVar[Mapping[str, Range]] = {"threshold": NON_NEGATIVE}
+
     def values(self, S: Tensor) -> Tensor:
         """Keep what is above the threshold."""
-        return torch.where(_column(self.threshold) < S, S, 0)
+        return torch.where(_column(self.threshold, S) < S, S, 0)
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 above the threshold, 0 below, s_i / (s_i - s_j) across it."""
-        return _selection_differences(S, _column(self.threshold) < S)
+        return _selection_differences(S, _column(self.threshold, S) < S)
 
 
 @dataclass(frozen=True)
 class Truncation(Shrinkage):
     """Keep the largest singular values: the nearest matrix of a given rank (Eckart & Young, Psychometrika 1936).
 
-    Where the last value kept equals the first one dropped there is no gradient; that pair contributes nothing then.
+    Where the last value kept equals the first one dropped, to rounding, there is no gradient; that pair contributes
+    nothing then.
 
     Args:
         rank: how many to keep.
     """
 
     rank: int
+
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "rank": (lambda value: isinstance(value, int) and value >= 0, "a whole number, 0 or more")
+    }
 
     def values(self, S: Tensor) -> Tensor:
         """Keep the first values."""
@@ -108,7 +123,8 @@ class Truncation(Shrinkage):
 class WeightedSoft(Shrinkage):
     """f_i(s_i) = max(s_i - weight_i, 0), weighted nuclear norm minimisation (Gu et al., CVPR 2014).
 
-    Singular values that are equal but have different weights have no gradient; each then counts by its own slope.
+    Singular values that are equal, to rounding, but have different weights have no gradient; each then counts by its
+    own slope.
 
     Args:
         weights: non-negative, in the unit of the matrix, one per singular value from the largest on, (..., k);
@@ -118,21 +134,23 @@ class WeightedSoft(Shrinkage):
     weights: Tensor
 
     parameter_dims: ClassVar[int] = 1
+    ranges: ClassVar[Mapping[str, Range]] = {"weights": NON_NEGATIVE}
 
     def values(self, S: Tensor) -> Tensor:
         """Subtract each value's weight."""
         return _excess(S, self.weights)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """The quotients of differences, and the mean slope where the singular values are equal."""
-        f = self.values(S)
-        gap = S[..., :, None] - S[..., None, :]
-        slope = (f > 0).to(S)
-        mean_slope = (slope[..., :, None] + slope[..., None, :]) / 2
-        quotient = (f[..., :, None] - f[..., None, :]) / torch.where(gap == 0, 1, gap)
-        # Equal weights: exactly 1 where both are kept, without the rounding of a quotient of small numbers.
-        same = (self.weights[..., :, None] == self.weights[..., None, :]) & (mean_slope == 1)
-        return torch.where((gap == 0) | same, mean_slope, quotient)
+        """1 - (w_i - w_j) / (s_i - s_j) where both are kept, f_i / (s_i - s_j) where one is, the mean slope at ties."""
+        f, equal = self.values(S), tied(S)
+        s_i, s_j = rows(S)
+        gap = torch.where(equal, 1, s_i - s_j)
+        slope_i, slope_j = rows((f > 0).to(S))
+        w_i, w_j = rows(self.weights)
+        f_i, f_j = rows(f)
+        both = 1 - (w_i - w_j) / gap
+        quotient = torch.where((slope_i > 0) & (slope_j > 0), both, (f_i - f_j) / gap)
+        return torch.where(equal, (slope_i + slope_j) / 2, quotient)
 
 
 @dataclass(frozen=True)
@@ -150,9 +168,14 @@ class SchattenP(Shrinkage):
     strength: Tensor | float
     power: Tensor | float = 0.5
 
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "strength": NON_NEGATIVE,
+        "power": (lambda value: (value > 0) & (value <= 1), "a number in (0, 1]"),
+    }
+
     def values(self, S: Tensor) -> Tensor:
         """The larger root, by Newton's method; its last steps are differentiated."""
-        strength, p = _column(self.strength), _column(self.power)
+        strength, p = _column(self.strength, S), _column(self.power, S)
         kept = self._kept(S)
         with torch.no_grad():
             root = torch.where(kept, S, 1)
@@ -164,7 +187,7 @@ class SchattenP(Shrinkage):
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
-        strength, p = _column(self.strength)[..., None], _column(self.power)[..., None]
+        strength, p = _column(self.strength, S)[..., None], _column(self.power, S)[..., None]
         f, kept = self.values(S), self._kept(S)
         x_i, x_j = rows(torch.where(kept, f, 1))
         ratio = ((x_i - x_j) / x_j).log1p()
@@ -180,7 +203,7 @@ class SchattenP(Shrinkage):
 
     def second_derivatives(self, S: Tensor) -> Tensor:
         """The second derivative, from differentiating x + strength p x^(p-1) = s twice."""
-        strength, p = _column(self.strength), _column(self.power)
+        strength, p = _column(self.strength, S), _column(self.power, S)
         kept = self._kept(S)
         x = torch.where(kept, self.values(S), 1)
         first = 1 + strength * p * (p - 1) * x ** (p - 2)
@@ -188,7 +211,7 @@ class SchattenP(Shrinkage):
         return torch.where(kept, -second / first**3, 0)
 
     def _kept(self, S: Tensor) -> Tensor:
-        strength, p = _column(self.strength), _column(self.power)
+        strength, p = _column(self.strength, S), _column(self.power, S)
         below_one = torch.where(p < 1, p, 0.5)
         root = (2 * strength * (1 - below_one)) ** (1 / (2 - below_one))
         jump = root + torch.where(root > 0, strength * below_one * root ** (below_one - 1), 0)
@@ -201,9 +224,8 @@ class SchattenP(Shrinkage):
         return torch.where(kept, root - residual / torch.where(kept, slope, 1), root)
 
 
-def _column(parameter: Tensor | float) -> Tensor:
-    assert isinstance(parameter, Tensor)  # noqa: S101  spectral_function has made it one
-    return parameter[..., None]
+def _column(parameter: Tensor | float, S: Tensor) -> Tensor:
+    return torch.as_tensor(parameter, dtype=S.dtype, device=S.device)[..., None]
 
 
 def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,6 +249,6 @@ def _selection_differences(S: Tensor, kept: Tensor) -> Tensor:
     """Divided differences of a function that keeps some values and drops others."""
     larger, smaller = _pairs(S)
     kept_i, kept_j = rows(kept)
-    across = (kept_i != kept_j) & (larger > smaller)
+    across = (kept_i != kept_j) & ~tied(S)
     gap = torch.where(across, larger - smaller, 1)
     return torch.where(across, larger / gap, (kept_i & kept_j).to(S))

@@ -1,32 +1,37 @@
 """The method of conjugate gradients, differentiated implicitly."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from lowrank_unroll.linalg import exact
+from lowrank_unroll.linalg import exact, last_derivative
 
 System = Callable[[Tensor], Tensor]
 
 TOLERANCE = 1e-6
 ITERATIONS = 100
+REFUSAL = (
+    "second derivatives of a solution by conjugate gradients are not implemented; partial isometries, such as a single "
+    "coil, do without"
+)
 
 
 def solve(system: System, right_hand_side: Tensor) -> Tensor:
     """Solve B x = b for Hermitian positive definite B, with gradients with respect to b and whatever B is made of.
 
     The gradient at x solves B g = gx by conjugate gradients in turn (implicit differentiation): memory does not grow
-    with the iterations, and the gradient is that of the solution, not of the iterations.
+    with the iterations, and the gradient is that of the solution, not of the iterations. It has no derivative in turn.
 
     Args:
         system: applies B to tensors of the shape of b, each sample of the batch (first dim) by itself.
         right_hand_side: b, (batch, ...), real or complex.
 
     Returns:
-        x, shape of b, with a relative residual ||b - B x|| / ||b|| of 1e-6 in each sample, or after 100 iterations.
+        x, shape of b, with a relative residual ||b - B x|| / ||b|| of 1e-6 in each sample, or after 100 iterations,
+        with a warning. The relative error of x is up to the condition number of B times that.
     """
     with torch.no_grad():
         solution = conjugate_gradients(system, right_hand_side)
@@ -48,8 +53,12 @@ def conjugate_gradients(
         iterations: at most so many.
 
     Returns:
-        x, shape and dtype of b.
+        x, shape and dtype of b; NaN in the samples where b holds NaN or infinity. A warning tells of a tolerance that
+        was not reached.
     """
+    # In a unit of its own, so that no square of it over- or underflows; NaN and infinity go through it to the solution.
+    unit = right_hand_side.abs().flatten(1).amax(1).reshape(-1, *[1] * (right_hand_side.ndim - 1))
+    right_hand_side = right_hand_side / torch.where(unit > 0, unit, 1)
     solution, residual, direction = torch.zeros_like(right_hand_side), right_hand_side, right_hand_side
     energy = _inner(residual, residual)
     target = tolerance**2 * energy
@@ -66,7 +75,14 @@ def conjugate_gradients(
         previous, energy = energy, torch.where(active, _inner(residual, residual), energy)
         direction = residual + torch.where(active, energy / previous, 0) * direction
         active = active & (energy > target)
-    return solution
+    if active.any():
+        reached = (energy / target).max().sqrt().item() * tolerance
+        warnings.warn(
+            f"conjugate gradients reached a relative residual of {reached:.1e} in {iterations} iterations, not "
+            f"{tolerance:.0e}; the solution may be inaccurate: give the data term less weight or start nearer",
+            stacklevel=2,
+        )
+    return solution * unit
 
 
 class _Inverse(torch.autograd.Function):
@@ -75,13 +91,16 @@ class _Inverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, system: System) -> Tensor:
         ctx.system = system
+        ctx.save_for_backward(residual)
         return torch.zeros_like(residual)
 
     @staticmethod
-    @once_differentiable
     @exact
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return conjugate_gradients(ctx.system, gradient), None
+        with torch.no_grad():
+            inverse = conjugate_gradients(ctx.system, gradient)
+        # The residual is made of everything that the system is made of.
+        return last_derivative(inverse, REFUSAL, gradient, *ctx.saved_tensors), None
 
 
 def _inner(one: Tensor, other: Tensor) -> Tensor:
