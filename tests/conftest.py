@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 import sys
 from pathlib import Path
 
@@ -91,3 +93,33 @@ def refused(command_line, capsys):
         return capsys.readouterr().err.partition("lowrank-unroll: ")[2]
 
     return run
+
+
+def pytest_configure(config):
+    # Inherited by the workers of pytest-xdist, which keep all cores busy, and by what tests start: more threads than
+    # cores would only wait for each other.
+    if workers := config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // workers)))
+
+
+@pytest.hookimpl(trylast=True)  # after what was not chosen has been left out
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no worker is left alone with one at the end.
+
+    Each is followed by a short one, since pytest-xdist hands out tests in pairs.
+    """
+
+    def seconds(item):
+        return max((mark.kwargs.get("seconds", 0) for mark in item.iter_markers("slow")), default=0)
+
+    long = sorted(filter(seconds, items), key=seconds, reverse=True)
+    short = [item for item in items if not seconds(item)]
+    pairs = [item for pair in zip(long, short, strict=False) for item in pair]
+    items[:] = pairs + long[len(short) :] + short[len(long) :]
+
+
+def forkserver():
+    """Starts processes, forked from one without threads that has imported already, which takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datamodules", "sigpy.mri.app"])
+    return context

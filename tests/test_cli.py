@@ -276,7 +276,7 @@ def mean_of_test(run):
         return {row["image"]: row for row in csv.DictReader(file)}["mean"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=150)
 def test_the_demo_of_colour_images_keeps_its_promise(command_line):
     command_line("fit", "--config", "color_cs/demo.yaml")
     command_line("test", "--config", "color_cs/demo.yaml")
@@ -284,7 +284,7 @@ def test_the_demo_of_colour_images_keeps_its_promise(command_line):
     assert float(mean["psnr"]) >= float(mean["zero_filled_psnr"]) + 8
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=200)
 def test_the_demo_of_dynamic_mri_keeps_its_promise(command_line):
     command_line("fit", "--config", "dynamic_mri/demo.yaml")
     command_line("test", "--config", "dynamic_mri/demo.yaml")

@@ -11,6 +11,7 @@ from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import LplusSNet, TLRNet, convolutions
 from lowrank_unroll.networks.compilation import Compiled
 from lowrank_unroll.networks.convolutions import ImageConvolutions, SeriesConvolutions
+from lowrank_unroll.operators import Mask
 
 # The compiler looks at it, and hides the warning; which does not help where warnings are errors.
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
@@ -87,6 +88,15 @@ def test_evaluation_is_not_compiled(compiler):
     module.network.compile()
     assert torch.equal(module(batch), expected)
     assert not compiler
+
+
+def test_checks_of_what_a_network_is_given_can_be_traced(compiler):
+    """They are of shapes and dtypes, which the compiler knows."""
+    network, mask = TLRNet(features=2, iterations=1), torch.rand(1, 3, 16, 16) < 0.5
+    start = torch.compile(lambda y, mask: network._start(y, Mask(mask))[0].image, backend="eager", fullgraph=True)
+    measurement = torch.rand(1, 3, 16, 16)
+    assert torch.equal(start(measurement, mask), measurement * mask)
+    assert compiler["unique_graphs"] == 1
 
 
 def test_names_of_weights_stay():

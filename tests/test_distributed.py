@@ -57,7 +57,7 @@ def metrics(runs, version):
 
 
 @gloo
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, words in ((one, ["--data.batch_size", "4"]), (two, ["--data.batch_size", "2", *TWO])):
@@ -88,7 +88,7 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path):
 
 
 @gloo
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_more_processes_than_samples(tmp_path):
     few = [*WORDS, "--data.train_series", "1", "--data.val_series", "1", "--data.test_series", "1"]
     run(tmp_path, "fit", *few, *TWO)
@@ -103,7 +103,7 @@ def test_more_processes_than_samples(tmp_path):
 
 
 @gloo
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_a_signal_to_any_process_stops_all_and_loses_nothing(tmp_path):
     words = [*WORDS, "--data.batch_size", "2"]
     run(tmp_path, "fit", *words, *TWO)
@@ -116,7 +116,7 @@ def test_a_signal_to_any_process_stops_all_and_loses_nothing(tmp_path):
 
 
 @gloo
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_torchrun(tmp_path):
     words = [*WORDS, "--data.batch_size", "2", *TWO]
     run(tmp_path, "fit", *words)

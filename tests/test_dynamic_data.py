@@ -1,7 +1,6 @@
 """Dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
 
 import itertools
-import multiprocessing
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -9,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from conftest import forkserver
 
 from datamodules import CineImages, CinePhantom
 from datamodules.dynamic_mri.acquisition import Acquisition
@@ -192,7 +192,7 @@ class TestCinePhantom:
         assert not list(tmp_path.iterdir())
 
     def test_several_processes_may_draw_at_once(self, tmp_path):
-        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(2, forkserver()) as pool:
             list(pool.map(prepare, [tmp_path] * 2))
         files = {phantom(tmp_path).file(split) for split in ("train", "val", "test")}
         assert set(tmp_path.iterdir()) == files

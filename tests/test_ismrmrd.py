@@ -2,7 +2,6 @@
 
 import collections
 import faulthandler
-import multiprocessing
 import re
 import sys
 import tracemalloc
@@ -12,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 import h5py
 import numpy as np
 import pytest
+from conftest import forkserver
 
 from datamodules.scanners.ismrmrd import DIMS, ISMRMRDError, read_ismrmrd
 from lowrank_unroll.errors import DataError
@@ -400,7 +400,9 @@ def outcome(path):
         faulthandler.cancel_dump_traceback_later()
 
 
-@pytest.mark.parametrize("seeds", [range(50), pytest.param(range(50, 1050), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize(
+    "seeds", [range(50), pytest.param(range(50, 1050), marks=pytest.mark.slow(seconds=40))], ids=len
+)
 def test_mutated_files_are_read_or_refused(path, small, seeds):
     """In a process of its own, since HDF5 hangs on some malformed files, and may crash (h5py issue 2088)."""
     content = write(path, header_of(small), readouts_of(small)).read_bytes()
@@ -421,7 +423,4 @@ def test_mutated_files_are_read_or_refused(path, small, seeds):
 
 
 def worker():
-    # Forked from a process that has imported, and that has no threads: to import takes seconds, after every failure.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["datamodules", "sigpy.mri.app"])
-    return ProcessPoolExecutor(1, context)
+    return ProcessPoolExecutor(1, forkserver())

@@ -354,7 +354,7 @@ class TestComposition:
         (gA,) = torch.autograd.grad(singular_value_threshold(a, 0.3, relative=True), a, G)
         assert torch.allclose((tangent.conj() * G).real.sum(), (dA.conj() * gA).real.sum())
 
-    @pytest.mark.slow
+    @pytest.mark.slow(seconds=30)
     @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks at it
     def test_compiled_modules_give_the_same_numbers(self):
         from lowrank_unroll.prox import LowRankProx  # noqa: PLC0415

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 import types
@@ -13,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT, SMALL_NETWORK
+from conftest import SHORT, SMALL_NETWORK, forkserver
 
 from datamodules import OCMR
 from datamodules.dynamic_mri.phantom import beating_heart
@@ -51,12 +52,18 @@ def scan(seed, slices=1, averages=1):
     return kspace.numpy(), series
 
 
-@pytest.fixture
-def root(tmp_path):
+@pytest.fixture(scope="session")
+def raw_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw")
     for name, slices, averages in (("fs_0001_1_5T", 1, 1), ("fs_9999_3T", 2, 2)):
         kspace, _ = scan(0, slices, averages)
-        write(tmp_path / f"{name}.h5", header_of(kspace), readouts_of(kspace))
-    return tmp_path
+        write(folder / f"{name}.h5", header_of(kspace), readouts_of(kspace))
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path, raw_files):
+    return shutil.copytree(raw_files, tmp_path, dirs_exist_ok=True)
 
 
 def prepare(raw, prepared):
@@ -66,11 +73,10 @@ def prepare(raw, prepared):
 def start_preparation(root):
     """A process that prepares, with its workers in a group of its own.
 
-    To import takes many times as long as to prepare. So all are forked from one process that has imported: their time,
-    in which they may be killed, goes into preparing.
+    All are forked from one process that has imported, which takes many times as long as to prepare: so kills come while
+    it prepares.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["datamodules", "sigpy.mri.app"])
+    context = forkserver()
     ready = context.Event()
     preparation = context.Process(target=prepare_all, args=(root, ready))
     preparation.start()
@@ -227,7 +233,7 @@ class TestDataModule:
             "fs_9999_3T_version2.h5",
         }
 
-    @pytest.mark.slow
+    @pytest.mark.slow(seconds=30)
     def test_a_killed_preparation_goes_on_where_it_was(self, root, tmp_path_factory):
         kspace, _ = scan(3, slices=2)
         for number in range(2):

@@ -28,7 +28,7 @@ def test_wheel_has_two_packages_and_the_configs(wheel):
     assert "lowrank_unroll/py.typed" in names
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 def test_installed_wheel_runs_from_an_empty_folder(wheel, tmp_path):
     library, empty = tmp_path / "library", tmp_path / "empty"
     empty.mkdir()

@@ -79,7 +79,7 @@ class Fraction(Soft):
     """Soft thresholding of singular values in units of the largest."""
 
     ranges: ClassVar[Mapping[str, Range]] = {
-        "threshold": (lambda value: (value >= 0) & (value < math.inf), "a non-negative, finite fraction")
+        "threshold": (lambda value: 0 <= value < math.inf, "a non-negative, finite fraction")
     }
 
 

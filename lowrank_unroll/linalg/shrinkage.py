@@ -35,8 +35,8 @@ CLOSE = 0.05
 TIE_TOLERANCE = 8
 
 
-Range = tuple[Callable[[Any], Any], str]
-"""Whether a value is allowed, elementwise, and in words which are."""
+Range = tuple[Callable[[Any], bool], str]
+"""Whether a number is allowed, and in words which are."""
 
 NON_NEGATIVE: Range = (lambda value: value >= 0, "a non-negative number")
 
@@ -105,17 +105,11 @@ class Shrinkage(ABC):
             ValueError: if one is out of its range; names the field, its value and what is expected.
         """
         for name, (is_inside, expected) in self.ranges.items():
-            value = getattr(self, name)
-            if isinstance(value, Tensor):
-                if value.device.type != "cpu" or traced(value) or value.is_complex():
-                    continue
-                outside = value[~is_inside(value)]
-                if outside.numel():
-                    raise ValueError(f"{name} holds {outside[0].item():.6g}, expected {expected}")
-            elif not isinstance(value, Real):
-                raise TypeError(f"{name} is {value!r}, expected a number or a tensor")
-            elif not is_inside(value):
-                raise ValueError(f"{name} is {value}, expected {expected}")
+            for value in _numbers(getattr(self, name)):
+                if not isinstance(value, Real):
+                    raise TypeError(f"{name} is {value!r}, expected a number or a tensor")
+                if not is_inside(value):
+                    raise ValueError(f"{name} is {value:.6g}, expected {expected}")
 
     def with_parameters(self, parameters: Sequence[Tensor]) -> Self:
         """The same shrinkage with other parameters."""
@@ -128,6 +122,14 @@ def parameter_names(kind: type[Shrinkage]) -> tuple[str, ...]:
     hints = get_type_hints(kind)  # which resolves the strings of postponed annotations
     kinds = {field.name: {hints[field.name], *get_args(hints[field.name])} for field in fields(kind)}
     return tuple(name for name, alternatives in kinds.items() if alternatives & {Tensor, float})
+
+
+def _numbers(value: Any) -> Sequence[Any]:
+    """The numbers of a tensor that are at hand, or what is no tensor; to compare them is faster than tensors."""
+    if not isinstance(value, Tensor):
+        return (value,)
+    at_hand = value.device.type == "cpu" and not value.is_complex() and not traced(value)
+    return value.detach().flatten().tolist() if at_hand else ()
 
 
 def _slopes(function: Callable[[Tensor], Tensor], S: Tensor) -> Tensor:

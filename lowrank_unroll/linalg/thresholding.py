@@ -170,7 +170,7 @@ class SchattenP(Shrinkage):
 
     ranges: ClassVar[Mapping[str, Range]] = {
         "strength": NON_NEGATIVE,
-        "power": (lambda value: (value > 0) & (value <= 1), "a number in (0, 1]"),
+        "power": (lambda value: 0 < value <= 1, "a number in (0, 1]"),
     }
 
     def values(self, S: Tensor) -> Tensor:
