@@ -21,7 +21,7 @@ def peak_megabytes(case: Case, name: str, device: str) -> float:
 def measure(case: Case, name: str, device: str) -> float:
     """The same in this process, which must be fresh."""
     torch.set_num_threads(1)
-    steps_of(QUICK.iterations[0], device)[name]()  # load the libraries first
+    steps_of(QUICK.named[0], device)[name]()  # load the libraries first
     step = steps_of(case, device)[name]
     if device == "cuda":
         before = torch.cuda.memory_allocated()
