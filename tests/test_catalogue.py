@@ -73,10 +73,6 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-class Shape(tuple):
-    """What a result that is known by its shape alone has."""
-
-
 def refused(pattern, error=ValueError):
     """An error of one line."""
     return error, pattern
@@ -128,7 +124,7 @@ LINALG = {
         torch.tensor([0.75, 0.5]).reshape(2, 1, 1),
     ),
     "unknown driver": (lambda: singular_value_threshold(EYE, 0.5, driver="qr"), refused("driver is 'qr'")),
-    "no values": (lambda: singular_value_threshold(eye(device="meta"), 0.5), Shape((3, 3))),
+    "no values": (lambda: singular_value_threshold(eye(device="meta"), 0.5), torch.Size((3, 3))),
     "firm": (lambda: spectral_function(EYE, Firm(0.5, 3.0)), 0.75 * EYE),
     "firm with a jump": (
         lambda: spectral_function(EYE, Firm(0.5, 1.0)),
@@ -164,7 +160,7 @@ LINALG = {
     "matrix as tensor": (lambda: tensor_singular_value_threshold(EYE, 0.1), refused("dim is -3 of a tensor of 2 dims")),
     "unknown dim": (lambda: tensor_singular_value_threshold(ones(4, 2, 3, 3), 0.1, dim=0), refused("dim is 0")),
     "tensor of one slice": (lambda: tensor_singular_value_threshold(EYE[None], 0.25), 0.75 * EYE[None]),
-    "casorati": (lambda: casorati(ones(2, 3, 4, 5)), Shape((2, 3, 20))),
+    "casorati": (lambda: casorati(ones(2, 3, 4, 5)), torch.Size((2, 3, 20))),
     "unknown mode": (lambda: unfold(ones(2, 3, 4), 3), refused("mode 3 of a tensor of 3 dims")),
     "fold": (
         lambda: fold(unfold(torch.arange(24.0).reshape(2, 3, 4), 1), 1, (2, 3, 4)),
@@ -178,7 +174,7 @@ LINALG = {
 PROX = {
     "unknown gradient": (lambda: LowRankProx(gradient="exat"), refused("gradient is 'exat', expected one of 'exact'")),
     "unknown matrices": (lambda: LowRankProx(matricization="rows"), refused("matricization is 'rows'")),
-    "integers": (lambda: LowRankProx()(torch.ones(3, 3, dtype=torch.long)), Shape((3, 3))),
+    "integers": (lambda: LowRankProx()(torch.ones(3, 3, dtype=torch.long)), torch.Size((3, 3))),
     "vector": (lambda: LowRankProx()(ones(3)), MATRICES),
     "half": (lambda: LowRankProx(threshold_logit=-INF)(eye(torch.float16)), EYE),
     "soft of zero": (lambda: soft_threshold(torch.zeros(2), 0.5), torch.zeros(2)),
@@ -198,26 +194,137 @@ SAMPLING = {
     "no width": (lambda: Vista(4)((8,), generator()), refused(r"shape is \(8,\), expected")),
     "density of an image": (lambda: VariableDensity(0.5)((8, 8), generator()).float().mean(), torch.tensor(0.5)),
 }
-CATALOGUE = {
-    f"{room}: {name}": row
-    for room, rows in {"linalg": LINALG, "prox": PROX, "sampling": SAMPLING}.items()
-    for name, row in rows.items()
+MASK = torch.tensor([[True, False], [True, True]])
+IMAGE = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+SERIES = torch.ones(1, 3, 4, 4, dtype=torch.complex64)
+MAPS = torch.full((1, 2, 1, 4, 4), 0.6 + 0j)
+COILS = CoilSensitivity(MAPS)
+BROADCASTS = r"expected a shape that broadcasts to \(2, 2\)"
+OPERATORS = {
+    "boolean mask": (lambda: Mask(MASK)(IMAGE), torch.tensor([[1.0, 0], [3, 4]])),
+    "mask of numbers": (lambda: Mask(MASK.double())(IMAGE), torch.tensor([[1.0, 0], [3, 4]])),
+    "mask of 255": (lambda: Mask(255 * MASK.byte()), refused("mask holds 255, expected booleans")),
+    "mask of halves": (lambda: Mask(MASK / 2), refused("mask holds 0.5, expected booleans")),
+    "mask of NaN": (lambda: Mask(MASK * NAN), refused("mask holds nan")),
+    "complex mask": (lambda: Mask(MASK + 0j), refused("mask is torch.complex64", TypeError)),
+    "mask of another size": (lambda: Mask(ones(5).bool())(IMAGE), refused(r"mask is \(5,\), " + BROADCASTS)),
+    "mask that would widen": (
+        lambda: Mask(ones(3, 2, 2).bool())(IMAGE),
+        refused(r"mask is \(3, 2, 2\), " + BROADCASTS),
+    ),
+    "Fourier of real": (lambda: Fourier()(ones(2, 2)), torch.tensor([[0, 0], [0, 2]]) + 0j),
+    "Fourier of integers": (lambda: Fourier()(torch.ones(2, 2, dtype=torch.long)), torch.tensor([[0, 0], [0, 2]]) + 0j),
+    "Fourier of a vector": (lambda: Fourier()(ones(2)), refused(r"\(2,\)")),
+    "sampled Fourier": (lambda: SampledFourier(ones(4, 4).bool()).adjoint(SERIES).norm(), SERIES.norm()),
+    "coils": (lambda: COILS.normal(SERIES), 0.72 * SERIES),
+    "wrong number of coils": (lambda: COILS.adjoint(SERIES[:, None]), refused("has 1 coils in its second dim")),
+    "sensitivities of few dims": (lambda: CoilSensitivity(MAPS[:, :, 0]), refused(r"\(1, 2, 4, 4\)")),
+    "no sensitivities": (lambda: coil_operator(None)(SERIES), SERIES[:, None]),
+    "several coils for one": (lambda: SingleCoil().adjoint(COILS(SERIES)), refused("has 2 coils")),
+    "negative weight": (lambda: proximal_step(SERIES, COILS(SERIES), COILS, -1.0), refused("weight is -1")),
+    "NaN weight": (lambda: proximal_step(SERIES, COILS(SERIES), COILS, NAN), refused("weight is nan")),
+    "no weight": (lambda: proximal_step(SERIES, COILS(SERIES), COILS, 0.0), refused("weight is 0")),
+    "weight": (lambda: proximal_step(0 * SERIES, COILS(SERIES), COILS, 0.72), SERIES / 2),
+    "NaN measured": (
+        lambda: proximal_step(SERIES, NAN * COILS(SERIES), COILS, 0.5),
+        torch.full_like(SERIES, complex(NAN, NAN)),
+    ),
+    "no isometry": (lambda: project_onto_measurement(SERIES, COILS(SERIES), COILS), refused("not a partial isometry")),
+    "projection": (
+        lambda: project_onto_measurement(IMAGE, 9 * IMAGE * MASK, Mask(MASK)),
+        torch.tensor([[9.0, 2], [27, 36]]),
+    ),
+    "measurement of another batch": (lambda: gradient_step(IMAGE, ones(3, 2, 2), Mask(MASK)), refused(r"\(3, 2, 2\)")),
+    "solve nothing": (lambda: solve(lambda x: 2 * x, torch.zeros(1, 3)), torch.zeros(1, 3)),
+    "solve": (lambda: solve(lambda x: 2 * x, ones(1, 3)), ones(1, 3) / 2),
 }
+SMALL = {"features": 2, "iterations": 1}
+COLOUR, KSPACE = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 2, 8, 8, dtype=torch.complex64)
+EVERYTHING, SAMPLED = Mask(ones(1).bool()), SampledFourier(ones(8, 8).bool()) @ SingleCoil()
+NETWORKS = {
+    "no iteration": (lambda: TLRNet(iterations=0), refused("iterations is 0, expected at least 1")),
+    "no features": (lambda: T2LRNet(features=0), refused("features is 0, expected at least 1")),
+    "negative threshold": (lambda: NuclearNormRecon(-1.0), refused("threshold is -1")),
+    "image": (lambda: TLRNet(**SMALL)(COLOUR, EVERYTHING), COLOUR),
+    "unbatched image": (
+        lambda: TLRNet(**SMALL)(COLOUR[0], EVERYTHING),
+        refused(r"\(3, 8, 8\), expected \(batch, channel"),
+    ),
+    "grey image": (lambda: TLRNet(**SMALL)(COLOUR[:, :1], EVERYTHING), refused("1")),
+    "complex image": (lambda: TLRNet(**SMALL)(COLOUR + 0j, EVERYTHING), refused("complex64, expected real", TypeError)),
+    "double image": (
+        lambda: TLRNet(**SMALL)(COLOUR.double(), EVERYTHING),
+        refused("float64, expected real", TypeError),
+    ),
+    "integer image": (
+        lambda: TLRNet(**SMALL)((255 * COLOUR).byte(), EVERYTHING),
+        refused("uint8, expected", TypeError),
+    ),
+    "no image": (
+        lambda: TLRNet(**SMALL)(COLOUR[:0], EVERYTHING),
+        refused(r"\(0, 3, 8, 8\), expected at least one value"),
+    ),
+    **{
+        f"{network.__name__}, {name}": (call, refused(pattern, error))
+        for network in (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+        for name, call, pattern, error in (
+            ("real", lambda network=network: network(**SMALL)(KSPACE.real, SAMPLED), "expected complex", TypeError),
+            ("unbatched", lambda network=network: network(**SMALL)(KSPACE[0], SAMPLED), "expected|coils", ValueError),
+            (
+                "double",
+                lambda network=network: network(**SMALL)(KSPACE.to(torch.complex128), SAMPLED),
+                "complex128",
+                TypeError,
+            ),
+        )
+    },
+    "zeros": (lambda: LowRankPlusSparseRecon(iterations=2)(0 * KSPACE, SAMPLED), 0 * KSPACE[:, 0]),
+}
+R = torch.rand(2, 3, 16, 16)
+SAME = {
+    "psnr": metrics.psnr, "ser": metrics.ser, "mse": metrics.mse, "nmse": metrics.nmse, "ssim": metrics.ssim,
+    "hfen": metrics.hfen, "frame_ssim": metrics.frame_ssim, "legacy ssim": legacy.ssim, "legacy mse": legacy.mse,
+}  # fmt: skip
+METRICS = {
+    **{f"{name} of other shapes": (lambda f=f: f(R[:1], R), refused(r"\(1, 3, 16, 16\)")) for name, f in SAME.items()},
+    **{
+        f"{name} of integers": (lambda f=f: f(R.long(), R.long()), refused("int64", TypeError))
+        for name, f in SAME.items()
+    },
+    **{
+        f"{name} of equal images": (lambda f=f: f(R, R) == f(R, R), torch.tensor([True, True]))
+        for name, f in SAME.items()
+    },
+    "psnr of black": (lambda: metrics.psnr(R, 0 * R).isnan(), torch.tensor([True, True])),
+    "psnr of tiny": (lambda: metrics.psnr(1e-21 * R.flip(0), 1e-21 * R), metrics.psnr(R.flip(0), R)),
+    "ssim of complex": (lambda: metrics.ssim(R + 0j, R + 0j), refused("complex", TypeError)),
+    "ssim of few pixels": (lambda: metrics.ssim(R[..., :4, :4], R[..., :4, :4]), refused(r"\(2, 3, 4, 4\)")),
+    "legacy ssim of equal greys": (lambda: legacy.ssim(0 * R + 0.9, 0 * R + 0.9), ones(2)),
+}
+ROOMS = {
+    "linalg": LINALG,
+    "prox": PROX,
+    "sampling": SAMPLING,
+    "operators": OPERATORS,
+    "networks": NETWORKS,
+    "metrics": METRICS,
+}
+CATALOGUE = {f"{room}: {name}": row for room, rows in ROOMS.items() for name, row in rows.items()}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_right_number_or_one_line(name):
     call, expected = CATALOGUE[name]
-    if isinstance(expected, tuple) and not isinstance(expected, Shape):
+    if isinstance(expected, tuple) and not isinstance(expected, torch.Size):
         error, pattern = expected
         with pytest.raises(error) as refusal:
             call()
         assert "\n" not in str(refusal.value)
         assert re.search(pattern, str(refusal.value)), refusal.value
-    elif isinstance(expected, Shape):
+    elif isinstance(expected, torch.Size):
         assert call().shape == expected
     else:
         found = call()
         assert found.shape == expected.shape
         unit = expected.abs().max() if expected.is_floating_point() and expected.any() else 1
-        torch.testing.assert_close(found / unit, expected / unit, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found / unit, expected / unit, rtol=1e-5, atol=1e-6, equal_nan=True)

@@ -327,3 +327,21 @@ def test_tensors_without_values_have_shapes(device):
         with FakeTensorMode():
             found = shapes("cpu")
     assert found == ((400, 32, 24), (400, 32, 24), (400, 32, 24))
+
+
+@pytest.mark.slow(seconds=20)
+def test_a_network_is_exported_for_any_batch():
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = TLRNet(features=4, iterations=2)
+
+        def forward(self, measurement, mask):
+            return self.network(measurement, Mask(mask))
+
+    network, mask = Network(), torch.rand(4, 3, 8, 8) < 0.4
+    batch = {0: torch.export.Dim("batch")}
+    exported = torch.export.export(network, (torch.rand(4, 3, 8, 8) * mask, mask), dynamic_shapes=(batch, batch))
+    mask = torch.rand(7, 3, 8, 8) < 0.4
+    measurement = torch.rand(7, 3, 8, 8) * mask
+    assert torch.allclose(exported.module()(measurement, mask), network(measurement, mask), atol=1e-6)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing
+from conftest import forkserver
 from scipy import ndimage
 from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
@@ -49,6 +50,15 @@ def test_mean_counts_every_sample_once(images):
     assert torch.allclose(metric.compute(), psnr(*images).mean())
 
 
+def test_mean_of_many_batches_is_as_exact_as_of_one():
+    metric = SampleMean(mse)
+    error = torch.full((1, 1), 0.1).sqrt()
+    for _ in range(20_000):
+        metric.update(error, torch.zeros(1, 1))
+    assert metric.compute().dtype == torch.float32
+    assert metric.compute() == pytest.approx(float(mse(error, torch.zeros(1, 1))), rel=1e-7)
+
+
 def average_on_one_of_two(rank, folder):
     """Average PSNR over 3 or 2 of 5 samples, the last batch of each process uneven, in a process of its own."""
     torch.set_num_threads(1)
@@ -68,7 +78,8 @@ def test_mean_over_processes_counts_every_sample_once(tmp_path):
     reconstruction = target + torch.rand(5, 1, 1, 1) * torch.randn_like(target)
     target[4] = 0  # undefined, in one process only
     torch.save((reconstruction, target), tmp_path / "images.pt")
-    torch.multiprocessing.spawn(average_on_one_of_two, args=(tmp_path,), nprocs=2)
+    forkserver()
+    torch.multiprocessing.start_processes(average_on_one_of_two, (tmp_path,), 2, start_method="forkserver")
     alone = SampleMean(psnr)
     alone.update(reconstruction, target)
     for rank in (0, 1):
@@ -125,16 +136,94 @@ def test_series_without_signal_are_left_out(series):
         assert measure(reconstruction, target)[:2].isfinite().all()
 
 
+ANY_SIZE = (mse, psnr, ser, nmse, legacy.mse)
+SCALE_FREE = (psnr, ser, nmse, frame_ssim, hfen)
+ONE_LINE = r"^[^\n]*$"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("measure", [*MEASURES, of_magnitudes(psnr), of_magnitudes(lambda x, t: (x - t).mean())])
+    @pytest.mark.parametrize("share", [np.s_[:1], np.s_[:, :1], np.s_[..., :1], np.s_[..., :-1], np.s_[0]])
+    def test_images_of_different_shapes(self, measure, share, images):
+        other = images[0][share]
+        for pair in ((other, images[1]), (images[1], other)):
+            given, expected = (tuple(image.shape) for image in pair)
+            with pytest.raises(ValueError, match=ONE_LINE) as caught:
+                measure(*pair)
+            assert str(caught.value) == f"the reconstruction is {given}, the target {expected}, expected the same shape"
+
+    @pytest.mark.parametrize("measure", [*MEASURES, of_magnitudes(psnr)])
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+    def test_integers(self, measure, dtype, images):
+        whole = (255 * images[1]).to(dtype)
+        with pytest.raises(TypeError, match=f"^the target is {dtype}, expected floating-point or complex numbers$"):
+            measure(images[0], whole)
+        with pytest.raises(TypeError, match=f"^the reconstruction is {dtype}, expected"):
+            measure(whole, whole)
+
+    @pytest.mark.parametrize("measure", [ssim, frame_ssim, legacy.ssim])
+    def test_complex_images_where_only_real_ones_have_a_meaning(self, measure, images):
+        for pair in ((images[0] + 0j, images[1]), (images[0], images[1] + 0j)):
+            with pytest.raises(TypeError, match=r"^the images are complex, expected real ones.*of_magnitudes"):
+                measure(*pair)
+        assert torch.equal(of_magnitudes(measure)(images[0] + 0j, images[1]), measure(*images))
+
+    @pytest.mark.parametrize(("measure", "smallest"), [(ssim, 6), (frame_ssim, 6), (legacy.ssim, 7)])
+    def test_images_smaller_than_the_window(self, measure, smallest):
+        for size in ((smallest - 1, 20), (20, smallest - 1)):
+            with pytest.raises(ValueError, match=rf"{size[1]}\), expected .*, height and width at least {smallest}$"):
+                measure(*torch.rand(2, 1, 3, *size))
+        assert measure(*torch.rand(2, 1, 3, smallest, smallest)).isfinite()
+
+    @pytest.mark.parametrize("measure", MEASURES)
+    def test_another_number_of_dims(self, measure):
+        few = torch.rand(5) if measure in ANY_SIZE else torch.rand(16, 16)
+        with pytest.raises(ValueError, match=r"^the images are \(.*\), expected \(batch, .*\)"):
+            measure(few, few)
+
+    @pytest.mark.parametrize("measure", MEASURES)
+    def test_images_without_pixels(self, measure):
+        with pytest.raises(ValueError, match=r"^the images are \(2, 3, 0, 8\), expected \(batch, .*\)"):
+            measure(*torch.rand(2, 2, 3, 0, 8))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_more_precise_dtype_is_computed_in(measure, images):
+    reconstruction, target = images
+    for half in (torch.float16, torch.bfloat16):
+        rounded = reconstruction.to(half)
+        assert torch.equal(measure(rounded, target), measure(rounded.float(), target))
+        assert measure(rounded, rounded).dtype == torch.float32
+    assert measure(reconstruction, target.double()).dtype == torch.float64
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_no_measure_depends_on_the_batch(images, measure):
     one_by_one = [measure(x[None], t[None]) for x, t in zip(*images, strict=True)]
     assert torch.allclose(measure(*images), torch.cat(one_by_one), rtol=1e-5)
 
 
-@pytest.mark.parametrize("measure", [psnr, ser, nmse, frame_ssim, hfen])
-def test_the_unit_of_the_data_does_not_matter(images, measure):
+@pytest.mark.parametrize("exponent", [-38, -30, -21, -10, 0, 4, 10, 19, 25, 30, 37])
+@pytest.mark.parametrize("measure", SCALE_FREE)
+def test_the_unit_of_the_data_does_not_matter(measure, exponent, images):
+    """Nearly from the smallest to the largest that single precision has."""
+    unit = float(f"1e{exponent}")
     reconstruction, target = images
-    assert torch.allclose(measure(1e4 * reconstruction, 1e4 * target), measure(reconstruction, target), rtol=1e-4)
+    expected = measure(*(image.double() for image in images))
+    for phase in (1, 1j):
+        if phase == 1j and measure is frame_ssim:
+            continue
+        measured = measure(unit * phase * reconstruction, unit * phase * target)
+        assert torch.allclose(measured.double(), expected, rtol=1e-4)
+    assert measure(torch.zeros_like(target), unit * target).isfinite().all()
+    double = measure(*(1e-300 * image.double() for image in images))
+    assert torch.allclose(double, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("measure", SCALE_FREE)
+def test_units_that_are_powers_of_two_change_not_a_bit(measure, images):
+    reconstruction, target = images
+    assert torch.equal(measure(2.0**80 * reconstruction, 2.0**80 * target), measure(reconstruction, target))
 
 
 @pytest.mark.parametrize("measure", [mse, nmse, hfen, legacy.mse])
@@ -173,23 +262,25 @@ class TestHFEN:
 
 
 class TestLegacy:
-    def test_is_that_of_images_up_to_255(self):
-        """On images whose borders are black, as above."""
-        target = torch.nn.functional.pad(torch.rand(2, 3, 20, 24), [16] * 4)
-        reconstruction = (target + 0.1 * torch.randn_like(target) * (target > 0)).clamp(0, 1)
-        for index, (x, t) in enumerate(zip(255 * reconstruction.numpy(), 255 * target.numpy(), strict=True)):
-            settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-            _, similarity = structural_similarity(t, x, channel_axis=0, full=True, **settings)
-            np.testing.assert_allclose(legacy.ssim(reconstruction, target)[index], similarity.mean(), rtol=1e-4)
-            np.testing.assert_allclose(legacy.mse(reconstruction, target)[index], mean_squared_error(t, x), rtol=1e-5)
+    def test_is_that_of_images_up_to_255(self, images):
+        """Which is scikit-image's."""
+        for index, (x, t) in enumerate(zip(*(255 * image.double().numpy() for image in images), strict=True)):
+            similarity = structural_similarity(t, x, data_range=1, channel_axis=0)
+            np.testing.assert_allclose(legacy.ssim(*images)[index], similarity, rtol=1e-6)
+            np.testing.assert_allclose(legacy.mse(*images)[index], mean_squared_error(t, x), rtol=1e-5)
 
-    @pytest.mark.parametrize(("noise", "theirs", "ours"), [(0.01, 0.87, 0.96), (0.05, 0.42, 0.54)])
+    @pytest.mark.parametrize("grey", [0.0, 0.1, 0.5, 0.9, 1.0])
+    def test_equal_images_are_similar_also_where_they_are_flat(self, grey):
+        flat = torch.full((2, 3, 16, 16), grey)
+        assert torch.equal(legacy.ssim(flat, flat), torch.ones(2))
+
+    @pytest.mark.parametrize(("noise", "theirs", "ours"), [(0.01, "0.90", "0.96"), (0.05, "0.48", "0.54")])
     def test_differs_by_what_it_says(self, noise, theirs, ours):
         target = torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None] / 255
         reconstruction = (target + noise * torch.randn_like(target)).clamp(0, 1)
-        assert f"{theirs} " in legacy.ssim.__doc__.replace("\n", " ")
-        assert f"{legacy.ssim(reconstruction, target).item():.2f}" == str(theirs)
-        assert f"{ssim(reconstruction, target).item():.2f}" == str(ours)
+        assert f"{theirs} instead of {ours}" in " ".join(legacy.ssim.__doc__.split())
+        assert f"{legacy.ssim(reconstruction, target).item():.2f}" == theirs
+        assert f"{ssim(reconstruction, target).item():.2f}" == ours
 
     def test_is_chosen_by_a_subclass(self, images):
         class PublishedColorCS(ColorCS):

@@ -1,3 +1,4 @@
+import re
 from itertools import accumulate
 
 import pytest
@@ -18,7 +19,8 @@ from lowrank_unroll.networks import (
     UnrolledNetwork,
     load_reference_weights,
 )
-from lowrank_unroll.operators import CoilSensitivity, Fourier, Mask, SingleCoil
+from lowrank_unroll.networks.tlr_net import TLRState
+from lowrank_unroll.operators import CoilSensitivity, Fourier, LinearOperator, Mask, SampledFourier, SingleCoil
 
 # Small networks for series, and whether they are positively homogeneous.
 DYNAMIC = {
@@ -234,6 +236,99 @@ def test_low_rank_plus_sparse_reaches_a_fixed_point():
     assert last.sparse.abs().max() > 0
 
 
+class Unchanged(LinearOperator):
+    """The identity, of images of any shape."""
+
+    partial_isometry = True
+
+    def forward(self, image):
+        return image
+
+    adjoint = forward
+
+
+class TestRefusedMeasurements:
+    """In one line, before the first iteration; shapes and dtypes only, so that nothing waits for a device."""
+
+    @staticmethod
+    def refused(network, measurement, operator, error, message):
+        for run in (network, network.forward_with_penalty, lambda *args: next(network.states(*args))):
+            with pytest.raises(error, match=f"^{message}$"):
+                run(measurement, operator)
+
+    def test_series_of_another_shape(self, dynamic_network):
+        for shape in ((5, 12, 10), (12, 10), (2, 3, 5, 12, 10)):
+            image = torch.randn(shape, dtype=torch.complex64)
+            message = rf"the image is {re.escape(str(shape))}, expected \(batch, time, height, width\)"
+            self.refused(dynamic_network, image, Unchanged(), ValueError, message)
+
+    def test_colour_images_of_another_shape(self):
+        network = TLRNet(iterations=1)
+        for shape in ((3, 16, 16), (16, 16), (1, 1, 3, 16, 16)):
+            message = rf"the image is {re.escape(str(shape))}, expected \(batch, channel, height, width\)"
+            self.refused(network, torch.rand(shape), Unchanged(), ValueError, message)
+
+    def test_colour_images_of_other_channels(self):
+        message = r"the image is \(2, 1, 16, 16\), expected 3 channels in its second dim"
+        self.refused(TLRNet(iterations=1), torch.rand(2, 1, 16, 16), Unchanged(), ValueError, message)
+        assert TLRNet(channels=1, iterations=1)(torch.rand(2, 1, 16, 16), Unchanged()).shape == (2, 1, 16, 16)
+
+    @pytest.mark.parametrize("coils", [1, 3])
+    def test_kspace_of_another_shape(self, dynamic_network, coils):
+        measurement, operator = acquisition(coils=coils)
+        fast = SampledFourier(operator.outer.outer.mask) @ operator.inner
+        for wrong in (measurement[0], measurement[:, :, 0], measurement[None], measurement[:1], measurement[:, :0]):
+            for A in (operator, fast):
+                self.refused(dynamic_network, wrong, A, ValueError, ".*")
+
+    def test_real_kspace(self, dynamic_network):
+        measurement, operator = acquisition()
+        message = r"the measurement is torch\.float32, expected complex numbers, as the image has"
+        self.refused(dynamic_network, measurement.real, operator, TypeError, message)
+
+    @pytest.mark.parametrize("dtype", [torch.complex64, torch.float64, torch.float16, torch.uint8])
+    def test_colour_images_of_another_dtype(self, dtype):
+        message = rf"the image is {dtype}, expected real numbers in torch\.float32, for TLRNet"
+        self.refused(TLRNet(iterations=1), torch.ones(1, 3, 16, 16, dtype=dtype), Unchanged(), TypeError, message)
+
+    def test_series_of_another_precision_than_the_weights(self, dynamic_network):
+        measurement, operator = acquisition()
+        measurement = measurement.to(torch.complex128)
+        if not list(dynamic_network.parameters()):
+            assert dynamic_network(measurement, operator).dtype == torch.complex128
+            return
+        message = r"the image is torch\.complex128, expected complex numbers in torch\.float32, for \w+"
+        self.refused(dynamic_network, measurement, operator, TypeError, message)
+        assert dynamic_network.double()(measurement, operator).dtype == torch.complex128
+
+    def test_networks_for_images_of_any_kind_refuse_none(self):
+        class Anything(UnrolledNetwork):
+            def initial_state(self, image):
+                return TLRState(image, image)
+
+        for image in (torch.ones(3), torch.ones(2, 3, dtype=torch.complex128)):
+            assert next(Anything([torch.nn.Identity()]).states(image, Unchanged())).image is image
+
+    def test_nothing(self, dynamic_network):
+        for measurement, network in (
+            (torch.ones(0, 3, 16, 16), TLRNet(iterations=1)),
+            (torch.ones(2, 1, 0, 12, 10, dtype=torch.complex64), dynamic_network),
+        ):
+            message = rf"the measurement is {re.escape(str(tuple(measurement.shape)))}, expected at least one value"
+            self.refused(network, measurement, Fourier() @ SingleCoil(), ValueError, message)
+
+    def test_weights_may_be_given(self, measured):
+        network = TLRNet(features=2, iterations=1)
+
+        def loss(weights):
+            return torch.func.functional_call(network, weights, measured).square().sum()
+
+        gradients = torch.func.grad(loss)(dict(network.named_parameters()))
+        network(*measured).square().sum().backward()
+        for name, weight in network.named_parameters():
+            assert weight.grad is None or torch.allclose(gradients[name], weight.grad)
+
+
 class TestCheckpointedIterations:
     NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
 
@@ -275,7 +370,7 @@ class TestCheckpointedIterations:
         plain, _ = self.saved_bytes(network_class(features=8, iterations=16), measurement, operator)
         assert kept[16] < 0.1 * plain
 
-    @pytest.mark.slow
+    @pytest.mark.slow(seconds=30)
     def test_memory_hardly_grows_with_iterations(self):
         mask = torch.rand(128, 3, 32, 32) < 0.4
         peaks = {iterations: self.peak(iterations, mask) for iterations in (5, 40)}

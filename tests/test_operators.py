@@ -1,3 +1,7 @@
+import math
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -22,6 +26,7 @@ from lowrank_unroll.operators import (
 from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients
 
 SERIES = (2, 3, 8, 6)
+ONE_LINE = r"^[^\n]*$"
 
 
 def complex_randn(*shape):
@@ -146,6 +151,31 @@ class TestLaws:
         distance = (proximal_step(v, y, A, 0.2) - proximal_step(w, y, A, 0.2)).norm()
         assert distance <= (1 + 1e-6) * (v - w).norm()
 
+    @pytest.mark.parametrize("step", [gradient_step, project_onto_measurement, partial(proximal_step, weight=0.1)])
+    @pytest.mark.parametrize("share", [np.s_[:1], np.s_[..., :1], np.s_[0]])
+    def test_measurements_of_another_shape_are_refused(self, case, step, share):
+        A, x, _ = case
+        if step is project_onto_measurement and not A.partial_isometry:
+            pytest.skip("no closed form")
+        y = A(x)
+        with pytest.raises(ValueError, match=ONE_LINE) as caught:
+            step(x, y[share], A)
+        assert str(caught.value).startswith(f"the measurement is {tuple(y[share].shape)}, expected {tuple(y.shape)}, ")
+
+    @pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf, -1])
+    def test_weights_of_the_proximal_step_that_cannot_be_used_are_refused(self, case, weight):
+        A, x, _ = case
+        with pytest.raises(ValueError, match=f"^weight is {weight}, expected .*a positive number$"):
+            proximal_step(x, A(x), A, weight)
+
+    def test_a_proximal_step_without_weight_is_the_projection(self, case):
+        A, x, truth = case
+        if A.partial_isometry:
+            assert torch.allclose(proximal_step(x, A(truth), A, 0), project_onto_measurement(x, A(truth), A))
+        else:
+            with pytest.raises(ValueError, match=r"^weight is 0, expected a positive number$"):
+                proximal_step(x, A(truth), A, 0)
+
 
 def test_real_images_stay_real_under_a_mask():
     A, x = Mask(torch.rand(3, 8, 6) < 0.4), torch.randn(2, 3, 8, 6)
@@ -184,6 +214,70 @@ def test_fourier_is_centred_and_orthonormal(size):
     assert torch.allclose(Fourier()(impulse), constant / (size[0] * size[1]) ** 0.5)
 
 
+@pytest.mark.parametrize("transform", [Fourier(), UncentredFourier()])
+class TestFourierOf:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8, torch.int64, torch.bool])
+    def test_real_numbers(self, transform, dtype):
+        image = torch.tensor([[0, 1, 3], [5, 1, 0]]).to(dtype)
+        for apply in (transform.forward, transform.adjoint):
+            assert torch.allclose(apply(image), apply(image.to(torch.complex64)))
+
+    def test_fewer_than_two_dims_is_refused(self, transform):
+        for apply in (transform.forward, transform.adjoint):
+            with pytest.raises(ValueError, match=r"^the image is \(6,\), expected \(\.\.\., height, width\)$"):
+                apply(complex_randn(6))
+
+
+class TestMaskOf:
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.float64, torch.float16])
+    @pytest.mark.parametrize("kind", [Mask, SampledFourier])
+    def test_zeros_and_ones_is_that_of_booleans(self, kind, dtype):
+        mask, x = torch.rand(3, 8, 6) < 0.4, torch.randn(2, 3, 8, 6)
+        numbers = kind(mask.to(dtype))
+        assert torch.equal(numbers(x), kind(mask)(x))
+        assert numbers(x).dtype == kind(mask)(x).dtype
+        assert numbers.mask.dtype == torch.bool
+
+    def test_booleans_is_taken_as_it_is(self):
+        mask = torch.rand(3, 8, 6) < 0.4
+        assert Mask(mask).mask is mask
+
+    @pytest.mark.parametrize("kind", [Mask, SampledFourier])
+    @pytest.mark.parametrize(
+        ("values", "found"),
+        [
+            (torch.tensor([[0, 255]], dtype=torch.uint8), "255"),
+            (torch.tensor([[0.5, 1.0], [0.25, 0.0]]), "0.5, 0.25"),
+            (torch.tensor([[torch.nan, 1.0], [torch.nan, torch.inf]]), "nan, inf"),
+            (torch.tensor([[-1, 0]]), "-1"),
+            (torch.arange(2.0, 100.0).reshape(2, 49), "2.0, 3.0, 4.0"),
+        ],
+    )
+    def test_other_numbers_is_refused(self, kind, values, found):
+        with pytest.raises(ValueError, match=f"^mask holds {found}, expected booleans, or the numbers 0 and 1$"):
+            kind(values)
+
+    def test_complex_numbers_is_refused(self):
+        with pytest.raises(TypeError, match=r"^mask is torch\.complex64, expected booleans"):
+            Mask(torch.ones(3, 3, dtype=torch.complex64))
+
+    def test_another_shape_is_refused(self):
+        A = Mask(torch.ones(2, 1, 8, 6, dtype=torch.bool))
+        for apply in (A.forward, A.adjoint, A.normal):
+            for shape in ((1, 3, 8, 6), (3, 8, 6), (2, 3, 8, 1)):
+                with pytest.raises(ValueError, match=r"^mask is \(2, 1, 8, 6\), expected a .* to \(.*\)$") as caught:
+                    apply(torch.ones(shape))
+                assert str(caught.value).endswith(f"broadcasts to {shape}")
+
+    def test_lines_of_kspace(self):
+        lines, x = torch.rand(6) < 0.5, complex_randn(2, 8, 6)
+        A, B = SampledFourier(lines), Mask(lines.expand(8, 6)) @ Fourier()
+        y = A(x)
+        assert torch.equal(y, B(x))
+        kspace, without_shifts = A.equivalent(y)
+        assert torch.allclose(without_shifts.adjoint(kspace), B.adjoint(y))
+
+
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 4)])
 def test_sampled_fourier_is_a_mask_after_the_transform(size):
     mask = torch.rand(2, 1, 3, *size) < 0.4
@@ -201,6 +295,38 @@ def test_another_number_of_coils_is_refused():
         coils().adjoint(complex_randn(2, 3, 3, 8, 6))
     with pytest.raises(ValueError, match="has 3 coils"):
         SingleCoil().adjoint(complex_randn(2, 3, 3, 8, 6))
+
+
+class TestCoils:
+    def test_sensitivities_of_another_number_of_dims_are_refused(self):
+        for shape in ((2, 4, 8, 6), (4, 8, 6)):
+            with pytest.raises(ValueError, match=r"^sensitivities is .*, expected \(batch, coil, 1, height, width\)$"):
+                CoilSensitivity(complex_randn(*shape))
+
+    def test_images_of_another_number_of_dims_are_refused(self):
+        with pytest.raises(ValueError, match=r"^the image is \(3, 8, 6\), expected \(batch, time, height, width\)$"):
+            coils()(complex_randn(3, 8, 6))
+        with pytest.raises(ValueError, match=r"^the measurement is \(4, 3, 8, 6\), expected \(batch, coil, time, h"):
+            coils().adjoint(complex_randn(4, 3, 8, 6))
+
+    def test_images_that_the_sensitivities_do_not_fit_are_refused(self):
+        message = r"^sensitivities is \(2, 4, 1, 8, 6\), expected a shape that broadcasts to \(.*\)$"
+        for batch, height in ((1, 8), (3, 8), (2, 1), (2, 7)):
+            with pytest.raises(ValueError, match=message):
+                coils()(complex_randn(batch, 3, height, 6))
+            with pytest.raises(ValueError, match=message):
+                coils().adjoint(complex_randn(batch, 4, 3, height, 6))
+
+    def test_one_sample_of_sensitivities_serves_a_batch(self):
+        one = CoilSensitivity(coils().sensitivities[:1])
+        x, y = complex_randn(*SERIES), complex_randn(2, 4, 3, 8, 6)
+        assert torch.allclose(inner(y, one(x)), inner(one.adjoint(y), x))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+    def test_real_images(self, dtype):
+        x = (255 * torch.rand(SERIES)).to(dtype)
+        A = coils()
+        assert torch.allclose(A(x), A(x.to(torch.complex128)))
 
 
 def test_one_coil_of_ones_is_a_single_coil():

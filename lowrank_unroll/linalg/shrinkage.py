@@ -16,7 +16,6 @@ has kinks or jumps, also give :meth:`Shrinkage.divided_differences`, as those in
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from numbers import Real
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
@@ -116,12 +115,18 @@ class Shrinkage(ABC):
         return replace(self, **dict(zip(parameter_names(type(self)), parameters, strict=True)))
 
 
-@cache
 def parameter_names(kind: type[Shrinkage]) -> tuple[str, ...]:
     """The fields of a shrinkage that are parameters: of type Tensor or float, or one of several."""
-    hints = get_type_hints(kind)  # which resolves the strings of postponed annotations
-    kinds = {field.name: {hints[field.name], *get_args(hints[field.name])} for field in fields(kind)}
-    return tuple(name for name, alternatives in kinds.items() if alternatives & {Tensor, float})
+    if kind not in _PARAMETER_NAMES:
+        hints = get_type_hints(kind)  # which resolves the strings of postponed annotations
+        kinds = {field.name: {hints[field.name], *get_args(hints[field.name])} for field in fields(kind)}
+        found = tuple(name for name, alternatives in kinds.items() if alternatives & {Tensor, float})
+        _PARAMETER_NAMES[kind] = found
+    return _PARAMETER_NAMES[kind]
+
+
+# A dictionary, since the compiler warns of functools.cache.
+_PARAMETER_NAMES: dict[type[Shrinkage], tuple[str, ...]] = {}
 
 
 def _numbers(value: Any) -> Sequence[Any]:

@@ -1,20 +1,25 @@
-"""Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample."""
+"""Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample.
 
-from collections.abc import Callable
+All raise ValueError for images of different shapes, or of a shape that they do not take, and TypeError for integers, or
+for complex numbers where only real ones have a meaning. What depends on no unit is as exact in any.
+"""
+
 from functools import partial
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-Measure = Callable[[Tensor, Tensor], Tensor]
+from lowrank_unroll.metrics.comparison import Measure, comparable, compares
 
 
+@compares()
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error |x - x^|^2 over all values of a sample, shape (batch,), in the squared unit of the image."""
     return (reconstruction - target).abs().square().flatten(1).mean(1)
 
 
+@compares(scale_free=True)
 def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio 10 log10(max|x|^2 / mse) in dB, shape (batch,); the peak is each target's own.
 
@@ -24,6 +29,7 @@ def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(peak.square(), mse(reconstruction, target))
 
 
+@compares(scale_free=True)
 def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Signal-to-error ratio 10 log10(||x||^2 / ||x - x^||^2) in dB, shape (batch,).
 
@@ -33,6 +39,7 @@ def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(energy, mse(reconstruction, target))
 
 
+@compares("channel, height, width", smallest=6, real=True)
 def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of images (batch, channel, height, width) with values in [0, 1], shape (batch,).
 
@@ -44,6 +51,7 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     return similarity.reshape(len(target))
 
 
+@compares(scale_free=True)
 def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Normalised mean squared error ||x - x^||^2 / ||x||^2, shape (batch,).
 
@@ -53,6 +61,7 @@ def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     return torch.where(energy > 0, mse(reconstruction, target) / energy, torch.nan)
 
 
+@compares("time, height, width", smallest=6, real=True, scale_free=True)
 def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each frame of magnitude series (batch, time, height, width), averaged, shape (batch,).
 
@@ -71,6 +80,7 @@ def of_magnitudes(measure: Measure) -> Measure:
 
 
 def _of_magnitudes(measure: Measure, reconstruction: Tensor, target: Tensor) -> Tensor:
+    reconstruction, target = comparable(reconstruction, target)
     return measure(reconstruction.abs(), target.abs())
 
 

@@ -4,10 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from lowrank_unroll.metrics.comparison import compares
+
 SIDE = 15
 SIGMA = 1.5
 
 
+@compares("..., height, width", scale_free=True)
 def hfen(reconstruction: Tensor, target: Tensor) -> Tensor:
     """High-frequency error norm ||LoG(x^ - x)|| / ||LoG(x)|| of (batch, ..., height, width), shape (batch,).
 

@@ -13,7 +13,7 @@ class SampleMean(Metric):
     """Average a function of (reconstruction, target) over all samples seen, on all devices.
 
     Each sample counts once, however samples are batched: this is the mean that papers report. Where a measure is
-    undefined because the target is zero everywhere, the sample is left out.
+    undefined because the target is zero everywhere, the sample is left out. The sum is in double precision.
 
     Args:
         function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
@@ -26,16 +26,16 @@ class SampleMean(Metric):
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, reconstruction: Tensor, target: Tensor) -> None:
         """Add a batch."""
         values = self.function(reconstruction, target)
         values = values[is_defined(values, target)]
-        self.total += values.sum()
+        self.total += values.sum(dtype=torch.float64)
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """The mean so far, a scalar in the unit of the function."""
-        return self.total / self.count
+        """The mean so far, a scalar in the unit of the function, in the default dtype."""
+        return (self.total / self.count).to(torch.get_default_dtype())

@@ -53,6 +53,7 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(
         self,

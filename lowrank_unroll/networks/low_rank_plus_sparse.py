@@ -64,6 +64,7 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(
         self, low_rank_threshold: float = 0.005, sparse_threshold: float = 0.003, iterations: int = 50

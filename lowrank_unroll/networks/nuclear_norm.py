@@ -51,6 +51,7 @@ class NuclearNormRecon(UnrolledNetwork[NuclearNormState]):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(self, threshold: float = 0.003, iterations: int = 50) -> None:
         check_not_negative(threshold=threshold)

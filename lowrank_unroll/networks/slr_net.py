@@ -91,6 +91,7 @@ class SLRNet(UnrolledNetwork[SLRState]):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(
         self,

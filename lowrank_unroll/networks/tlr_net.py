@@ -89,6 +89,7 @@ class TLRNet(_UnrolledADMM):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+    image_is_complex: ClassVar[bool | None] = False
 
     def __init__(
         self,
@@ -107,6 +108,18 @@ class TLRNet(_UnrolledADMM):
             ),
             checkpoint_iterations,
         )
+        self.channels = channels
+
+    def check_image(self, image: Tensor) -> None:
+        """Refuse an image that the network is not for.
+
+        Raises:
+            ValueError: if it is of another shape, or has another number of channels.
+            TypeError: if it is of another dtype.
+        """
+        super().check_image(image)
+        if image.shape[1] != self.channels:
+            raise ValueError(f"the image is {tuple(image.shape)}, expected {self.channels} channels in its second dim")
 
 
 class DynamicTLRNet(_UnrolledADMM):
@@ -123,6 +136,7 @@ class DynamicTLRNet(_UnrolledADMM):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+    image_is_complex: ClassVar[bool | None] = True
 
     def __init__(
         self,

@@ -42,12 +42,14 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
+        image_is_complex: whether images are complex, or real, with the precision of the weights; None for any dtype.
 
     Raises:
         ValueError: if there is no iteration.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
+    image_is_complex: ClassVar[bool | None] = None
 
     def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
         super().__init__()
@@ -66,6 +68,30 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         for module in self.modules():
             if isinstance(module, Convolutions):
                 module.compiled = True
+
+    def check_image(self, image: Tensor) -> None:
+        """Refuse an adjoint reconstruction A^H y that the network is not for.
+
+        Raises:
+            ValueError: if it is of another shape.
+            TypeError: if it is of another dtype.
+        """
+        axes = None if self.image_axes is None else ("batch", *self.image_axes)
+        if axes is not None and image.ndim != len(axes):
+            raise ValueError(f"the image is {tuple(image.shape)}, expected ({', '.join(axes)})")
+        if self.image_is_complex is None:
+            return
+        precision = next((weight.dtype for weight in self.parameters()), image.real.dtype)
+        if image.is_complex() != self.image_is_complex or image.real.dtype != precision:
+            name, kind = type(self).__name__, "complex" if self.image_is_complex else "real"
+            raise TypeError(f"the image is {image.dtype}, expected {kind} numbers in {precision}, for {name}")
+
+    def _check_measurement(self, measurement: Tensor) -> None:
+        """Refuse what the image would not tell, for an operator may fail, and the image of real k-space is complex."""
+        if measurement.numel() == 0:
+            raise ValueError(f"the measurement is {tuple(measurement.shape)}, expected at least one value")
+        if self.image_is_complex and not measurement.is_complex():
+            raise TypeError(f"the measurement is {measurement.dtype}, expected complex numbers, as the image has")
 
     @abstractmethod
     def initial_state(self, image: Tensor) -> State:
@@ -90,6 +116,10 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
         Returns:
             The reconstruction, shape of A^H y.
+
+        Raises:
+            ValueError: if y is empty, or A^H y of a shape that the network does not take.
+            TypeError: if y or A^H y is of a dtype that it does not take.
         """
         return self.forward_with_penalty(measurement, operator)[0]
 
@@ -105,8 +135,11 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
         """The initial state, and the equation measurement = operator(image) in the form that is fastest to iterate."""
+        self._check_measurement(measurement)
         measurement, operator = operator.equivalent(measurement)
-        return self.initial_state(operator.adjoint(measurement)), measurement, operator
+        image = operator.adjoint(measurement)
+        self.check_image(image)
+        return self.initial_state(image), measurement, operator
 
     def _advance(
         self,

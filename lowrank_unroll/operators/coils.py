@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lowrank_unroll.operators.fitting import check_dims, check_fits
 from lowrank_unroll.operators.linear_operator import LinearOperator
 
 
@@ -11,22 +12,26 @@ class CoilSensitivity(LinearOperator):
     Args:
         sensitivities: C, (batch, coil, 1, height, width), complex. With sum over coils |C|^2 <= 1 the operator's norm
             is at most 1, as step sizes of the networks expect.
+
+    Raises:
+        ValueError: if the sensitivities are of another shape, or do not fit an image or a measurement.
     """
 
     def __init__(self, sensitivities: Tensor) -> None:
+        check_dims("sensitivities", sensitivities, "batch", "coil", "1", "height", "width")
         self.sensitivities = sensitivities
 
     def forward(self, image: Tensor) -> Tensor:
         """Images of every coil, (batch, coil, time, height, width), from a series (batch, time, height, width)."""
+        check_dims("the image", image, "batch", "time", "height", "width")
+        check_fits((len(image), self.sensitivities.shape[1], *image.shape[1:]), sensitivities=self.sensitivities)
         return self.sensitivities * image[:, None]
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """The series (batch, time, height, width): the sum over coils of conj(C) times the coil's images.
-
-        Raises:
-            ValueError: if the measurement has another number of coils.
-        """
+        """The series (batch, time, height, width): the sum over coils of conj(C) times the coil's images."""
+        check_dims("the measurement", measurement, "batch", "coil", "time", "height", "width")
         _check_coils(measurement, self.sensitivities.shape[1])
+        check_fits(measurement.shape, sensitivities=self.sensitivities)
         return (self.sensitivities.conj() * measurement).sum(1)
 
 

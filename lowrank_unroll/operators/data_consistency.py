@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lowrank_unroll.checks import check_not_negative, check_positive
 from lowrank_unroll.operators.conjugate_gradients import solve
 from lowrank_unroll.operators.linear_operator import LinearOperator
 
@@ -17,8 +18,11 @@ def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
 
     Returns:
         The new image, shape and dtype of ``image``.
+
+    Raises:
+        ValueError: if the measurement is not of the shape of A x.
     """
-    return image - step * operator.adjoint(operator(image) - measurement)
+    return image + step * _pull(image, measurement, operator)
 
 
 def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, weight: Tensor | float) -> Tensor:
@@ -36,8 +40,13 @@ def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
 
     Returns:
         The minimiser, shape and dtype of ``image``.
+
+    Raises:
+        ValueError: if the measurement is not of the shape of A v, or the weight is a plain number that cannot be used.
     """
-    pull = operator.adjoint(measurement - operator(image))
+    if not isinstance(weight, Tensor):  # whose value may be on another device
+        (check_not_negative if operator.partial_isometry else check_positive)(weight=weight)
+    pull = _pull(image, measurement, operator)
     if operator.partial_isometry:
         return image + pull / (1 + weight)
     return image + solve(lambda x: operator.normal(x) + weight * x, pull)
@@ -57,7 +66,7 @@ def project_onto_measurement(image: Tensor, measurement: Tensor, operator: Linea
         The projection, shape and dtype of ``image``.
 
     Raises:
-        ValueError: if the operator is not a partial isometry.
+        ValueError: if the operator is not a partial isometry, or the measurement not of the shape of A v.
     """
     if not operator.partial_isometry:
         raise ValueError(
@@ -66,3 +75,12 @@ def project_onto_measurement(image: Tensor, measurement: Tensor, operator: Linea
             "proximal_step with a small weight"
         )
     return gradient_step(image, measurement, operator)
+
+
+def _pull(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
+    """What the measurement asks of an image, A^H (y - A x)."""
+    predicted = operator(image)
+    if measurement.shape != predicted.shape:
+        given, expected = tuple(measurement.shape), tuple(predicted.shape)
+        raise ValueError(f"the measurement is {given}, expected {expected}, the shape of what the operator predicts")
+    return operator.adjoint(measurement - predicted)

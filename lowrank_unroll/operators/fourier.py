@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.operators.linear_operator import Composition, LinearOperator
 from lowrank_unroll.operators.mask import Mask
 
@@ -13,6 +14,9 @@ class Fourier(LinearOperator):
     """The centred, orthonormal Fourier transform over the last two dims.
 
     The zero frequency of a side of n pixels, and the origin of the image, are at index n // 2.
+
+    Raises:
+        ValueError: if an image or a measurement has fewer than two dims.
     """
 
     partial_isometry = True
@@ -20,13 +24,13 @@ class Fourier(LinearOperator):
 
     def forward(self, image: Tensor) -> Tensor:
         """K-space of an image (..., height, width), same shape, complex."""
-        shifted = torch.fft.ifftshift(image, dim=IMAGE_DIMS)
+        shifted = torch.fft.ifftshift(_planes(image), dim=IMAGE_DIMS)
         kspace: Tensor = torch.fft.fftshift(torch.fft.fft2(shifted, norm="ortho"), dim=IMAGE_DIMS)
         return kspace
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Image of a k-space (..., height, width), same shape, complex: the inverse transform."""
-        shifted = torch.fft.ifftshift(measurement, dim=IMAGE_DIMS)
+        shifted = torch.fft.ifftshift(_planes(measurement), dim=IMAGE_DIMS)
         image: Tensor = torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), dim=IMAGE_DIMS)
         return image
 
@@ -35,6 +39,9 @@ class UncentredFourier(LinearOperator):
     """The orthonormal Fourier transform over the last two dims, zero frequency and origin of the image at index 0.
 
     It is what a fast Fourier transform computes, without the shifts of :class:`Fourier`.
+
+    Raises:
+        ValueError: if an image or a measurement has fewer than two dims.
     """
 
     partial_isometry = True
@@ -42,12 +49,12 @@ class UncentredFourier(LinearOperator):
 
     def forward(self, image: Tensor) -> Tensor:
         """K-space of an image (..., height, width), same shape, complex."""
-        kspace: Tensor = torch.fft.fft2(image, norm="ortho")
+        kspace: Tensor = torch.fft.fft2(_planes(image), norm="ortho")
         return kspace
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Image of a k-space (..., height, width), same shape, complex: the inverse transform."""
-        image: Tensor = torch.fft.ifft2(measurement, norm="ortho")
+        image: Tensor = torch.fft.ifft2(_planes(measurement), norm="ortho")
         return image
 
 
@@ -55,14 +62,22 @@ class SampledFourier(Composition):
     """K-space where it is sampled: ``Mask(mask) @ Fourier()``, that knows an equivalent without shifts.
 
     Args:
-        mask: True where k-space is measured, boolean, any shape that broadcasts with it.
+        mask: True where k-space is measured, as for :class:`Mask`, any shape that broadcasts to that of k-space.
     """
 
     def __init__(self, mask: Tensor) -> None:
-        super().__init__(Mask(mask), Fourier())
-        self.mask = mask
+        outer = Mask(torch.atleast_2d(mask))  # type: ignore[no-untyped-call]
+        super().__init__(outer, Fourier())
+        self.mask = outer.mask
 
     def equivalent(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
         """K-space (..., height, width) with the zero frequency at index 0, and its operator."""
         mask, transform = torch.fft.ifftshift(self.mask, dim=IMAGE_DIMS), UncentredFourier()
         return transform(self.adjoint(measurement)) * mask, Mask(mask) @ transform
+
+
+def _planes(image: Tensor) -> Tensor:
+    """The image, if it has a height and a width, in a dtype that can be transformed."""
+    if image.ndim < len(IMAGE_DIMS):
+        raise ValueError(f"the image is {tuple(image.shape)}, expected (..., height, width)")
+    return at_least_single(image)

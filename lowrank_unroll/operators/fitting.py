@@ -1,0 +1,32 @@
+"""Whether tensors fit each other: broadcasting would hide that they do not."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def check_fits(shape: Sequence[int], **parts: Tensor) -> None:
+    """Refuse parts of an operator that would change the shape of what they are multiplied with.
+
+    Args:
+        shape: of an image or a measurement.
+        parts: what it is multiplied with, by name.
+
+    Raises:
+        ValueError: names the first that does not broadcast to the shape.
+    """
+    for name, part in parts.items():
+        sides = zip(reversed(part.shape), reversed(shape), strict=False)
+        # Compared one by one: sizes that torch.export leaves open have no hash.
+        if part.ndim > len(shape) or any(side != 1 and side != expected for side, expected in sides):  # noqa: PLR1714
+            raise ValueError(f"{name} is {tuple(part.shape)}, expected a shape that broadcasts to {tuple(shape)}")
+
+
+def check_dims(name: str, tensor: Tensor, *axes: str) -> None:
+    """Refuse a tensor of another number of dims.
+
+    Raises:
+        ValueError: says what the dims are.
+    """
+    if tensor.ndim != len(axes):
+        raise ValueError(f"{name} is {tuple(tensor.shape)}, expected ({', '.join(axes)})")
