@@ -27,7 +27,7 @@ TINY_BASELINE = [
     *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
 ]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK]
-UNTRAINED = {"dynamic_mri/nuclear_norm.yaml"}
+UNTRAINED = {"dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
 
 
 def tiny(config):

@@ -1,5 +1,6 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
+from lowrank_unroll.linalg.blocks import from_blocks, to_blocks
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
@@ -24,6 +25,7 @@ __all__ = [
     "effective_rank",
     "exact",
     "fold",
+    "from_blocks",
     "last_derivative",
     "relative_gaps",
     "relative_spectrum",
@@ -33,5 +35,6 @@ __all__ = [
     "tensor_singular_value_threshold",
     "tie_resolution",
     "ties",
+    "to_blocks",
     "unfold",
 ]

@@ -1,7 +1,10 @@
 """Unrolled networks and iterative baselines: modules called as ``network(measurement, operator)``, one file each."""
 
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
+from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
+from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
 from lowrank_unroll.networks.low_rank_plus_sparse import LowRankPlusSparseRecon
+from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon
 from lowrank_unroll.networks.reference_weights import load_reference_weights
 from lowrank_unroll.networks.slr_net import SLRNet
@@ -11,8 +14,11 @@ from lowrank_unroll.networks.unrolled import UnrolledNetwork
 
 __all__ = [
     "DynamicTLRNet",
+    "LinearInterpolation",
+    "LocallyLowRankRecon",
     "LowRankPlusSparseRecon",
     "LplusSNet",
+    "NormalizedConvolution",
     "NuclearNormRecon",
     "SLRNet",
     "T2LRNet",

@@ -47,6 +47,7 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
         iterations: number of unrolled iterations; the last one's step size is 1, not learned.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, see :class:`UnrolledNetwork`.
 
     Raises:
         ValueError: if a number is below 1, or ``gradient`` is unknown.
@@ -61,13 +62,14 @@ class LplusSNet(UnrolledNetwork[LplusSState]):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
-        super().__init__((LplusSIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
+        super().__init__((LplusSIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations, start)
         last = self.iterations[-1]
         del last.step_size
         last.register_buffer("step_size", torch.tensor(1.0))
 
     def initial_state(self, image: Tensor) -> LplusSState:
-        """Start from the adjoint reconstruction."""
+        """Start from the first image."""
         return LplusSState(image, torch.zeros_like(image), torch.zeros_like(image))

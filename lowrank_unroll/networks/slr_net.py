@@ -88,6 +88,7 @@ class SLRNet(UnrolledNetwork[SLRState]):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, see :class:`UnrolledNetwork`.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
@@ -99,13 +100,14 @@ class SLRNet(UnrolledNetwork[SLRState]):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
         kinds = [SLRIteration] * (iterations - 1) + [LastSLRIteration]
-        super().__init__((kind(features, gradient) for kind in kinds), checkpoint_iterations)
+        super().__init__((kind(features, gradient) for kind in kinds), checkpoint_iterations, start)
 
     def initial_state(self, image: Tensor) -> SLRState:
-        """Start from the adjoint reconstruction, with nothing of low rank yet."""
+        """Start from the first image, with nothing of low rank yet."""
         zeros = torch.zeros_like(image)
         return SLRState(image, zeros, zeros, to_channels(zeros))
 

@@ -41,6 +41,7 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, see :class:`UnrolledNetwork`.
 
     Raises:
         ValueError: if a number is below 1, or ``gradient`` is unknown.
@@ -55,10 +56,11 @@ class T2LRNet(UnrolledNetwork[T2LRState]):
         iterations: int = 15,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
-        super().__init__((T2LRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations)
+        super().__init__((T2LRIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations, start)
 
     def initial_state(self, image: Tensor) -> T2LRState:
-        """Start from the adjoint reconstruction."""
+        """Start from the first image."""
         return T2LRState(image)

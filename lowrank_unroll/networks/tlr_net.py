@@ -64,13 +64,15 @@ class DynamicTLRIteration(TLRIteration):
 
 
 class _UnrolledADMM(UnrolledNetwork[TLRState]):
-    def __init__(self, iterations: Iterable[TLRIteration], checkpoint_iterations: bool) -> None:
-        super().__init__(iterations, checkpoint_iterations)
+    def __init__(
+        self, iterations: Iterable[TLRIteration], checkpoint_iterations: bool, start: nn.Module | None
+    ) -> None:
+        super().__init__(iterations, checkpoint_iterations, start)
         # The last multiplier is never used: without a gradient it would stall multi-device training.
         self.iterations[-1].multiplier_step.requires_grad_(False)
 
     def initial_state(self, image: Tensor) -> TLRState:
-        """Start from the adjoint reconstruction and a zero multiplier."""
+        """Start from the first image and a zero multiplier."""
         return TLRState(image, torch.zeros_like(image))
 
 
@@ -83,6 +85,7 @@ class TLRNet(_UnrolledADMM):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, see :class:`UnrolledNetwork`.
 
     Raises:
         ValueError: if a number is below 1, or ``gradient`` is unknown.
@@ -98,6 +101,7 @@ class TLRNet(_UnrolledADMM):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, channels=channels, features=features, iterations=iterations)
         widths = (channels, features, features, channels)
@@ -107,6 +111,7 @@ class TLRNet(_UnrolledADMM):
                 for _ in range(iterations)
             ),
             checkpoint_iterations,
+            start,
         )
         self.channels = channels
 
@@ -130,6 +135,7 @@ class DynamicTLRNet(_UnrolledADMM):
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, see :class:`UnrolledNetwork`.
 
     Raises:
         ValueError: if a number is below 1, or ``gradient`` is unknown.
@@ -144,6 +150,7 @@ class DynamicTLRNet(_UnrolledADMM):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
         super().__init__(
@@ -154,4 +161,5 @@ class DynamicTLRNet(_UnrolledADMM):
                 for _ in range(iterations)
             ),
             checkpoint_iterations,
+            start,
         )

@@ -39,6 +39,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             compute the rest again: segment by segment, and in each one iteration by iteration (after Chen et al., arXiv
             1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
             passes.
+        start: a network, called as ``start(measurement, operator)``, from whose image the iterations start; None for
+            A^H y. What it has to train is trained along.
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
@@ -51,11 +53,14 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     image_axes: ClassVar[tuple[str, ...] | None] = None
     image_is_complex: ClassVar[bool | None] = None
 
-    def __init__(self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False) -> None:
+    def __init__(
+        self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.iterations = nn.ModuleList(iterations)
         check_at_least(1, iterations=len(self.iterations))
         self.checkpoint_iterations = checkpoint_iterations
+        self.start = start
 
     def compile(self) -> None:
         """Compile the stacks of convolutions in training, and nothing between them.
@@ -95,7 +100,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     @abstractmethod
     def initial_state(self, image: Tensor) -> State:
-        """The state to start from, given the adjoint reconstruction A^H y."""
+        """The state to start from, given the first image: A^H y, or what ``start`` makes of y."""
 
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
         """Walk the states, from the initial one to the last: one more than there are iterations."""
@@ -136,9 +141,9 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
         """The initial state, and the equation measurement = operator(image) in the form that is fastest to iterate."""
         self._check_measurement(measurement)
-        measurement, operator = operator.equivalent(measurement)
-        image = operator.adjoint(measurement)
+        image = operator.adjoint(measurement) if self.start is None else self.start(measurement, operator)
         self.check_image(image)
+        measurement, operator = operator.equivalent(measurement)
         return self.initial_state(image), measurement, operator
 
     def _advance(

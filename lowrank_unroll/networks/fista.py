@@ -1,0 +1,39 @@
+"""Accelerated proximal gradient descent, on which the iterative baselines run."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from lowrank_unroll.operators import LinearOperator, gradient_step
+
+
+class FISTAState(NamedTuple):
+    """The image x and its extrapolation z, of the same shape; the threshold (batch,); the momentum."""
+
+    image: Tensor
+    extrapolated: Tensor
+    threshold: Tensor
+    momentum: float
+
+
+class FISTAIteration(nn.Module):
+    """One iteration of FISTA (Beck & Teboulle, SIAM J. Imaging Sci. 2009) with step size 1.
+
+    x' = shrink(z - A^H (A z - y));    t' = (1 + sqrt(1 + 4 t^2)) / 2;    z' = x' + (t - 1) / t' (x' - x)
+
+    Args:
+        shrink: a proximal map, of an image and its thresholds (batch,).
+    """
+
+    def __init__(self, shrink: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.shrink = shrink
+
+    def forward(self, state: FISTAState, measurement: Tensor, operator: LinearOperator) -> FISTAState:
+        """Advance the state by one iteration."""
+        image = self.shrink(gradient_step(state.extrapolated, measurement, operator), state.threshold)
+        momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
+        extrapolated = image + (state.momentum - 1) / momentum * (image - state.image)
+        return FISTAState(image, extrapolated, state.threshold, momentum)

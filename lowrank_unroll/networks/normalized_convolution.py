@@ -1,0 +1,81 @@
+"""Interpolation of sampled images by normalised convolution, a baseline without training and a start for networks."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from lowrank_unroll.checks import check_positive
+from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.sample import COLOUR_AXES
+
+REACH = 3  # standard deviations
+
+
+class NormalizedConvolution(nn.Module):
+    """Blur what is measured, and divide by what is blurred of the mask (Knutsson & Westin, CVPR 1993).
+
+    From coarse to fine: each Gaussian corrects what the wider ones before it left of the measured values, as far as
+    there are some within its reach. Measured values are kept. It is linear in the measurement and has nothing to train.
+
+    Args:
+        widths: standard deviations of the Gaussians in pixels, descending.
+
+    Raises:
+        ValueError: if there is none, or one is not positive.
+    """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+
+    def __init__(self, widths: Sequence[float] = (4.0, 2.0, 1.2, 0.8, 0.6, 0.5)) -> None:
+        super().__init__()
+        if not widths:
+            raise ValueError("widths is empty, expected at least one number of pixels")
+        for width in widths:
+            check_positive(widths=width)
+        self.widths = tuple(widths)
+
+    def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """Fill an image in.
+
+        Args:
+            measurement: y, (batch, channel, height, width).
+            operator: a mask; for another operator A the diagonal of A^H A has to tell how surely each value is known.
+
+        Returns:
+            The image, shape and dtype of A^H y.
+        """
+        zero_filled = operator.adjoint(measurement)
+        known = operator.normal(torch.ones_like(zero_filled))
+        image = torch.zeros_like(zero_filled)
+        for number, width in enumerate(self.widths):
+            certainty = blur(known, width)
+            # The first fills everything in, however little is known; the others no more than they know.
+            floor = torch.finfo(certainty.dtype).tiny if number == 0 else blur_at_centre(width)
+            image = image + blur(zero_filled - known * image, width) / certainty.clamp(min=floor)
+        return zero_filled + (1 - known) * image
+
+
+def blur(images: Tensor, width: float) -> Tensor:
+    """Convolve each image (batch, channel, height, width) with a Gaussian; beyond its borders there is nothing."""
+    kernel = gaussian(width).to(images)
+    reach = len(kernel) // 2
+    flat = pad(images.reshape(-1, 1, *images.shape[-2:]), (reach, reach, reach, reach))
+    rows = conv2d(flat, kernel.reshape(1, 1, -1, 1))
+    return conv2d(rows, kernel.reshape(1, 1, 1, -1)).reshape(images.shape)
+
+
+def blur_at_centre(width: float) -> float:
+    """What a single known value leaves at its own place."""
+    kernel = gaussian(width)
+    return float(kernel[len(kernel) // 2] ** 2)
+
+
+def gaussian(width: float) -> Tensor:
+    """A Gaussian of a standard deviation in pixels, cut at three of them; its sum is 1, float64."""
+    reach = max(1, round(REACH * width))
+    offset = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    kernel = torch.exp(-offset.square() / (2 * width**2))
+    return kernel / kernel.sum()

@@ -1,0 +1,167 @@
+"""Methods that need no training, and networks that start from them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_networks import acquisition
+
+from lowrank_unroll.linalg import casorati, from_blocks, singular_value_threshold, to_blocks
+from lowrank_unroll.networks import (
+    DynamicTLRNet,
+    LinearInterpolation,
+    LocallyLowRankRecon,
+    LplusSNet,
+    NormalizedConvolution,
+    NuclearNormRecon,
+    SLRNet,
+    T2LRNet,
+    TLRNet,
+)
+from lowrank_unroll.operators import Mask
+
+FILLERS = (NormalizedConvolution(), LinearInterpolation())
+SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+
+
+def sampled(image, ratio=0.4):
+    mask = torch.rand(image.shape) < ratio
+    return image * mask, Mask(mask), mask
+
+
+class TestBlocks:
+    @given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 5), st.data(), st.booleans())
+    def test_every_value_goes_into_one_block_and_back(self, time, height, width, block, data, is_complex):
+        cut = data.draw(st.tuples(*[st.integers(0, block - 1)] * 2))
+        dtype = torch.complex64 if is_complex else torch.float32
+        series = torch.randn(2, time, height, width, dtype=dtype)
+        matrices = to_blocks(series, block, cut)
+        assert matrices.shape[2:] == (time, block * block)
+        assert torch.equal(from_blocks(matrices, (height, width), block, cut), series)
+        assert torch.allclose(matrices.norm(), series.norm())
+        other = torch.randn_like(matrices)
+        back = from_blocks(other, (height, width), block, cut)
+        assert torch.allclose((matrices.conj() * other).sum(), (series.conj() * back).sum(), atol=1e-4)
+
+    def test_a_block_holds_neighbours_over_time(self):
+        series = torch.arange(2 * 4 * 4.0).reshape(2, 4, 4)
+        assert torch.equal(to_blocks(series, 2)[1], torch.tensor([[2.0, 3, 6, 7], [18, 19, 22, 23]]))
+        assert torch.equal(to_blocks(series, 2, (1, 1))[0], torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 16]]))
+
+    def test_one_block_is_the_casorati_matrix(self):
+        series = torch.randn(3, 4, 5, 5)
+        assert torch.equal(to_blocks(series, 5)[:, 0], casorati(series))
+
+
+class TestLocallyLowRank:
+    def test_one_block_as_large_as_the_image_is_the_nuclear_norm(self):
+        measurement, operator = acquisition()
+        side = 30  # no cut keeps the image whole, so that only the first iteration is the same
+        one = LocallyLowRankRecon(block=side, threshold=0.05, iterations=1)
+        one.iterations[0].shrink.keywords["cut"] = (0, 0)
+        height, width = operator.adjoint(measurement).shape[-2:]
+        other = NuclearNormRecon(threshold=0.05 * side / (height * width) ** 0.5, iterations=1)
+        assert torch.allclose(one(measurement, operator), other(measurement, operator), atol=1e-6)
+
+    def test_it_repeats_and_scales(self):
+        measurement, operator = acquisition()
+        one, other = LocallyLowRankRecon(4, iterations=5), LocallyLowRankRecon(4, iterations=5)
+        reconstruction = one(measurement, operator)
+        assert torch.equal(reconstruction, other(measurement, operator))
+        scaled = one(1e-6 * measurement, operator)
+        assert torch.allclose(1e6 * scaled, reconstruction, atol=1e-5 * reconstruction.abs().max())
+
+    def test_a_proximal_map_of_blocks_is_not_expansive(self):
+        shrink = LocallyLowRankRecon(4, iterations=1).iterations[0].shrink
+        x, y = torch.randn(2, 1, 3, 10, 9, dtype=torch.complex64).unbind()
+        threshold = torch.tensor([1.5])
+        assert (shrink(x, threshold) - shrink(y, threshold)).norm() <= (x - y).norm()
+        matrices = to_blocks(shrink(x, threshold), 4, shrink.keywords["cut"])
+        expected = singular_value_threshold(to_blocks(x, 4, shrink.keywords["cut"]), 1.5)
+        assert torch.allclose(matrices, expected, atol=1e-6)
+
+
+class TestFillers:
+    @pytest.mark.parametrize("filler", FILLERS)
+    def test_measured_values_are_kept(self, filler):
+        measurement, operator, mask = sampled(torch.rand(2, 3, 17, 20))
+        filled = filler(measurement, operator)
+        assert torch.equal(filled[mask], measurement[mask])
+        assert filled.isfinite().all()
+
+    @pytest.mark.parametrize("filler", FILLERS)
+    def test_constant_images_are_reproduced(self, filler):
+        measurement, operator, _ = sampled(torch.full((1, 3, 24, 24), 0.7), 0.2)
+        assert torch.allclose(filler(measurement, operator), torch.full((1, 3, 24, 24), 0.7), atol=1e-5)
+
+    @pytest.mark.parametrize("filler", FILLERS)
+    def test_it_is_linear_in_the_measurement(self, filler):
+        mask = torch.rand(1, 3, 12, 12) < 0.4
+        x, y = torch.rand(2, 1, 3, 12, 12).unbind()
+        one, other = (filler(image * mask, Mask(mask)) for image in (x, y))
+        assert torch.allclose(filler((2 * x - y) * mask, Mask(mask)), 2 * one - other, atol=1e-5)
+
+    def test_linear_interpolation_reproduces_ramps(self):
+        ramp = (torch.arange(20.0)[:, None] + 2 * torch.arange(20.0)).expand(1, 1, 20, 20).clone()
+        mask = torch.rand(ramp.shape) < 0.3
+        mask[..., [0, 0, -1, -1], [0, -1, 0, -1]] = True  # so that triangles cover all
+        assert torch.allclose(LinearInterpolation()(ramp * mask, Mask(mask)), ramp, atol=1e-4)
+
+    @pytest.mark.parametrize("known", [0, 1, 2, 3])
+    def test_linear_interpolation_of_next_to_nothing(self, known):
+        mask = torch.zeros(1, 1, 6, 6, dtype=torch.bool)
+        mask[0, 0, 2, :known] = True
+        filled = LinearInterpolation()(0.5 * mask, Mask(mask))
+        assert torch.equal(filled, torch.full((1, 1, 6, 6), 0.5 if known else 0.0))
+
+    def test_normalized_convolution_beats_linear_interpolation_on_photographs(self):
+        from skimage import data  # noqa: PLC0415
+
+        photo = torch.tensor(np.asarray(data.astronaut()[64:192, 160:288]).copy()).permute(2, 0, 1)[None] / 255
+        measurement, operator, _ = sampled(photo)
+        one, other = ((filler(measurement, operator) - photo).square().mean() for filler in FILLERS)
+        assert one < other
+
+    def test_widths_are_checked(self):
+        with pytest.raises(ValueError, match="widths is empty"):
+            NormalizedConvolution(())
+        with pytest.raises(ValueError, match="widths is -1"):
+            NormalizedConvolution((2.0, -1.0))
+
+
+class TestStart:
+    def test_of_a_network_for_images(self):
+        measurement, operator, _ = sampled(torch.rand(2, 3, 12, 12))
+        start = NormalizedConvolution()
+        network = TLRNet(features=4, iterations=2, start=start)
+        first, *_ = network.states(measurement, operator)
+        assert torch.equal(first.image, start(measurement, operator))
+        scaled = network(100 * measurement, operator)
+        assert torch.allclose(scaled / 100, network(measurement, operator), atol=1e-5)
+
+    @pytest.mark.parametrize("network_class", SERIES_NETWORKS)
+    @pytest.mark.parametrize("checkpoint_iterations", [False, True])
+    def test_of_a_network_for_series(self, network_class, checkpoint_iterations):
+        measurement, operator = acquisition()
+        start = LocallyLowRankRecon(4, iterations=2)
+        network = network_class(features=4, iterations=2, start=start, checkpoint_iterations=checkpoint_iterations)
+        first, *_ = network.states(measurement, operator)
+        assert torch.allclose(first.image, start(measurement, operator))
+        network(measurement, operator).abs().square().sum().backward()
+        assert any(weight.grad is not None for weight in network.parameters())
+
+    def test_a_network_may_start_from_a_network_that_is_trained_along(self):
+        measurement, operator, _ = sampled(torch.rand(1, 3, 8, 8))
+        start = TLRNet(features=4, iterations=1)
+        TLRNet(features=4, iterations=1, start=start)(measurement, operator).square().sum().backward()
+        assert start.iterations[0].prox.threshold_logit.grad is not None
+
+    def test_a_start_that_gives_other_images_is_refused(self):
+        class Grey(torch.nn.Module):
+            def forward(self, measurement, operator):
+                return operator.adjoint(measurement).mean(1, keepdim=True)
+
+        measurement, operator, _ = sampled(torch.rand(1, 3, 8, 8))
+        with pytest.raises(ValueError, match=r"the image is \(1, 1, 8, 8\), expected 3 channels"):
+            TLRNet(features=4, iterations=1, start=Grey())(measurement, operator)
