@@ -1,13 +1,19 @@
 """Writing files so that a reader never meets half of one."""
 
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lowrank_unroll.errors import first_line
 
-def write_whole(path: Path, content: bytes) -> None:
+HOUR = 60 * 60  # seconds
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file by :func:`written_whole`."""
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
@@ -17,17 +23,50 @@ def write_whole(path: Path, content: bytes) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, delete it if not.
 
-    The temporary file has the suffix of ``path``, since many writers choose the format by it.
+    The temporary file has the suffix of ``path``, since many writers choose the format by it. It is on the disk before
+    it is renamed, so that a machine that stops leaves either the former file or the new one.
+
+    Raises:
+        OSError: if it cannot be written, such as when the disk is full; names ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files
+        _sync(temporary)
         temporary.replace(path)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            _sync(path.parent)
+    except OSError as error:
+        if temporary is not None and error.filename is not None and Path(error.filename) != temporary:
+            raise  # another file cannot be read
+        reason = os.strerror(error.errno) if error.errno else first_line(error)
+        raise OSError(f"{path} cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed runs left half-written of a file, but nothing that another run may be writing.
+
+    That is what :func:`written_whole` named so, and has not been written to for an hour.
+    """
+    for hidden in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
+        with suppress(FileNotFoundError):  # renamed or removed by another run
+            if time.time() - hidden.stat().st_mtime > HOUR:
+                hidden.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,6 +2,7 @@ import io
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import numpy as np
 import pooch
@@ -134,3 +135,43 @@ def test_the_config_trains_and_tests(official, command_line, pixels, tmp_path):
     command_line("fit", *config)
     command_line("test", *config)
     assert (tmp_path / "runs/color_cs_cifar100/version_1/test/metrics.csv").exists()
+
+
+def test_damage_is_noticed_and_mended(data, pixels, capfd):
+    data.prepare_data()
+    whole = data.array.read_bytes()
+    damaged = bytearray(whole)
+    damaged[1000] ^= 1
+    for content in (bytes(damaged), whole[:-100], b""):
+        data.array.write_bytes(content)
+        data.prepare_data()
+        assert f"{data.array} is damaged (its SHA-256 is not that in cifar100.npy.sha256)" in capfd.readouterr().err
+        assert data.array.read_bytes() == whole
+        assert data.array.with_name("cifar100.npy.damaged").read_bytes() == content
+    np.testing.assert_array_equal(data.images("train").pixels, pixels)
+
+
+def test_a_file_of_ones_own_is_not_replaced(data):
+    data.root.mkdir()
+    own = np.zeros((2, 32, 32, 3), np.uint8)
+    np.save(data.array, own)
+    data.prepare_data()
+    np.testing.assert_array_equal(data.images("train").pixels, own)
+    np.save(data.array, own.astype(float))
+    data.prepare_data()
+    with pytest.raises(
+        DataError, match=r"cifar100\.npy: \(2, 32, 32, 3\) float64, expected \(number, 32, 32, 3\) uint8"
+    ):
+        data.images("train")
+
+
+def test_a_full_disk_leaves_no_half_file(data, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    data.prepare_data()
+    data.array.unlink()
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=r"cifar100\.npy(\.sha256)? cannot be written: No space left"):
+        data.prepare_data()
+    assert not data.array.exists()

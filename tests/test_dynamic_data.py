@@ -286,6 +286,57 @@ class TestKSpaceFiles:
         assert files[0].coil_sensitivities is None
         assert torch.equal(files[0].mask[0], torch.from_numpy(arrays["mask"]))
 
+    @pytest.mark.parametrize("suffix", [".npz", ".h5"])
+    @pytest.mark.parametrize(
+        ("kind", "gain"),
+        [
+            *((np.complex64, gain) for gain in (1e-44, 1e-40, 1e-25, 1e25, 1e36)),
+            *((np.complex128, gain) for gain in (1e-300, 1e-200, 1e-44, 1e-25, 1e36, 1e40, 1e200, 1e300)),
+        ],
+    )
+    def test_kspace_and_sensitivities_may_have_any_scale_together(self, tmp_path, arrays, suffix, kind, gain):
+        arrays, batch = arrays
+        names = ("kspace", "coil_sensitivities")
+        changed = {name: (gain * arrays[name].astype(complex)).astype(kind) for name in names}
+        sample = KSpaceFiles(self.write(tmp_path, arrays | changed, suffix))[0]
+        tolerance = 0.5 if gain == 1e-44 and kind == np.complex64 else 1e-4  # as coarse as the file
+        assert torch.allclose(sample.measurement, batch.measurement[0], atol=tolerance)
+        assert torch.allclose(sample.coil_sensitivities, batch.coil_sensitivities[0], atol=tolerance)
+        assert torch.allclose(sample.scale, batch.scale[0], rtol=tolerance)
+
+    @pytest.mark.parametrize(
+        ("gain", "power"), [(1e-40, r"-4\d"), (1e40, r"\+4\d"), (1e-300, r"-30\d"), (1e300, r"\+30\d")]
+    )
+    def test_images_beyond_single_precision_are_refused(self, tmp_path, arrays, gain, power):
+        arrays, _ = arrays
+        file = self.write(tmp_path, arrays | {"kspace": gain * arrays["kspace"].astype(complex)})
+        with pytest.raises(DataError, match=rf"scan\.npz: .* maximum of 1e{power}, which single precision does not"):
+            KSpaceFiles(file)[0]
+
+    @pytest.mark.parametrize("suffix", [".npz", ".h5"])
+    def test_masks_that_are_none_are_refused(self, tmp_path, arrays, suffix):
+        arrays, _ = arrays
+        mask = arrays["mask"].astype(float)
+        half, nan = mask.copy(), mask.copy()
+        half[0, 0, 0], nan[0, 0, 0] = 0.25, np.nan
+        flaws = [
+            ({"mask": half}, r"the mask holds (0\.25 and 1\.0|1\.0 and 0\.25), expected 0 and one other value"),
+            ({"mask": nan}, "the mask holds NaN or infinity, expected 0 and one other value"),
+            ({"mask": np.where(mask > 0, b"1", b"0")}, r"the mask is (\|S1|object), expected numbers or booleans"),
+            ({"mask": 0 * mask}, "the mask is zero everywhere, expected another value where something is measured"),
+            ({"kspace": 0 * arrays["kspace"]}, "kspace is zero everywhere, expected a measurement"),
+            ({"mask": 1 - mask}, "kspace is zero wherever the mask samples it, expected a measurement"),
+        ]
+        for change, message in flaws:
+            with pytest.raises(DataError, match=rf"scan\{suffix}: {message}"):
+                KSpaceFiles(self.write(tmp_path, arrays | change, suffix))[0]
+
+    @pytest.mark.parametrize("other", [True, 1, 255, 0.5, 1j])
+    def test_masks_of_zero_and_one_other_value(self, tmp_path, arrays, other):
+        arrays, batch = arrays
+        sample = KSpaceFiles(self.write(tmp_path, arrays | {"mask": arrays["mask"] * other}))[0]
+        assert torch.equal(sample.mask, batch.mask[0])
+
     def test_every_flaw_names_the_file_and_the_sizes(self, tmp_path, arrays):
         arrays, _ = arrays
         nan = arrays["kspace"].copy()

@@ -272,13 +272,14 @@ class TestDataModule:
         assert {file.name for file in done} == {file.name for file in undisturbed.iterdir()}
         assert all(same_content(prepared, undisturbed / prepared.name) for prepared in done)
 
-    def test_what_killed_runs_left_is_removed_after_a_day(self, root):
-        leftovers = root / "prepared" / ".fs_0001-old.h5", root / "prepared" / ".fs_0001-new.h5"
+    def test_what_killed_runs_left_is_removed_after_an_hour(self, root):
+        data = OCMR(root=root)
+        prepared = data.prepared(root / "fs_0001_1_5T.h5")
+        leftovers = [prepared.with_name(f".{prepared.stem}-{name}.h5") for name in ("too__old", "new_file")]
         for leftover in leftovers:
             leftover.parent.mkdir(exist_ok=True)
             leftover.touch()
         os.utime(leftovers[0], (0, 0))
-        data = OCMR(root=root)
         for raw in root.glob("fs_*.h5"):
             prepare(raw, data.prepared(raw))
         data.prepare_data()
@@ -296,8 +297,26 @@ class TestDataModule:
         cine.frames.path.write_bytes(damaged)
         HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
         hdf5_datasets(cine.frames.path)  # forgets the file as it was
-        with pytest.raises(OSError, match=r"version2\.h5 is damaged: .*/series cannot be read .* made anew"):
+        with pytest.raises(OSError, match=r"version2\.h5 is damaged: .*/series cannot be read .* makes anew"):
             cine.frames[:]
+
+    @pytest.mark.slow(seconds=10)
+    def test_what_is_damaged_is_prepared_anew(self, root, capfd):
+        data = OCMR(root=root, processes=1)
+        for raw in data.raw_files():
+            prepare(raw, data.prepared(raw))
+        first, second, *_ = (data.prepared(raw) for raw in data.raw_files())
+        whole = {file: file.read_bytes() for file in (first, second)}
+        first.write_bytes(whole[first][:-100])
+        flipped = bytearray(whole[second])
+        flipped[len(flipped) // 2] ^= 1
+        second.write_bytes(flipped)
+        data.prepare_data()
+        told = capfd.readouterr().err
+        for file in (first, second):
+            assert file.read_bytes() == whole[file]
+            assert f"{file} is damaged (" in told
+            assert f"it is made anew, and kept as {file.name}.damaged" in told
 
     @pytest.mark.parametrize("content", [b"", b"text", None])
     def test_a_prepared_file_of_another_kind_is_named(self, root, content):
@@ -309,15 +328,19 @@ class TestDataModule:
                 h5py.File(prepared, "w").create_group("slice0_average0")
             else:
                 prepared.write_bytes(content)
-        with pytest.raises(DataError, match=r"prepared/fs_\w+\.h5 is damaged: .* made anew if you delete it"):
+        with pytest.raises(
+            DataError, match=r"prepared/fs_\w+\.h5 is damaged: .*`lowrank-unroll prepare` makes it anew"
+        ):
             [data.cines(split) for split in ("train", "val", "test")]
 
     def test_a_full_disk_leaves_nothing_half_written(self, root, monkeypatch):
-        def fail(*_, **__):
+        def fail(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(h5py.Group, "create_dataset", fail)
-        with pytest.raises(OSError, match=r"fs_0001_1_5T\.h5 was not prepared, .*one\.h5 not written: .*No space left"):
+        monkeypatch.setattr(Path, "write_bytes", fail)
+        with pytest.raises(
+            OSError, match=r"fs_0001_1_5T\.h5 was not prepared: .*one\.h5 cannot be written: No space left"
+        ):
             prepare(root / "fs_0001_1_5T.h5", root / "prepared" / "one.h5")
         assert not list((root / "prepared").iterdir())
 

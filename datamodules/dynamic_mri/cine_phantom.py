@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-import h5py
 from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.cine_files import read_cines
 from datamodules.dynamic_mri.dynamic_data_module import SPLITS, DynamicDataModule
+from datamodules.dynamic_mri.hdf5_cache import hdf5_damage, write_hdf5
 from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.loading.caches import is_to_be_made
 from datamodules.loading.data_module import STAGES, Split
 from datamodules.loading.random_numbers import generator_of
 from lowrank_unroll.checks import check_at_least, check_sides
-from lowrank_unroll.files import written_whole
 
-# Part of the name of the files: to be raised when beating_heart() draws other series.
-VERSION = 1
+# Part of the name of the files: to be raised when beating_heart() draws other series, or they are stored otherwise.
+VERSION = 2
 HEART = 1  # keeps the random numbers of the heart apart from those of its measurement
 
 
@@ -28,7 +28,7 @@ class CinePhantom(DynamicDataModule):
         train_series: how many to train on.
         val_series: how many to choose the best checkpoint by.
         test_series: how many to test on.
-        root: folder of the files; 1.2 MB per series of 16 x 96 x 96.
+        root: folder of the files; 1.2 MB per series of 16 x 96 x 96, and as much memory while a file is made.
         coils: how many receive coils are simulated.
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
         kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
@@ -63,10 +63,14 @@ class CinePhantom(DynamicDataModule):
         return self.root / f"version{VERSION}_seed{self.seed}_{size}_{split}{self.series[split]}.h5"
 
     def prepare_data(self) -> None:
-        """Draw the series that the stage needs, unless that is done."""
+        """Draw the series that the stage needs, unless that is done and undamaged.
+
+        Raises:
+            OSError: if a file cannot be written, such as when the disk is full; names it.
+        """
         stage = self.trainer.state.fn if self.trainer is not None else None
         for split in STAGES[stage] if stage is not None else self.series:
-            if split in self.series and not self.file(split).exists():
+            if split in self.series and is_to_be_made(self.file(split), hdf5_damage):
                 self._draw(split)
 
     def cines(self, split: Split) -> list[Cine]:
@@ -76,7 +80,5 @@ class CinePhantom(DynamicDataModule):
     def _draw(self, split: Split) -> None:
         # A series depends on the seed, its split and its index, not on how many there are.
         indices = track(range(self.series[split]), description=f"Drawing beating hearts ({split})", transient=True)
-        with written_whole(self.file(split)) as temporary, h5py.File(temporary, "w") as content:
-            for index in indices:
-                heart = beating_heart(self.size, generator_of(self.seed, SPLITS[split], index, HEART))
-                content.create_dataset(f"{split}/{index:04d}", data=heart.numpy())
+        hearts = (beating_heart(self.size, generator_of(self.seed, SPLITS[split], index, HEART)) for index in indices)
+        write_hdf5(self.file(split), ((f"{split}/{index:04d}", heart.numpy()) for index, heart in enumerate(hearts)))

@@ -1,5 +1,6 @@
 """Measured k-space in files, to reconstruct."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import torch
 from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
+from datamodules.loading.binary_masks import sampled
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+# Images so many times brighter or darker than 1, to the power of two, leave single precision room for their shades.
+MOST_OCTAVES = 100
+LOG_2 = math.log10(2)
 
 
 class KSpaceFiles(Dataset[Sample]):
@@ -22,7 +28,7 @@ class KSpaceFiles(Dataset[Sample]):
 
     Each holds the arrays
 
-        kspace                (coil, time, height, width), complex, centred
+        kspace                (coil, time, height, width), complex, centred, of any scale
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
         coil_sensitivities    (coil, height, width), complex, of any scale; needed for several coils
 
@@ -56,17 +62,24 @@ class KSpaceFiles(Dataset[Sample]):
         """Read and check a file.
 
         Raises:
-            DataError: if the file cannot be read, an array is missing or has the wrong size or dtype, or holds NaN or
-                infinity, or if all sensitivities are zero; names the file.
+            DataError: if the file cannot be read, an array is missing or has the wrong size or dtype, holds NaN or
+                infinity or is zero everywhere, the mask is not binary, or the image would be too bright or too dark
+                for single precision; names the file.
         """
         file = self.files[index]
         arrays = _read(file)
         kspace = _complex_array(file, arrays, "kspace", dims=4)
         mask = _mask(file, arrays, kspace)
         sensitivities, gain = _sensitivities(file, arrays, kspace)
-        measurement = torch.as_tensor(kspace.astype(np.complex64)) * mask
+        measured = kspace * mask.numpy()
+        if not measured.any():
+            raise DataError(f"{file}: kspace is zero wherever the mask samples it, expected a measurement")
+        near_one, exponent = _near_one(measured)
+        measurement = torch.as_tensor(near_one.astype(np.complex64))
         target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
-        return scaled(Sample(measurement, target, mask, sensitivities, 1 / gain, self.names[index], "measured"))
+        unit = torch.tensor(1.0)
+        sample = scaled(Sample(measurement, target, mask, sensitivities, unit, self.names[index], "measured"))
+        return sample._replace(scale=_brightness(file, float(sample.scale), exponent - gain))
 
 
 def _read_hdf5(file: Path) -> Arrays:
@@ -107,22 +120,22 @@ def _complex_array(file: Path, arrays: Arrays, name: str, dims: int) -> npt.NDAr
 
 
 def _mask(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor:
-    mask = arrays["mask"] if "mask" in arrays else kspace.any(0)
+    if not kspace.any():
+        raise DataError(f"{file}: kspace is zero everywhere, expected a measurement")
+    mask = arrays["mask"] if "mask" in arrays else np.asarray(kspace.any(0))
     if mask.shape != kspace.shape[1:]:
         raise DataError(
             f"{file}: the mask has shape {mask.shape}, but k-space {kspace.shape}; expected (time, height, width) = "
             f"{kspace.shape[1:]}"
         )
-    if mask.dtype.kind not in "biufc":
-        raise DataError(f"{file}: the mask is {mask.dtype}, expected numbers or booleans")
-    return torch.as_tensor(mask != 0)[None]
+    return torch.as_tensor(sampled(mask, f"{file}: the mask"))[None]
 
 
-def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and what they were divided by."""
+def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tuple[torch.Tensor | None, float]:
+    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and the log2 of what divided them."""
     coils, _, height, width = kspace.shape
     if coils == 1 and "coil_sensitivities" not in arrays:
-        return None, torch.tensor(1.0)
+        return None, 0.0
     if "coil_sensitivities" not in arrays:
         raise DataError(
             f"{file}: k-space of {coils} coils needs the array 'coil_sensitivities', ({coils}, {height}, {width})"
@@ -135,6 +148,25 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tupl
         )
     if not maps.any():
         raise DataError(f"{file}: coil_sensitivities are zero everywhere, expected what the coils see of the image")
-    wide = maps.astype(np.complex128)  # squares of small sensitivities vanish in single precision
+    near_one, exponent = _near_one(maps)
+    wide = near_one.astype(np.complex128)  # squares of small sensitivities vanish in single precision
     gain = np.sqrt(np.square(np.abs(wide)).sum(0)).max()
-    return torch.as_tensor((wide / gain).astype(np.complex64))[:, None], torch.tensor(gain, dtype=torch.float32)
+    return torch.as_tensor((wide / gain).astype(np.complex64))[:, None], exponent + math.log2(gain)
+
+
+def _near_one(array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
+    """A complex array divided by the power of two that brings its largest part to 1, and the exponent of that."""
+    parts = np.ascontiguousarray(array).view(array.real.dtype)
+    exponent = int(np.frexp(np.abs(parts).max())[1]) - 1
+    return np.ldexp(parts, -exponent).view(array.dtype), exponent
+
+
+def _brightness(file: Path, scale: float, exponent: float) -> torch.Tensor:
+    """A scale times a power of two."""
+    brightness = math.log2(scale) + exponent
+    if abs(brightness) > MOST_OCTAVES:
+        raise DataError(
+            f"{file}: by its kspace and coil_sensitivities the image has a maximum of 1e{brightness * LOG_2:+.0f}, "
+            "which single precision does not hold; multiply one of them by a power of ten"
+        )
+    return torch.tensor(2.0**brightness)

@@ -44,10 +44,10 @@ class HDF5Frames:
         file = _opened_hdf5(self.path)  # kept until the end: another thread may fork, which empties the cache
         try:
             stored: npt.NDArray[Any] = file[self.name][window]
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             raise OSError(
-                f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; one in "
-                "a folder `prepared` is made anew if you delete it"
+                f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; one that "
+                "`lowrank-unroll prepare` has made, it makes anew"
             ) from error
         if not stored.dtype.names:
             return stored

@@ -42,5 +42,7 @@ class ResumableLoader(DataLoader[Sample]):
 
 
 def ignore_interrupts(worker: int) -> None:
-    """Let Ctrl-C, which a terminal sends to all processes, end the training and not the processes that load for it."""
+    """Let what a terminal sends to all processes end the training, and not the processes that load for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,17 +1,21 @@
 """CIFAR-100, the training images of the paper."""
 
+import hashlib
+import io
 import tarfile
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from datamodules.loading.caches import is_to_be_made
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
-from datamodules.photographs.image_files import Images, Pixels, read_images
+from datamodules.photographs.colours import Pixels
+from datamodules.photographs.image_files import Images, read_images
 from datamodules.photographs.sample_photos import sample_photos
 from lowrank_unroll.errors import DataError, UsageError, first_line
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole, written_whole
 
 LABEL_BYTES = 2
 SHAPE = (3, 32, 32)
@@ -44,21 +48,30 @@ class CIFAR100(ColorDataModule):
         """The file of all images, (60000, 32, 32, 3) uint8."""
         return self.root / "cifar100.npy"
 
+    @property
+    def checksum_file(self) -> Path:
+        """The SHA-256 of that file, as `sha256sum` writes it; there is none for a file of the user's."""
+        return self.array.with_name(f"{self.array.name}.sha256")
+
     def prepare_data(self) -> None:
-        """Download the archive and unpack its images, unless that is done.
+        """Download the archive and unpack its images, unless that is done and undamaged.
 
         Raises:
-            OSError: if the archive cannot be downloaded; nothing of it is kept.
+            OSError: if the archive cannot be downloaded, or a file not be written; nothing of it is kept.
             DataError: if it is damaged; nothing of it is kept.
         """
         if self.trainer is not None and not self.trainer.training:
             return  # only training needs the archive
-        if self.array.exists():
+        if not is_to_be_made(self.array, self._damage):
             return
         archive = self._download()
         images = np.concatenate([self._read(archive, member, count) for member, count in self.members.items()])
+        content = io.BytesIO()
+        np.save(content, images)
+        digest = hashlib.sha256(content.getbuffer()).hexdigest()
+        write_whole(self.checksum_file, f"{digest}  {self.array.name}\n".encode())  # before what it is compared with
         with written_whole(self.array) as temporary:
-            np.save(temporary, images)
+            temporary.write_bytes(content.getbuffer())
 
     def images(self, split: Split) -> Images:
         """All CIFAR-100 images to train on, sample photographs to validate on, the given folder to test on.
@@ -76,6 +89,14 @@ class CIFAR100(ColorDataModule):
             raise UsageError("CIFAR100 tests on a folder of images: pass --data.test_folder FOLDER")
         return read_images(Path(self.test_folder))
 
+    def _damage(self, array: Path) -> str | None:
+        if not self.checksum_file.exists():
+            return None
+        with array.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        same = self.checksum_file.read_bytes().startswith(digest.encode())
+        return None if same else f"its SHA-256 is not that in {self.checksum_file.name}"
+
     def _images(self) -> Pixels:
         try:
             images: Pixels = np.lib.format.open_memmap(self.array, mode="r")
@@ -83,6 +104,8 @@ class CIFAR100(ColorDataModule):
             raise DataError(
                 f"{self.array} is damaged: {first_line(error)}. It is made anew if you delete it"
             ) from error
+        if images.shape[1:] != (*SHAPE[1:], SHAPE[0]) or images.dtype != np.uint8:
+            raise DataError(f"{self.array}: {images.shape} {images.dtype}, expected (number, 32, 32, 3) uint8")
         return images
 
     def _download(self) -> Path:

@@ -1,21 +1,21 @@
 """Colour images in memory, and reading them from files."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 from PIL import Image
 from rich.progress import track
-from skimage import util
 
+from datamodules.loading.binary_masks import sampled
+from datamodules.photographs.colours import Pixels, eight_bits, srgb
+from datamodules.photographs.image_formats import decode
 from lowrank_unroll.errors import DataError, first_line
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
-Pixels = npt.NDArray[np.uint8]
 
 
 class Images(NamedTuple):
@@ -28,12 +28,13 @@ class Images(NamedTuple):
 def read_images(path: Path) -> Images:
     """Read an image file, or all png, jpg, tiff and npy files of a folder in order of their names.
 
-    A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Grey images become
-    colour, transparency is dropped, 16-bit and floating-point images (in [0, 1]) become 8-bit.
+    A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Images are turned as their
+    EXIF data say. All colours become sRGB by the profile of the file, grey ones too; transparency is dropped. uint16
+    and floating-point values (in [0, 1]) become 8-bit, other whole numbers are 0 to 255.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in the folder.
-        DataError: if a file cannot be read as an image; names the file.
+        DataError: if a file cannot be read as an image, holds several, or values that are out of range; names the file.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no image file or folder {path.absolute()}")
@@ -56,66 +57,40 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        DataError: if the file cannot be read or has another shape; names the file.
+        DataError: if the file cannot be read, has another shape, is zero everywhere or holds more than two values;
+            names the file.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no mask file {path.absolute()}")
-    mask = _load(path)
+    mask = _values(decode(path).content)
     if mask.ndim not in {2, 3} or (mask.ndim == 3 and mask.shape[2] != 3):  # noqa: PLR2004
         raise DataError(f"{path}: a mask of shape {mask.shape}, expected (height, width) or (height, width, 3)")
-    sampled: npt.NDArray[np.bool_] = mask != 0
-    return sampled
+    return sampled(mask, f"{path}: the mask")
 
 
 def _is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
-def _load(path: Path) -> npt.NDArray[Any]:
-    if path.is_dir():
-        raise DataError(f"{path}: a folder, expected an image file")
-    try:
-        array = _READERS.get(path.suffix.lower(), _read_by_pillow)(path)
-    except Exception as error:  # image readers raise errors of many unrelated classes
-        raise DataError(f"{path}: cannot be read as an image: {first_line(error)}") from error
-    if array.dtype.kind not in "biuf" or not array.size or not np.isfinite(array).all():
-        raise DataError(f"{path}: an array of shape {array.shape} and type {array.dtype}, expected finite real numbers")
-    return array
-
-
-def _read_by_pillow(path: Path) -> npt.NDArray[Any]:
-    with Image.open(path) as image:
-        return np.asarray(
-            image.convert() if image.mode == "P" else image
-        )  # a palette's colours instead of their numbers
-
-
-def _read_npy(path: Path) -> npt.NDArray[Any]:
-    return np.array(np.lib.format.open_memmap(path, mode="r"))
-
-
-_READERS: dict[str, Callable[[Path], npt.NDArray[Any]]] = {
-    ".npy": _read_npy,
-    ".tif": tifffile.imread,
-    ".tiff": tifffile.imread,
-}
-
-
-def _is_npy(path: Path) -> bool:
-    return path.suffix.lower() == ".npy"
+def _values(content: Image.Image | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if isinstance(content, np.ndarray):
+        return content
+    return np.asarray(content.convert() if content.mode == "P" else content)  # a palette's colours, not their numbers
 
 
 def _read(path: Path) -> Sequence[Pixels]:
-    array = _load(path)
-    stack = array if _is_npy(path) and array.ndim == 4 else array[None]  # noqa: PLR2004
-    stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
-    channels = stack.shape[-1]
-    if stack.ndim != 4 or channels not in {1, 2, 3, 4}:  # noqa: PLR2004
-        raise DataError(f"{path}: an array of shape {array.shape}, expected (height, width[, 1 to 4])")
-    colors = stack[..., :3] if channels >= 3 else np.repeat(stack[..., :1], 3, axis=-1)  # noqa: PLR2004
-    if colors.dtype == np.uint16:  # img_as_ubyte would not scale a dark image
-        return list((colors >> 8).astype(np.uint8))
+    content, profile = decode(path)
     try:
-        return list(util.img_as_ubyte(colors))
+        images = [content] if isinstance(content, Image.Image) else _as_images(path, content)
+        return [srgb(image, profile) for image in images]
     except ValueError as error:
-        raise DataError(f"{path}: {array.dtype} values outside [0, 1]: {first_line(error)}") from error
+        raise DataError(f"{path}: {first_line(error)}") from error
+
+
+def _as_images(path: Path, array: npt.NDArray[Any]) -> list[Image.Image]:
+    stack = array if path.suffix.lower() == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
+    stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
+    if stack.ndim != 4 or stack.shape[-1] not in {1, 2, 3, 4}:  # noqa: PLR2004
+        raise ValueError(f"an array of shape {array.shape}, expected (height, width[, 1 to 4])")
+    opaque = eight_bits(stack[..., :3] if stack.shape[-1] >= 3 else stack[..., 0])  # noqa: PLR2004
+    return [Image.fromarray(image) for image in opaque]

@@ -6,7 +6,7 @@ from skimage import data
 
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
-from datamodules.photographs.image_files import Images, Pixels
+from datamodules.photographs.image_files import Images
 
 
 class SamplePhotos(ColorDataModule):
@@ -29,7 +29,7 @@ class SamplePhotos(ColorDataModule):
 
 def sample_photos(split: Split) -> Images:
     """The bundled photographs of "train", "val" or "test"."""
-    photos: dict[str, Pixels]
+    photos: dict[str, Any]
     if split == "train":
         motorcycle, *_ = data.stereo_motorcycle()
         photos = {

@@ -1,18 +1,17 @@
 """Coil-combined series and coil sensitivities from fully sampled k-space of several coils."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from datamodules.dynamic_mri.hdf5_cache import write_hdf5
 from lowrank_unroll.errors import first_line
-from lowrank_unroll.files import written_whole
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 
 # Part of the name of what is prepared: to be raised when preparation changes.
@@ -20,8 +19,6 @@ VERSION = 2
 SERIES, SENSITIVITIES = "series", "coil_sensitivities"
 
 CALIBRATION_WIDTH = 24
-# A crop of 16 x 128 x 128 reads few chunks beyond its own.
-CHUNK = (8, 64, 64)
 
 
 class Scan(NamedTuple):
@@ -62,7 +59,7 @@ class Preparation:
 
         Each is a group with the series (time, height, width), combined from the coils, in the units of the raw file,
         and the coil_sensitivities (coil, height, width), both complex64. The height is the readout, the width the phase
-        encoding. Every chunk has a checksum, which HDF5 compares when it reads.
+        encoding. Everything has a checksum, which HDF5 compares when it reads.
 
         Args:
             read: yields the scans of the raw file.
@@ -74,21 +71,19 @@ class Preparation:
             OSError: if a file cannot be read or written, such as when the disk is full; names both.
         """
         try:
-            self._prepare(read, raw, prepared)
-        except (OSError, RuntimeError) as error:  # on a full disk HDF5 raises either
-            raise OSError(f"{raw} was not prepared, and {prepared} not written: {first_line(error)}") from error
+            write_hdf5(prepared, self._arrays(read(raw)))
+        except OSError as error:
+            raise OSError(f"{raw} was not prepared: {first_line(error)}") from error
 
-    def _prepare(self, read: Callable[[Path], Iterator[Scan]], raw: Path, prepared: Path) -> None:
-        with written_whole(prepared) as temporary, h5py.File(temporary, "w") as content:
-            for name, kspace, readout in read(raw):
-                coil_images = without_oversampling(Fourier().adjoint(kspace), readout)
-                if self.virtual_coils is not None:
-                    coil_images = compress_coils(coil_images, self.virtual_coils)
-                sensitivities = estimate_sensitivities(coil_images.mean(1))
-                series = CoilSensitivity(sensitivities[None, :, None]).adjoint(coil_images[None])[0]
-                for key, array in ((SERIES, series), (SENSITIVITIES, sensitivities)):
-                    chunks = tuple(min(pair) for pair in zip(array.shape, CHUNK, strict=True))
-                    content.create_dataset(f"{name}/{key}", data=array.numpy(), chunks=chunks, fletcher32=True)
+    def _arrays(self, scans: Iterable[Scan]) -> Iterator[tuple[str, npt.NDArray[np.complex64]]]:
+        for name, kspace, readout in scans:
+            coil_images = without_oversampling(Fourier().adjoint(kspace), readout)
+            if self.virtual_coils is not None:
+                coil_images = compress_coils(coil_images, self.virtual_coils)
+            sensitivities = estimate_sensitivities(coil_images.mean(1))
+            series = CoilSensitivity(sensitivities[None, :, None]).adjoint(coil_images[None])[0]
+            yield f"{name}/{SERIES}", series.numpy()
+            yield f"{name}/{SENSITIVITIES}", sensitivities.numpy()
 
 
 def without_oversampling(images: Tensor, readout: int | None) -> Tensor:

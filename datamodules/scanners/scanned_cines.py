@@ -2,10 +2,10 @@
 
 import hashlib
 import multiprocessing
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,13 +14,13 @@ from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.dynamic_mri.hdf5_cache import hdf5_damage
 from datamodules.dynamic_mri.stored_frames import HDF5Frames
+from datamodules.loading.caches import is_to_be_made
 from datamodules.loading.data_module import Split
 from datamodules.scanners.preparation import SENSITIVITIES, SERIES, Preparation, Scan
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
-
-DAY = 24 * 60 * 60  # seconds
 
 
 class ScannedCines(DynamicDataModule):
@@ -89,14 +89,16 @@ class ScannedCines(DynamicDataModule):
         return self.root / "prepared" / name.with_name(f"{name.name}_{self.preparation.name}.h5")
 
     def prepare_data(self) -> None:
-        """Prepare the raw files that are not prepared yet.
+        """Prepare the raw files that are not prepared yet, or whose preparation is damaged.
+
+        That is looked for thoroughly only where nothing else is to be done, since it takes as long as to read them all.
 
         Raises:
             FileNotFoundError: if there is no raw file at all.
             DataError: if one cannot be read; the others are kept.
         """
-        self._remove_leftovers()
-        todo = [raw for raw in self.raw_files() if not self.prepared(raw).exists()]
+        damage = partial(hdf5_damage, thorough=self.trainer is None or self.trainer.state.fn is None)
+        todo = [raw for raw in self.raw_files() if is_to_be_made(self.prepared(raw), damage)]
         if not todo:
             return
         # Spawned, since forking a process that has threads may hang it.
@@ -104,12 +106,6 @@ class ScannedCines(DynamicDataModule):
             jobs = [pool.submit(self.preparation, self.read, raw, self.prepared(raw)) for raw in todo]
             for job in track(as_completed(jobs), f"Preparing {type(self).__name__}", total=len(jobs)):
                 job.result()
-
-    def _remove_leftovers(self) -> None:
-        """Remove what killed runs left half-written, but nothing that another run may be writing."""
-        for hidden in (self.root / "prepared").rglob(".*.h5"):
-            if time.time() - hidden.stat().st_mtime > DAY:
-                hidden.unlink(missing_ok=True)
 
     def cines(self, split: Split) -> list[Cine]:
         """The series of a split.
@@ -136,7 +132,9 @@ class ScannedCines(DynamicDataModule):
         except FileNotFoundError:
             raise
         except Exception as error:  # HDF5 raises errors of many unrelated classes
-            raise DataError(f"{prepared} is damaged: {first_line(error)}. It is made anew if you delete it") from error
+            raise DataError(
+                f"{prepared} is damaged: {first_line(error)}. `lowrank-unroll prepare` makes it anew"
+            ) from error
 
 
 def hashed_split(name: str) -> Split:
