@@ -4,11 +4,12 @@ import sys
 
 from lowrank_unroll.command_line.commands import chosen_command
 from lowrank_unroll.command_line.mistakes import told_in_few_words
+from lowrank_unroll.command_line.standard_output import forgiving_standard_output
 
 
 def main() -> None:
     """Run the command line of this process."""
-    with told_in_few_words():
+    with told_in_few_words(), forgiving_standard_output():
         run = chosen_command(sys.argv[1:2])
         run(sys.argv[2:])
 

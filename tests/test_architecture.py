@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LEAVES = {"sample", "files", "errors", "checks", "__version__"}
+LEAVES = {"sample", "files", "names", "errors", "checks", "__version__"}
 MAY_IMPORT = {
     "linalg": set(),
     "sampling": set(),
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "datamodules": {"operators", "sampling"},
     "sample": set(),
     "files": set(),
+    "names": set(),
     "errors": set(),
     "checks": set(),
 }

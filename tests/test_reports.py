@@ -5,16 +5,29 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from lowrank_unroll.command_line.compare import FORMATS
 from lowrank_unroll.errors import DataError
-from lowrank_unroll.reports import Cine, Evaluation, Page, SampleResult, heading, number, objections, read_evaluation
+from lowrank_unroll.reports import (
+    Cine,
+    Evaluation,
+    Page,
+    SampleResult,
+    distributions,
+    heading,
+    methods,
+    number,
+    objections,
+    read_evaluation,
+    table,
+)
 from lowrank_unroll.reports.comparison import paired_difference
 from lowrank_unroll.reports.figures import thresholds
 from lowrank_unroll.reports.page import summary_rows
@@ -62,11 +75,58 @@ class TestFiles:
         with pytest.raises(FileNotFoundError, match="holds no finished test: give a folder"):
             read_evaluation(tmp_path)
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"statistics": 1, "samples": 2}'])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", '{"statistics": 1, "samples": 2}', '"text"', "3", "null", "[" * 9999, "{" + 5000 * "9"]
+    )
     def test_other_files_are_refused(self, tmp_path, text):
         (tmp_path / "metrics.json").write_text(text)
         with pytest.raises(DataError, match=r"metrics\.json was not written by `lowrank-unroll test`"):
             read_evaluation(tmp_path)
+
+    @pytest.mark.parametrize("share", [0, 0.3, 0.7, 0.99])
+    def test_a_truncated_file_is_refused(self, tmp_path, share):
+        ONE.write(tmp_path)
+        whole = (tmp_path / "metrics.json").read_text()
+        (tmp_path / "metrics.json").write_text(whole[: int(share * len(whole))])
+        with pytest.raises(DataError, match=r"metrics\.json was not written by"):
+            read_evaluation(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"samples": []}, "it has no samples"),
+            ({"novelty": 1}, "novelty"),
+            ({"seed": "1"}, "seed is '1'"),
+            ({"network": ["TLRNet"]}, "network is"),
+            ({"versions": None}, "versions is None"),
+            ({"samples": [{"name": 1}]}, "it has no 'reconstruction'"),
+            ({"samples": {"a": 1}}, ""),
+            ({"samples": [asdict(sample(["a"], 1.0))]}, r"name is \['a'\]"),
+            ({"samples": [asdict(sample("a", "much"))]}, "much"),
+            ({"samples": [asdict(sample("a", 1.0, norm=None))]}, ""),
+            ({"samples": [asdict(sample("a", 10**400))]}, ""),
+        ],
+    )
+    def test_a_file_of_another_version_is_refused(self, tmp_path, change, reason):
+        ONE.write(tmp_path)
+        content = json.loads((tmp_path / "metrics.json").read_text())
+        (tmp_path / "metrics.json").write_text(json.dumps(content | change))
+        with pytest.raises(DataError, match=rf"metrics\.json was not written by .*another version of it: .*{reason}"):
+            read_evaluation(tmp_path)
+
+    @given(st.lists(st.floats(width=32), min_size=2, max_size=4), st.floats(min_value=0, width=32))
+    @settings(max_examples=10)
+    @example([float("inf"), float("-inf")], float("nan"))
+    def test_odd_numbers_are_kept_and_compared(self, tmp_path_factory, values, norm):
+        folder = tmp_path_factory.mktemp("test")
+        samples = [sample(str(place), value, None, norm=norm) for place, value in enumerate(values)]
+        one = evaluation(*samples)
+        one.write(folder)
+        read = read_evaluation(folder)
+        assert repr(read) == repr(one)
+        table([read, one, evaluation(samples[0])])
+        assert objections(read, one) == []
+        distributions(methods([read, one, ONE]))
 
 
 class TestComparison:
@@ -124,6 +184,45 @@ class TestComparison:
         assert "3 pairs" in shown
         assert "Warning: two against runs/a/version_1: the seed of the data is 9" in shown
         assert (tmp_path / "comparison.png").stat().st_size > 1000
+
+    def test_the_command_tells_one_run_given_twice_apart(self, tmp_path, command_line, capsys):
+        ONE.write(tmp_path / "one/test")
+        command_line("compare", "one", "one", "one/test/metrics.json")
+        rows = re.findall(r"^ *(.*?)  +(.*?)  ", capsys.readouterr().out, re.MULTILINE)
+        name = "TLRNet (runs/a/version_1)"
+        assert rows[-6:-1] == [
+            (name, "25.17 (4.75)"), (f"{name}, no. 2", "25.17 (4.75)"), ("difference, 3 pairs", "0 [0, 0]"),
+            (f"{name}, no. 3", "25.17 (4.75)"), ("difference, 3 pairs", "0 [0, 0]"),
+        ]  # fmt: skip
+
+    def test_the_command_compares_runs_of_other_metrics(self, tmp_path, command_line, capsys):
+        ONE.write(tmp_path / "one/test")
+        other = replace(ONE, network="Other", samples=[replace(ONE.samples[0], reconstruction={"sharpness": 3.0})])
+        other.write(tmp_path / "two/test")
+        command_line("compare", "one", "two")
+        assert re.search(r"Other  +- \(-\)  +- \(-\)", capsys.readouterr().out)
+
+    @pytest.mark.parametrize(
+        ("output", "problem"),
+        [
+            ("x.doc", "expected a picture that ends in .png"),
+            ("x", "expected a picture that ends in .png"),
+            ("nowhere/x.png", "there is no folder nowhere"),
+            ("one/test/metrics.json/x.png", "there is no folder one/test/metrics.json"),
+            ("folder.png", "is a folder, expected a file"),
+        ],
+    )
+    def test_the_command_refuses_a_picture_that_cannot_be_written(self, tmp_path, refused, capsys, output, problem):
+        ONE.write(tmp_path / "one/test")
+        (tmp_path / "folder.png").mkdir()
+        assert f"--output {output}: {problem}" in refused("compare", "one", "--output", output)
+        assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("suffix", FORMATS)
+    def test_the_command_writes_pictures_of_every_format(self, tmp_path, command_line, suffix):
+        ONE.write(tmp_path / "one/test")
+        command_line("compare", "one", "--output", f"picture{suffix.upper()}")
+        assert (tmp_path / f"picture{suffix.upper()}").stat().st_size > 1000
 
     def test_the_command_explains_an_unfinished_run(self, refused):
         assert refused("compare", "nowhere").startswith("nowhere holds no finished test")

@@ -2,16 +2,17 @@
 
 import importlib.util
 import itertools
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor
 
+from lowrank_unroll.names import path_of_name
 from lowrank_unroll.predictions import (
     IMAGE_WRITERS,
     OPTIONAL_PACKAGES,
@@ -28,7 +29,8 @@ class PredictionWriter(BasePredictionWriter):
     """Write what is reconstructed, as it is made, into ``predictions/`` in the folder of the run.
 
     Files are in the data's own unit and called NAME.FORMAT. A slash in the name of a sample makes a folder, but none
-    outside of ``predictions/``. No file is overwritten: a second sample of a name becomes NAME_2.
+    outside of ``predictions/``. No file is overwritten: a second sample of a name becomes NAME_2, and so
+    does one that differs in capitals only where the file system does not tell them apart.
 
     Args:
         image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
@@ -79,38 +81,39 @@ class PredictionWriter(BasePredictionWriter):
         checkpoint = str(trainer.ckpt_path or "")
         samples = zip(prediction.cpu(), batch.name, batch.origin, batch.scale.tolist(), strict=True)
         for values, name, origin, scale in samples:
-            place = _unused(self.folder / path_of_name(name), writers)
+            place = _unused(self.folder, path_of_name(name), writers)
             for suffix, write in writers.items():
                 write(Prediction(values, name, origin, scale, checkpoint), _with_suffix(place, suffix))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
         if trainer.is_global_zero:
-            Console().print(f"Reconstructions: {self.folder}", soft_wrap=True)
-
-
-def path_of_name(name: str) -> Path:
-    """The relative path, without suffix, of the files of a sample; it leads out of no folder.
-
-    Slashes part folders. Parts of nothing but dots are dropped, and characters that some file system forbids become _.
-    """
-    parts = [re.sub(r'[\x00-\x1f:*?"<>|]', "_", part) for part in re.split(r"[/\\]", name)]
-    return Path(*[part for part in parts if part.strip(". ")] or ["unnamed"])
+            Console().print(Text(f"Reconstructions: {self.folder}"), soft_wrap=True)
 
 
 def _with_suffix(place: Path, suffix: str) -> Path:
     return place.with_name(f"{place.name}.{suffix}")  # with_suffix would take the .1 of "scan.1" for one
 
 
-def _unused(place: Path, suffixes: Collection[str]) -> Path:
-    """The place, or the first of its names with _2, _3, ... of which there is no file yet."""
-    for number in itertools.count(1):
-        numbered = place if number == 1 else place.with_name(f"{place.name}_{number}")
-        if not any(_with_suffix(numbered, suffix).exists() for suffix in suffixes):
-            break
-    if number > 1:
-        Console().print(f"{place} is written already, this one becomes {numbered.name}", soft_wrap=True, markup=False)
-    return numbered
+def _unused(folder: Path, place: Path, suffixes: Collection[str]) -> Path:
+    """A place in a folder, or the first of its names with _2, _3, ... of which there is no file yet."""
+    found = folder
+    for part in place.parent.parts:  # folders, which may have the name of a file
+        found = next(numbered for numbered in _numbered(found / part) if not numbered.is_file())
+    found = next(
+        numbered
+        for numbered in _numbered(found / place.name)
+        if not any(_with_suffix(numbered, suffix).exists() for suffix in suffixes)
+    )
+    if found != folder / place:
+        told = f"{folder / place} is written already, this one becomes {found.relative_to(folder)}"
+        Console().print(Text(told), soft_wrap=True)
+    return found
+
+
+def _numbered(place: Path) -> Iterator[Path]:
+    yield place
+    yield from (place.with_name(f"{place.name}_{number}") for number in itertools.count(2))
 
 
 def _check(argument: str, given: Sequence[str], known: Collection[str]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor, nn
 
 from lowrank_unroll.callbacks.spectrum_figure import save_spectrum
@@ -99,7 +100,7 @@ class SpectrumMonitor(Callback):
         if self._folder is not None and self._rows:
             write_rows(self._rows, self._folder / "spectrum.csv")
             save_spectrum(self._rows, self._first, self._last, self._folder / "spectrum.png")
-            Console().print(f"Spectra: {self._folder}/spectrum.csv, spectrum.png", soft_wrap=True)
+            Console().print(Text(f"Spectra: {self._folder}/spectrum.csv, spectrum.png"), soft_wrap=True)
         self._folder = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

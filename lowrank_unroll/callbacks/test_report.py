@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +12,20 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 import lowrank_unroll
 from lowrank_unroll.callbacks.gathering import gather, tested_indices
 from lowrank_unroll.callbacks.media import log_picture, log_table
 from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
+from lowrank_unroll.names import one_line
 from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
 from lowrank_unroll.prox import LowRankProx
 from lowrank_unroll.reports import (
@@ -39,6 +41,7 @@ from lowrank_unroll.reports import (
     objections,
     read_evaluation,
 )
+from lowrank_unroll.reports.evaluation import METRICS_FILE
 from lowrank_unroll.reports.figures import spectra, thresholds
 from lowrank_unroll.sample import Sample
 
@@ -111,31 +114,42 @@ class TestReport(Callback):
             self._tested[index] = Tested(result, panel, cine)
 
     def on_test_end(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
-        """Print the table and write the files."""
+        """Write the files, the numbers first, and print the table.
+
+        Raises:
+            Exception: the first one of a part that could not be made, after all others were, and the table printed.
+        """
         run = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
         tested = list(gather(trainer, self._tested).values())
         if not tested:
             return
         evaluation = _evaluation(trainer, pl_module, run, [one.result for one in tested])
+        evaluation.write(run / "test")
+        panels = [one.panel for one in tested if one.panel is not None]
+        cines = [one.cine for one in tested if one.cine is not None]
+        failures = _failures(
+            {
+                "panels.png": lambda: _write_panels(trainer, panels, run / "test" / "panels.png"),
+                "cine.gif": lambda: _write_cine(cines, run / "test" / "cine.gif"),
+                "report.html": lambda: self._page(evaluation, cines, pl_module, run).write(run / "test/report.html"),
+                "the table of the logger": lambda: log_table(trainer, "test/samples", *evaluation.table()),
+            }
+        )
         # A log file has no width: the table gets what it needs.
         Console(width=None if Console().is_terminal else LOG_WIDTH).print(_table(evaluation))
-        evaluation.write(run / "test")
-        panels = draw_panels([one.panel for one in tested if one.panel is not None])
-        write_whole(run / "test" / "panels.png", panels)
-        log_picture(trainer, "test/pictures", panels)
-        cines = [one.cine for one in tested if one.cine is not None]
-        if cines:
-            write_whole(run / "test" / "cine.gif", animation(cines[0].frames, COMPARISON_TITLES))
-        self._page(evaluation, cines, pl_module, run).write(run / "test" / "report.html")
-        log_table(trainer, "test/samples", *evaluation.table())
-        Console().print(f"Report: {run}/test/report.html", soft_wrap=True)
+        for name, failure in failures.items():
+            Console(stderr=True).print(Text(f"{name} could not be made: {first_line(failure)}"), soft_wrap=True)
+        shown = METRICS_FILE if failures else "report.html"
+        Console().print(Text(f"Report: {run}/test/{shown}"), soft_wrap=True)
+        for failure in failures.values():
+            raise failure
 
     def _page(self, evaluation: Evaluation, cines: list[Cine], module: ReconstructionModule, run: Path) -> Page:
-        config = run / "config.yaml"
+        config, panels = run / "config.yaml", run / "test" / "panels.png"
         return Page(
             evaluation,
             methods([evaluation, *self.baselines]),
-            run / "test" / "panels.png",
+            panels if panels.is_file() else None,
             cines,
             self._figures(evaluation, module),
             config.read_text(encoding="utf-8") if config.is_file() else None,
@@ -152,6 +166,29 @@ class TestReport(Callback):
             watched = Path(evaluation.checkpoint).parent.parent / "spectrum.png"
             figures |= {"Singular values inside the network, while it trained": watched} if watched.is_file() else {}
         return figures
+
+
+def _failures(parts: Mapping[str, Callable[[], None]]) -> dict[str, Exception]:
+    """Make each part of a report, whatever becomes of the others; what those that could not be made raised."""
+    failures = {}
+    for name, make in parts.items():
+        try:
+            make()
+        except Exception as error:  # noqa: BLE001  raised when all is done
+            failures[name] = error
+    return failures
+
+
+def _write_panels(trainer: Trainer, panels: Sequence[Panel], path: Path) -> None:
+    path.unlink(missing_ok=True)  # no older one may take its place in the page
+    encoded = draw_panels(panels)
+    write_whole(path, encoded)
+    log_picture(trainer, "test/pictures", encoded)
+
+
+def _write_cine(cines: Sequence[Cine], path: Path) -> None:
+    if cines:
+        write_whole(path, animation(cines[0].frames, COMPARISON_TITLES))
 
 
 def _results(
@@ -198,14 +235,16 @@ def _evaluation(trainer: Trainer, module: ReconstructionModule, run: Path, sampl
 
 def _table(evaluation: Evaluation) -> Table:
     table = Table(
-        title=f"Test on {evaluation.origin} data: reconstruction (zero-filled)", box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(f"Test on {one_line(evaluation.origin)} data: reconstruction (zero-filled)"),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    table.add_column("image")
+    table.add_column("image", overflow="fold")
     for metric in evaluation.metrics:
-        table.add_column(heading(metric).text, justify="right")
+        table.add_column(Text(one_line(heading(metric).text)), justify="right")
     for sample in evaluation.samples:
         pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
-        table.add_row(escape(sample.name), *(f"{number(after)} ({number(before)})" for after, before in pairs))
+        table.add_row(Text(one_line(sample.name)), *(f"{number(after)} ({number(before)})" for after, before in pairs))
     table.add_section()
     for name, rows in (("mean (std)", evaluation.reconstructions()), ("zero-filled", evaluation.zero_filled())):
         table.add_row(name, *(mean_and_spread(rows, metric) for metric in evaluation.metrics))

@@ -1,16 +1,19 @@
 """The command ``lowrank-unroll compare RUN RUN ...``."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from lowrank_unroll.command_line.words import WordsParser
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.reports import distributions, methods, objections, read_evaluation, table
 
 LOG_WIDTH = 160
+FORMATS = (".png", ".pdf", ".svg", ".jpg", ".tiff", ".webp")
 
 
 def compare(words: Sequence[str]) -> None:
@@ -20,7 +23,7 @@ def compare(words: Sequence[str]) -> None:
         words: the arguments of the command.
 
     Raises:
-        UsageError: if they cannot be understood.
+        UsageError: if they cannot be understood, or the picture cannot be written where it is to be.
         FileNotFoundError: if a folder holds no finished test.
         DataError: if what it holds was not written by a test.
     """
@@ -31,12 +34,29 @@ def compare(words: Sequence[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run of `lowrank-unroll test`")
     parser.add_argument("--output", type=Path, default=Path("comparison.png"), help="picture to write (%(default)s)")
     arguments = parser.parse_args(words)
+    _check_output(arguments.output)
     evaluations = [read_evaluation(run) for run in arguments.runs]
+    with written_whole(arguments.output) as temporary:
+        distributions(methods(evaluations)).savefig(temporary, dpi=150)
     console = Console(width=None if Console().is_terminal else LOG_WIDTH)
     console.print(table(evaluations))
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):
-            console.print(f"[yellow]Warning:[/] {escape(objection)}")
-    with written_whole(arguments.output) as temporary:
-        distributions(methods(evaluations)).savefig(temporary, dpi=150)
-    console.print(f"Picture: {arguments.output}", soft_wrap=True)
+            console.print(Text.assemble(("Warning: ", "yellow"), objection))
+    console.print(Text(f"Picture: {arguments.output}"), soft_wrap=True)
+
+
+def _check_output(path: Path) -> None:
+    """Refuse a picture that could not be written.
+
+    Raises:
+        UsageError: if it could not; says why.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--output {path}: expected a picture that ends in {', '.join(FORMATS)}")
+    if path.is_dir():
+        raise UsageError(f"--output {path}: is a folder, expected a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--output {path}: the folder {path.parent} cannot be written to")

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.names import drawable
 
 ERROR_GAIN = 5
 INCHES = 3.0
@@ -58,7 +59,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     grid = figure.subplots(len(panels), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, panel in zip(grid, panels, strict=True):
         error = ERROR_GAIN * (panel.reconstruction - panel.target).abs()
-        _show(axes[0], panel.target, f"{panel.name}: reference")
+        _show(axes[0], panel.target, f"{drawable(panel.name)}: reference")
         _show(axes[1], panel.zero_filled, f"zero-filled{_quality(panel.zero_filled_psnr)}")
         _show(axes[2], panel.reconstruction, f"reconstruction{_quality(panel.reconstruction_psnr)}")
         _show(axes[3], error, f"error x {ERROR_GAIN}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from lowrank_unroll import __version__
 from lowrank_unroll.files import written_whole
+from lowrank_unroll.names import one_line
 from lowrank_unroll.predictions.prediction import Prediction
 
 WHITE = 65535
@@ -40,9 +41,10 @@ def write_dicom(prediction: Prediction, path: Path) -> None:
     data.SOPInstanceUID, data.SeriesInstanceUID, data.StudyInstanceUID = (generate_uid() for _ in range(3))
     data.ImageType, data.Modality, data.ConversionType = ["DERIVED", "SECONDARY"], "MR", "WSD"
     data.Manufacturer, data.SoftwareVersions = "lowrank_unroll", __version__
-    description = prediction.name.replace("\\", "/")  # a backslash would part two values
+    name = one_line(prediction.name)
+    description = name.replace("\\", "/")  # a backslash would part two values
     data.SeriesDescription = description.encode()[:LONGEST_DESCRIPTION].decode(errors="ignore")
-    data.ImageComments = f"{prediction.name}: magnitude, reconstructed from {prediction.origin} data"
+    data.ImageComments = f"{name}: magnitude, reconstructed from {prediction.origin} data"
     for unknown in (
         *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
         *("ReferringPhysicianName", "AccessionNumber", "SeriesNumber", "PatientOrientation"),

@@ -1,6 +1,7 @@
 """The formats that ``predict`` writes, one function each, looked up by suffix."""
 
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -8,10 +9,11 @@ from typing import Literal
 import h5py
 import tifffile
 import torch
-from skimage import io
+from PIL import Image
 
 from lowrank_unroll import __version__
 from lowrank_unroll.files import write_whole, written_whole
+from lowrank_unroll.names import one_line
 from lowrank_unroll.pictures import animation, side_by_side
 from lowrank_unroll.predictions.dicom import write_dicom
 from lowrank_unroll.predictions.prediction import Prediction
@@ -24,8 +26,9 @@ Writer = Callable[[Prediction, Path], None]
 def write_png(prediction: Prediction, path: Path) -> None:
     """Write an image in 8 bits: rounded, and clipped to 0 to 255."""
     pixels = prediction.values.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    with written_whole(path) as temporary:
-        io.imsave(temporary, pixels, check_contrast=False)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    write_whole(path, encoded.getbuffer())
 
 
 def write_tiff(prediction: Prediction, path: Path) -> None:
@@ -37,10 +40,11 @@ def write_tiff(prediction: Prediction, path: Path) -> None:
 
 def write_hdf5(prediction: Prediction, path: Path) -> None:
     """Write a series as the dataset `series` (time, height, width), complex64; its attributes say where it is from."""
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    encoded = io.BytesIO()  # HDF5 itself answers a full disk with errors of several kinds
+    with h5py.File(encoded, "w") as file:
         series = file.create_dataset("series", data=prediction.values.numpy())
         series.attrs.update(
-            name=prediction.name,
+            name=one_line(prediction.name),
             origin=prediction.origin,
             dims=["time", "height", "width"],
             scale=prediction.scale,
@@ -48,7 +52,8 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
             software=f"lowrank_unroll {__version__}",
         )
         if prediction.checkpoint:
-            series.attrs["checkpoint"] = prediction.checkpoint
+            series.attrs["checkpoint"] = one_line(prediction.checkpoint)
+    write_whole(path, encoded.getbuffer())
 
 
 def write_gif(prediction: Prediction, path: Path) -> None:
@@ -66,8 +71,7 @@ def write_nifti(prediction: Prediction, path: Path) -> None:
     magnitude = prediction.values.abs().numpy()
     image = nibabel.Nifti1Image(magnitude.T[:, :, None], affine=None)
     image.header["descrip"] = f"lowrank_unroll {__version__}, magnitude"
-    with written_whole(path) as temporary:
-        temporary.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
+    write_whole(path, gzip.compress(image.to_bytes(), mtime=0))
 
 
 IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "tiff": write_tiff}

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from scipy import stats
 
+from lowrank_unroll.names import one_line, told_apart
 from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
 
@@ -63,7 +64,7 @@ def _by_name(evaluation: Evaluation) -> dict[tuple[str, int], SampleResult]:
 def objections(one: Evaluation, other: Evaluation) -> list[str]:
     """Why two tests may not be compared: other samples, data, masks or seeds. Empty if nothing speaks against it."""
     pairs = common(one, other)
-    label = f"{other.run} against {one.run}"
+    label = one_line(f"{other.run} against {one.run}")
     found = []
     missing = len(one.samples) + len(other.samples) - 2 * len(pairs)
     if missing:
@@ -80,12 +81,15 @@ def objections(one: Evaluation, other: Evaluation) -> list[str]:
 
 
 def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[Values]]:
-    """The reconstructions of each test by the name of its network, and of its run where that is not enough."""
-    networks = [evaluation.network for evaluation in evaluations]
-    names = [
-        evaluation.network if networks.count(evaluation.network) == 1 else f"{evaluation.network} ({evaluation.run})"
+    """The reconstructions of each test by the name of its network, and of its run where that is not enough.
+
+    One test several times has several rows, with a number.
+    """
+    networks = Counter(evaluation.network for evaluation in evaluations)
+    names = told_apart(
+        evaluation.network if networks[evaluation.network] == 1 else f"{evaluation.network} ({evaluation.run})"
         for evaluation in evaluations
-    ]
+    )
     return {name: evaluation.reconstructions() for name, evaluation in zip(names, evaluations, strict=True)}
 
 
@@ -93,11 +97,11 @@ def table(evaluations: Sequence[Evaluation]) -> Table:
     """Mean (std) of every metric for each test, and its paired difference to the first with confidence interval."""
     first = evaluations[0]
     shown = Table(title="Mean (std); difference to the first [95 % interval]", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("run")
+    shown.add_column("run", overflow="fold")
     for metric in first.metrics:
-        shown.add_column(heading(metric).text, justify="right")
+        shown.add_column(Text(one_line(heading(metric).text)), justify="right")
     for (name, rows), evaluation in zip(methods(evaluations).items(), evaluations, strict=True):
-        shown.add_row(escape(name), *(mean_and_spread(rows, metric) for metric in first.metrics))
+        shown.add_row(Text(one_line(name)), *(mean_and_spread(rows, metric) for metric in first.metrics))
         if evaluation is not first:
             shown.add_row(
                 f"  difference, {len(common(first, evaluation))} pairs",
@@ -106,8 +110,8 @@ def table(evaluations: Sequence[Evaluation]) -> Table:
     return shown
 
 
-def _signed(difference: Difference | None) -> str:
+def _signed(difference: Difference | None) -> Text:
     if difference is None:
-        return "-"
+        return Text("-")
     mean, low, high = (f"{'+' if value > 0 else ''}{number(value)}" for value in difference)
-    return escape(f"{mean} [{low}, {high}]")
+    return Text(f"{mean} [{low}, {high}]")

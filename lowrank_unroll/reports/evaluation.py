@@ -1,21 +1,26 @@
 """What a test found, as data: kept in files that other programs can read."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from lowrank_unroll.errors import DataError, first_line
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole
+from lowrank_unroll.names import spreadsheet_cell
 
 Values = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
 METRICS_FILE = "metrics.json"
+WRITER = "`lowrank-unroll test`, or by another version of it"
+Result = TypeVar("Result", "SampleResult", "Evaluation")
 
 
 @dataclass(frozen=True)
@@ -90,21 +95,25 @@ class Evaluation:
         ]
 
     def write(self, folder: Path) -> None:
-        """Write ``metrics.json`` and ``metrics.csv`` into a folder."""
+        """Write ``metrics.json`` and ``metrics.csv`` into a folder.
+
+        What a spreadsheet would execute has an apostrophe before it in the latter.
+        """
         statistics = {
             name: {metric: summarise(column(rows, metric)) for metric in self.metrics}
             for name, rows in (("reconstruction", self.reconstructions()), ("zero_filled", self.zero_filled()))
         }
-        with written_whole(folder / METRICS_FILE) as temporary:
-            content = _without_infinity(asdict(self) | {"statistics": statistics})
-            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        with written_whole(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            header, rows = self.table()
-            writer.writerows([header, *rows])
-            for name in ("mean", "std"):
-                values = (found[name] for by_metric in statistics.values() for found in by_metric.values())
-                writer.writerow([name, "", *values])
+        content = _without_infinity(asdict(self) | {"statistics": statistics})
+        write_whole(folder / METRICS_FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+        header, rows = self.table()
+        found = [of_metric for by_metric in statistics.values() for of_metric in by_metric.values()]
+        table: list[Sequence[str | float | None]] = [header, *rows]
+        table += [[name, "", *(of_metric[name] for of_metric in found)] for name in ("mean", "std")]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(
+            [spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in table
+        )
+        write_whole(folder / "metrics.csv", text.getvalue().encode(errors="backslashreplace"))
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -123,11 +132,27 @@ def read_evaluation(path: Path) -> Evaluation:
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        content.pop("statistics")
-        samples = [SampleResult(**_with_infinity(sample)) for sample in content.pop("samples")]
-        return Evaluation(**content, samples=samples)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file} was not written by `lowrank-unroll test`: {first_line(error)}") from error
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}")  # noqa: TRY301  told like what else is wrong with it
+        samples = [_checked(SampleResult, _with_infinity(sample)) for sample in content["samples"]]
+        if not samples:
+            raise ValueError("it has no samples")  # noqa: TRY301
+        del content["statistics"]
+        return _checked(Evaluation, content | {"samples": samples})
+    except KeyError as error:
+        raise DataError(f"{file} was not written by {WRITER}: it has no {error}") from error
+    except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise DataError(f"{file} was not written by {WRITER}: {first_line(error)}") from error
+
+
+def _checked(kind: type[Result], content: dict[str, Any]) -> Result:
+    """Make a result of what a file holds, which may be of any type."""
+    made = kind(**content)
+    for name, hint in get_type_hints(kind).items():
+        types = get_args(hint) if isinstance(hint, UnionType) else get_origin(hint) or hint
+        if not isinstance(content[name], types):
+            raise TypeError(f"{name} is {content[name]!r}")
+    return made
 
 
 def column(rows: Sequence[Values], metric: str) -> npt.NDArray[np.float64]:
@@ -137,10 +162,11 @@ def column(rows: Sequence[Values], metric: str) -> npt.NDArray[np.float64]:
 
 def summarise(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
     """Mean and standard deviation (with n - 1) of some values; None for what is not defined."""
-    return {
-        "mean": float(values.mean()) if len(values) > 0 else None,
-        "std": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else None,
-    }
+    with np.errstate(all="ignore"):  # what is infinite or NaN is called so
+        return {
+            "mean": float(values.mean()) if len(values) > 0 else None,
+            "std": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else None,
+        }
 
 
 def _without_infinity(content: Any) -> Any:
@@ -157,4 +183,4 @@ def _with_infinity(sample: dict[str, Any]) -> dict[str, Any]:
         key: {metric: None if value is None else float(value) for metric, value in sample[key].items()}
         for key in ("reconstruction", "zero_filled")
     }
-    return sample | numbers
+    return sample | numbers | {"norm": float(sample["norm"])}

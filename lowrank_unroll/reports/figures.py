@@ -7,10 +7,13 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lowrank_unroll.names import drawable
 from lowrank_unroll.reports.evaluation import Values, column
 from lowrank_unroll.reports.formats import heading
 
 INCHES = 2.8
+LONGEST_METHOD = 80  # characters
+INCHES_OF_CHARACTER = 0.09
 COLOURS = ("#1f5fa8", "#c8553d", "#3a8f5d", "#8a63b8", "#b58a1b", "#5b6770")
 
 
@@ -18,7 +21,9 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
     """Box plots of every metric, with each sample as a point, one box for each method by name."""
     metrics = list(next(iter(methods.values()))[0])
     height = 0.9 + 0.45 * len(methods)
-    figure = Figure(figsize=(INCHES * len(metrics) + 1, height), layout="constrained")
+    names = [drawable(name, LONGEST_METHOD) for name in methods]
+    width = INCHES * len(metrics) + INCHES_OF_CHARACTER * max(map(len, names))
+    figure = Figure(figsize=(width, height), layout="constrained")
     row = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(row, metrics, strict=True):
         for place, rows in enumerate(methods.values()):
@@ -38,9 +43,9 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
             )
             scatter = 0.2 * np.sin(2.4 * np.arange(len(values)))  # spread without chance: reports repeat
             axes.plot(values, place + scatter, "o", color=colour, markersize=3, alpha=0.6)
-        axes.set_yticks(range(len(methods)), list(methods) if axes is row[0] else [""] * len(methods))
+        axes.set_yticks(range(len(methods)), names if axes is row[0] else [""] * len(names))
         axes.set_ylim(len(methods) - 0.5, -0.5)
-        axes.set_title(heading(metric).text, fontsize=10)
+        axes.set_title(drawable(heading(metric).text), fontsize=10)
         axes.grid(axis="x", alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     return figure

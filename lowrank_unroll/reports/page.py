@@ -14,7 +14,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole
+from lowrank_unroll.names import one_line
 from lowrank_unroll.reports.evaluation import Evaluation, Values, column, summarise
 from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
@@ -53,7 +54,7 @@ class Page:
     def write(self, path: Path) -> None:
         """Write the page, with everything it needs inside."""
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-        environment.filters |= {"number": number, "data_uri": data_uri}
+        environment.filters |= {"number": number, "data_uri": data_uri, "one_line": one_line}
         template = environment.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
         evaluation = self.evaluation
         text = template.render(
@@ -65,8 +66,7 @@ class Page:
             panels=self.panels and figure_uri(self.panels),
             figures={caption: figure_uri(figure) for caption, figure in self.figures.items()},
         )
-        with written_whole(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(errors="backslashreplace"))
 
 
 class Cell(NamedTuple):
