@@ -121,5 +121,5 @@ def pytest_collection_modifyitems(items):
 def forkserver():
     """Starts processes, forked from one without threads that has imported already, which takes seconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["datamodules", "sigpy.mri.app"])
+    context.set_forkserver_preload(["sigpy.mri.app", "lowrank_unroll.command_line.reconstruction_cli"])
     return context

@@ -122,6 +122,7 @@ def test_torchrun(tmp_path):
     run(tmp_path, "fit", *words)
     run(tmp_path, "fit", *words, program=TORCHRUN)
     assert same(last(0, tmp_path / RUNS)["state_dict"], last(1, tmp_path / RUNS)["state_dict"])
+    assert {folder.name for folder in (tmp_path / RUNS).iterdir()} == {"version_0", "version_1"}
 
 
 @pytest.fixture

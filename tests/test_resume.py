@@ -3,7 +3,9 @@
 import csv
 import itertools
 import os
+import pty
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,10 +25,16 @@ WORDS = [
 
 @pytest.fixture(autouse=True)
 def _interruptible():
-    """Let Ctrl-C interrupt, also where the tests run in the background and a shell has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let Ctrl-C interrupt, and a hangup hang up, also where the tests run in the background and a shell ignores it."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    outputs = {output: os.dup(output) for output in (1, 2)}  # which a hangup closes
     yield
-    signal.signal(signal.SIGINT, before)
+    for output, copy in outputs.items():
+        os.dup2(copy, output)
+        os.close(copy)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 class SendSignal(Callback):
@@ -69,6 +77,7 @@ def assert_ends_alike(one, other):
     [
         ("SIGTERM", 7, ["--data.num_workers", "2"]),
         ("SIGINT", 2, []),
+        ("SIGHUP", 7, []),
         pytest.param("SIGTERM", 4, [], marks=pytest.mark.slow),  # the last batch of an epoch
         pytest.param("SIGTERM", 1, ["--trainer.accumulate_grad_batches", "2"], marks=pytest.mark.slow),
         pytest.param(
@@ -80,7 +89,7 @@ def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
     command_line("fit", *WORDS, *words)
     with pytest.raises(SystemExit) as stop:
         command_line("fit", *WORDS, *words, *sending(step, name))
-    assert stop.value.code == 128 + signal.SIGTERM
+    assert stop.value.code == 128 + (signal.SIGHUP if name == "SIGHUP" else signal.SIGTERM)
     assert "`fit --ckpt_path last` goes on from here" in capsys.readouterr().err
     assert last(1)["global_step"] >= step
     command_line("fit", *WORDS, *words, "--ckpt_path", "last")
@@ -108,9 +117,87 @@ def test_a_second_interrupt_stops_at_once(command_line, capfd):
 
 
 def test_handlers_are_given_back(command_line):
-    before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(signum) for signum in signals]
     command_line("fit", *WORDS, "--trainer.max_epochs", "1")
-    assert [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)] == before
+    assert [signal.getsignal(signum) for signum in signals] == before
+
+
+def test_nohup_trains_on(command_line):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command_line("fit", *WORDS, *sending(2, "SIGHUP"))
+    assert last(0)["global_step"] == 10
+
+
+@pytest.mark.slow(seconds=30)
+def test_a_closed_terminal_loses_nothing(tmp_path, command_line):
+    words = [*WORDS, "--trainer.max_epochs", "500"]
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "lowrank_unroll", "fit", *words])
+    checkpoint = tmp_path / RUNS / "version_0/checkpoints/last.ckpt"
+    while not checkpoint.exists():
+        os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 128 + signal.SIGHUP
+    stopped = last(0)
+    assert stopped["global_step"] >= 5
+    command_line("fit", *WORDS, "--trainer.max_epochs", str(stopped["epoch"] + 2), "--ckpt_path", "last")
+    command_line("fit", *WORDS, "--trainer.max_epochs", str(stopped["epoch"] + 2))
+    assert_ends_alike(last(1), last(2))
+
+
+class Crash(Callback):
+    """Fail at a step, and say of each batch before which step the last checkpoint was saved."""
+
+    def __init__(self, step: int):
+        self.step = step
+        seen.clear()
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        path = Path(trainer.checkpoint_callback.dirpath, "last.ckpt")
+        seen.append(torch.load(path, weights_only=True)["global_step"] if path.exists() else 0)
+        if trainer.global_step == self.step:
+            raise PowerCutError
+
+
+class PowerCutError(Exception):
+    pass
+
+
+seen: list[int] = []
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+@pytest.mark.parametrize(
+    ("words", "last_before_each_batch"),
+    [
+        (["--checkpoint.mode", "min"], [0] * 5 + [5] * 5 + [10] * 3),  # the first epoch is the best one
+        (["--trainer.check_val_every_n_epoch", "2"], [0] * 5 + [5] * 5 + [10] * 3),
+        *(
+            pytest.param(words, expected, marks=pytest.mark.slow)
+            for words, expected in [
+                (["--trainer.check_val_every_n_epoch", "3"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--trainer.limit_val_batches", "0"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--trainer.val_check_interval", "2"], [0] * 5 + [5] * 5 + [10] * 3),  # in the middle of an epoch
+                (["--checkpoint.monitor", "null"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--checkpoint.save_top_k", "0"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--checkpoint.save_last", "link", "--checkpoint.mode", "min"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--checkpoint.every_n_epochs", "2"], [0] * 5 + [5] * 5 + [10] * 3),
+                (["--checkpoint.every_n_train_steps", "3"], [0] * 3 + [3] * 2 + [5, 6, 6, 6, 9, 10, 10, 12]),
+            ]
+        ),
+    ],
+)
+def test_the_last_checkpoint_is_that_of_the_last_epoch(words, last_before_each_batch, command_line):
+    words = [*WORDS, "--trainer.max_epochs", "3", *words]
+    command_line("fit", *words)
+    with pytest.raises(PowerCutError):
+        command_line("fit", *words, "--trainer.callbacks+=test_resume.Crash", "--trainer.callbacks.step", "12")
+    assert seen == last_before_each_batch
+    command_line("fit", *words, "--ckpt_path", "last")
+    assert_ends_alike(last(0), last(2))
+    assert losses(0)[last_before_each_batch[-1] :] == losses(2)
 
 
 def test_slurm_requeues_a_job_that_goes_on(command_line, monkeypatch, tmp_path):

@@ -123,12 +123,6 @@ class TestFillers:
         one, other = ((filler(measurement, operator) - photo).square().mean() for filler in FILLERS)
         assert one < other
 
-    def test_widths_are_checked(self):
-        with pytest.raises(ValueError, match="widths is empty"):
-            NormalizedConvolution(())
-        with pytest.raises(ValueError, match="widths is -1"):
-            NormalizedConvolution((2.0, -1.0))
-
 
 class TestStart:
     def test_of_a_network_for_images(self):

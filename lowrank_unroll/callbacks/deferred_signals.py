@@ -2,41 +2,48 @@
 
 import os
 import signal
+import stat
 import threading
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-STDERR = 2
+STDOUT, STDERR = 1, 2
 NOTICE = (
     b"\nStopping after this batch. Press Ctrl-C again to stop at once, and lose what was trained since last.ckpt.\n"
 )
 
 
 class DeferredSignals(Callback):
-    """Handle SIGTERM, Ctrl-C and the requeue signal of SLURM after a batch, in all processes after the same one.
+    """Handle SIGTERM, SIGHUP, Ctrl-C and SLURM's requeue signal after a batch, in all processes after the same one.
 
     Lightning handles them wherever the training happens to be: in the middle of a step, whose batch would then be
     trained on twice, and in each process elsewhere, so that they wait for each other. Here a signal is noted, and
     handed to Lightning once the step is done; where gradients are accumulated, once they are applied; at the end of an
-    epoch, after validation. Ctrl-C does as SIGTERM does; a second one stops at once.
+    epoch, after validation. Ctrl-C does as SIGTERM does; a second one stops at once. So does SIGHUP, of a closed
+    terminal or a dropped connection, unless it is ignored (``nohup``); nothing is shown any more then.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._received: set[int] = set()
         self._speaks = False
+        self._exit_code: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the place of Lightning's handlers, which Lightning removes at the end."""
         self._handlers, self._received, self._speaks = {}, set(), trainer.is_global_zero
+        self._exit_code = None
         if threading.current_thread() is not threading.main_thread():
             return  # where Python takes no handlers
         for signum in _signals_of_lightning():
             self._handlers[signum] = signal.signal(signum, self._note)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
             signal.signal(signal.SIGINT, self._interrupt)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, self._hang_up)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,6 +57,11 @@ class DeferredSignals(Callback):
         """Handle what was noted since the last step."""
         self._handle(trainer)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Tell which code to exit with, where it is not that of SIGTERM."""
+        if isinstance(exception, SIGTERMException):
+            exception.code = self._exit_code
+
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self._received.add(signum)
 
@@ -59,6 +71,15 @@ class DeferredSignals(Callback):
         self._received.add(signal.SIGTERM)
         if self._speaks:
             os.write(STDERR, NOTICE)  # print may not be called while it is interrupted
+
+    def _hang_up(self, signum: int, frame: FrameType | None) -> None:
+        self._received.add(signal.SIGTERM)
+        self._exit_code = 128 + signum
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in (STDOUT, STDERR):  # to a terminal that is gone, writing would fail
+            if not stat.S_ISREG(os.fstat(output).st_mode):
+                os.dup2(nowhere, output)
+        os.close(nowhere)
 
     def _handle(self, trainer: Trainer) -> None:
         for signum, handler in self._handlers.items():

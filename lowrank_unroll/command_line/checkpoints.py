@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from lowrank_unroll.command_line.checkpoint_io import is_damaged
 from lowrank_unroll.errors import DataError
+from lowrank_unroll.files import remove_leftovers
 
 LISTED = 4  # keys of a foreign file
 
@@ -15,19 +17,26 @@ def newest_checkpoint(trainer: Trainer, name: str) -> Path:
     """The newest checkpoint "best" or "last" of the runs that the trainer's logger has logged under the same name.
 
     Raises:
-        DataError: if there is none.
+        DataError: if there is none, or it is damaged; names the newest whole one that can be used instead.
     """
-    chosen_folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-    if chosen_folder is not None:
-        runs, pattern = Path(chosen_folder), f"{name}.ckpt"
-    elif trainer.logger is not None and trainer.logger.save_dir is not None:
-        runs, pattern = Path(trainer.logger.save_dir) / str(trainer.logger.name), f"*/checkpoints/{name}.ckpt"
-    else:
-        runs, pattern = Path(trainer.default_root_dir), f"checkpoints/{name}.ckpt"
-    checkpoints = sorted(runs.glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not checkpoints:
+    runs, pattern = _place_of_checkpoints(trainer)
+    found = _newest_first(runs, pattern.format(f"{name}.ckpt"))
+    if not found:
         raise DataError(f"No trained weights under {runs}: run fit with this config first, or pass --ckpt_path FILE")
-    return checkpoints[-1]
+    damage = _damage(found[0])
+    if damage is None:
+        return found[0]
+    others = (path for path in _newest_first(runs, pattern.format("*.ckpt")) if _damage(path) is None)
+    other = next(others, None)
+    advice = "there is no other" if other is None else f"the newest whole one is --ckpt_path {other}"
+    raise DataError(f"{found[0]}: {damage}; {advice}")
+
+
+def remove_unfinished(trainer: Trainer) -> None:
+    """Remove what killed runs of the same name left of checkpoints that they were writing."""
+    runs, place = _place_of_checkpoints(trainer)
+    for hidden in runs.glob(place.format(".*-????????.ckpt")):
+        remove_leftovers(hidden.with_name(f"{hidden.stem[1:].rpartition('-')[0]}.ckpt"))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -50,9 +59,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def _place_of_checkpoints(trainer: Trainer) -> tuple[Path, str]:
+    """The folder of all runs of the same name, and where in it a checkpoint lies: {} stands for its name."""
+    chosen_folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+    if chosen_folder is not None:
+        return Path(chosen_folder), "{}"
+    if trainer.logger is not None and trainer.logger.save_dir is not None:
+        return Path(trainer.logger.save_dir) / str(trainer.logger.name), "*/checkpoints/{}"
+    return Path(trainer.default_root_dir), "checkpoints/{}"
+
+
+def _newest_first(runs: Path, pattern: str) -> list[Path]:
+    files = [path for path in runs.glob(pattern) if not path.name.startswith(".")]  # as those being written do
+    return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
 def _read(path: Path) -> Any:
-    if not path.stat().st_size:
-        raise DataError(f"{path}: is empty; give another --ckpt_path, such as best.ckpt beside it")
+    damage = _damage(path)
+    if damage is not None:
+        raise DataError(f"{path}: {damage}; give another --ckpt_path, such as best.ckpt beside it")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many unrelated classes for what it cannot read
@@ -62,9 +87,14 @@ def _read(path: Path) -> Any:
             raise DataError(
                 f"{path}: is of another program: it holds Python objects, which are not loaded, as they can run code"
             ) from error
-        raise DataError(
-            f"{path}: is damaged or cut short; give another --ckpt_path, such as best.ckpt beside it"
-        ) from error
+        raise DataError(f"{path}: is no archive of PyTorch, expected a checkpoint that `fit` wrote") from error
+
+
+def _damage(path: Path) -> str | None:
+    """What has happened to a file; None if nothing has."""
+    if not path.stat().st_size:
+        return "is empty"
+    return "is damaged or cut short" if is_damaged(path) else None
 
 
 def _begins_as_zip(path: Path) -> bool:

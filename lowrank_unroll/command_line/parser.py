@@ -77,10 +77,17 @@ def _holds(section: Any, keys: Sequence[str]) -> bool:
 class _LeftArguments(logging.Handler):
     """Repeats to the user which arguments jsonargparse leaves out where a class is replaced by another."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
         if match := LEFT.search(record.getMessage()):
             old, new, arguments = match.groups()
-            sys.stderr.write(f"Note: {new} takes the place of {old} and does not take its {arguments}\n")
+            note = f"Note: {new} takes the place of {old} and does not take its {arguments}\n"
+            if note not in self.told:  # jsonargparse comes by more than once
+                sys.stderr.write(note)
+            self.told.add(note)
 
 
 def _log_of_left_arguments() -> logging.Logger:

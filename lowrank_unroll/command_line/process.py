@@ -21,8 +21,11 @@ def silence_advice() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
 
 
-def exit_after_signal() -> NoReturn:
+def exit_after_signal(stop: SystemExit) -> NoReturn:
     """Leave as shells expect it of what a signal has stopped.
+
+    Args:
+        stop: what Lightning raised; its code is that of SIGTERM unless it has one.
 
     Raises:
         SystemExit: always.
@@ -30,4 +33,4 @@ def exit_after_signal() -> NoReturn:
     if os.environ.get("LOCAL_RANK", "0") != "0":
         sys.exit()  # in peace, or Lightning would kill the first process before it has finished
     Console(stderr=True).print("Stopped by a signal. `fit --ckpt_path last` goes on from here.")
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(stop.code or 128 + signal.SIGTERM)

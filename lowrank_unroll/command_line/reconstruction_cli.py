@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -22,10 +24,12 @@ from lowrank_unroll.callbacks import (
     TestReport,
     TrainingPictures,
 )
-from lowrank_unroll.command_line.checkpoints import newest_checkpoint, read_checkpoint
+from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO
+from lowrank_unroll.command_line.checkpoints import newest_checkpoint, read_checkpoint, remove_unfinished
 from lowrank_unroll.command_line.configs import find_configs
 from lowrank_unroll.command_line.parser import BriefParser
 from lowrank_unroll.command_line.process import exit_after_signal, silence_advice
+from lowrank_unroll.command_line.run_folders import check_names, claim_folder
 from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
@@ -58,8 +62,11 @@ def run(name: str, words: Sequence[str]) -> None:
         ReconstructionCLI(name, command)
     except MisconfigurationException as error:
         raise UsageError(first_line(error)) from error
-    except SIGTERMException:
-        exit_after_signal()
+    except SIGTERMException as stop:
+        exit_after_signal(stop)
+
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 class PreparingTrainer(Trainer):
@@ -123,6 +130,14 @@ class ReconstructionCLI(LightningCLI):
         on the command line, such as --model.tile_size.
         """
 
+    def instantiate_trainer(self, **keywords: Any) -> Trainer:
+        """Let the trainer write checkpoints our way, unless a plugin or a strategy of the user's has one of its own."""
+        trainer = super().instantiate_trainer(**keywords)
+        of_the_user = trainer.strategy._checkpoint_io is not None  # noqa: SLF001  the property would make one
+        if not of_the_user and type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeCheckpointIO()
+        return trainer
+
     def before_instantiate_classes(self) -> None:
         """Log offline where Weights & Biases cannot be reached."""
         log_offline_where_needed(self.config[self.subcommand].trainer.logger)
@@ -139,9 +154,18 @@ class ReconstructionCLI(LightningCLI):
             raise UsageError(str(_refusal(error))) from error
 
     def after_instantiate_classes(self) -> None:
-        """Check that all fits together, read checkpoints without unpickling, and find the weights to evaluate."""
+        """Check that all fits together, read checkpoints without unpickling, and find the weights to evaluate.
+
+        Raises:
+            UsageError: if something does not fit.
+        """
         if self.subcommand == "prepare":
             return
+        if self.trainer.precision not in PRECISIONS:
+            raise UsageError(f"--trainer.precision {self.trainer.precision}: expected one of {', '.join(PRECISIONS)}")
+        for logger in self.trainer.loggers:
+            check_names(logger)
+            claim_folder(logger)
         self.model.check_data(self.datamodule)
         arguments = self.config_init[self.subcommand]
         if arguments.weights_only is None:
@@ -156,6 +180,7 @@ class ReconstructionCLI(LightningCLI):
         """The checkpoint to use, found by its short name or as the best one, whole and of this network."""
         if self.subcommand == "fit":
             self.model.check_trainable()
+            remove_unfinished(self.trainer)
         elif given is None and self.model.trainable_parameters():
             given = "best"
         if given in {"best", "last"}:

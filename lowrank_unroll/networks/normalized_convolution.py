@@ -1,5 +1,6 @@
 """Interpolation of sampled images by normalised convolution, a baseline without training and a start for networks."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -7,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from lowrank_unroll.checks import check_positive
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.sample import COLOUR_AXES
 
@@ -31,10 +31,8 @@ class NormalizedConvolution(nn.Module):
 
     def __init__(self, widths: Sequence[float] = (4.0, 2.0, 1.2, 0.8, 0.6, 0.5)) -> None:
         super().__init__()
-        if not widths:
-            raise ValueError("widths is empty, expected at least one number of pixels")
-        for width in widths:
-            check_positive(widths=width)
+        if not widths or not all(0 < width < math.inf for width in widths):
+            raise ValueError(f"widths is {widths}, expected positive numbers of pixels")
         self.widths = tuple(widths)
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
