@@ -145,6 +145,11 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     np.testing.assert_allclose(louder, 1000 * series, rtol=1e-3, atol=1e-3 * np.abs(1000 * series).max())
 
 
+def test_the_published_start_is_one_argument_away(command_line):
+    command_line("fit", *DEMO, "--model.network.start", "ZeroFilled")
+    assert "ZeroFilled" in (RUNS / "version_0/config.yaml").read_text()
+
+
 def test_several_coils_take_one_argument(command_line, monkeypatch):
     coils = []
     monkeypatch.setattr(
@@ -281,7 +286,7 @@ def test_the_demo_of_colour_images_keeps_its_promise(command_line):
     command_line("fit", "--config", "color_cs/demo.yaml")
     command_line("test", "--config", "color_cs/demo.yaml")
     mean = mean_of_test("color_cs_demo/version_1")
-    assert float(mean["psnr"]) >= float(mean["zero_filled_psnr"]) + 8
+    assert float(mean["psnr"]) >= 33.5  # linear interpolation of the same samples: 31.1
 
 
 @pytest.mark.slow(seconds=200)

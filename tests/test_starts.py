@@ -18,6 +18,7 @@ from lowrank_unroll.networks import (
     SLRNet,
     T2LRNet,
     TLRNet,
+    ZeroFilled,
 )
 from lowrank_unroll.operators import Mask
 
@@ -144,6 +145,14 @@ class TestStart:
         assert torch.allclose(first.image, start(measurement, operator))
         network(measurement, operator).abs().square().sum().backward()
         assert any(weight.grad is not None for weight in network.parameters())
+
+    @pytest.mark.parametrize("network_class", SERIES_NETWORKS)
+    def test_zero_filled_is_the_published_start(self, network_class):
+        measurement, operator = acquisition()
+        network = network_class(features=4, iterations=2)
+        published = network(measurement, operator)
+        network.start = ZeroFilled()
+        assert torch.allclose(network(measurement, operator), published, atol=1e-6)
 
     def test_a_network_may_start_from_a_network_that_is_trained_along(self):
         measurement, operator, _ = sampled(torch.rand(1, 3, 8, 8))

@@ -11,6 +11,7 @@ from lowrank_unroll.networks.slr_net import SLRNet
 from lowrank_unroll.networks.t2lr_net import T2LRNet
 from lowrank_unroll.networks.tlr_net import DynamicTLRNet, TLRNet
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
     "DynamicTLRNet",
@@ -24,5 +25,6 @@ __all__ = [
     "T2LRNet",
     "TLRNet",
     "UnrolledNetwork",
+    "ZeroFilled",
     "load_reference_weights",
 ]

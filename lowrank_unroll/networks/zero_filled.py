@@ -1,0 +1,13 @@
+"""What is measured, and zeros elsewhere: from where the published networks start."""
+
+from torch import Tensor, nn
+
+from lowrank_unroll.operators import LinearOperator
+
+
+class ZeroFilled(nn.Module):
+    """The adjoint reconstruction A^H y: a zero-filled image, or the images of several coils combined."""
+
+    def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """Apply the adjoint of the operator A to a measurement y."""
+        return operator.adjoint(measurement)
