@@ -1,0 +1,73 @@
+"""Tests and predictions that are killed leave whole files only, and the next run completes."""
+
+import csv
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import TINY_DYNAMIC, forkserver
+from PIL import Image
+
+from lowrank_unroll.__main__ import main
+
+KILLS = int(os.environ.get("LOWRANK_UNROLL_KILLS", "5"))  # of each command
+WORDS = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC]
+READERS = {
+    ".json": lambda path: json.loads(path.read_text()),
+    ".csv": lambda path: list(csv.reader(path.read_text().splitlines())),
+    ".png": lambda path: Image.open(path).load(),
+    ".gif": lambda path: Image.open(path).load(),
+    ".h5": lambda path: h5py.File(path)["series"][:],
+    ".html": lambda path: path.read_text().rindex("</html>"),
+}
+
+
+def run(folder, words):
+    os.chdir(folder)
+    with Path("log").open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    sys.argv = ["lowrank-unroll", *map(str, words)]
+    main()
+
+
+def assert_whole(runs):
+    """Everything that has its final name can be read to its end."""
+    for folder in (*runs.glob("*/*/test"), *runs.glob("*/*/predictions")):
+        for path in folder.rglob("[!.]*.*"):
+            READERS[path.suffix](path)
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.parametrize("command", ["test", "predict"])
+def test_what_a_killed_command_leaves_is_whole(command, command_line, tmp_path):
+    command_line("fit", *WORDS)
+    kspace = np.random.default_rng(0).normal(size=(6, 1, 3, 24, 20)) + 0j
+    Path("scans").mkdir()
+    for number, measured in enumerate(kspace):
+        np.savez(f"scans/scan{number}.npz", kspace=measured)
+    words = [command, *WORDS, "--trainer.limit_test_batches", "2"]
+    words += ["--data.predict_kspace", "scans"] if command == "predict" else []
+    context, draw, longest, killed = forkserver(), random.Random(0), 4.0, 0
+    for number in range(KILLS + 1):
+        process = context.Process(target=run, args=(tmp_path, words))
+        started = time.monotonic()
+        process.start()
+        if number:
+            time.sleep(draw.uniform(0.2, 1) * longest)
+            process.kill()
+        process.join()
+        assert process.exitcode in {0, -signal.SIGKILL}, Path("log").read_text()
+        killed += process.exitcode != 0
+        longest = time.monotonic() - started if not number else longest  # the first is left alone
+        assert_whole(tmp_path / "runs")
+    assert killed >= KILLS / 2
+    command_line(*words)
+    assert_whole(tmp_path / "runs")
