@@ -162,7 +162,7 @@ class Progress(Callback):
             file.write(f"{trainer.current_epoch}\n")
 
 
-KILLS = 16
+KILLS = int(os.environ.get("LOWRANK_UNROLL_KILLS", "16"))
 
 
 def train(folder, words):
@@ -205,7 +205,15 @@ def kill_some_time(process, folder, seconds):
 def test_a_killed_training_goes_on_from_its_last_epoch(command_line, tmp_path, monkeypatch):
     """Killed again and again, each time resumed, it ends as one that was never killed."""
     monkeypatch.setenv("TMPDIR", "/dev/shm")  # on another file system, where it could not be renamed from
-    words = [*WORDS, "--checkpoint.mode", "min", "--trainer.max_epochs", "40", "--trainer.limit_train_batches", "2"]
+    words = [
+        *WORDS,
+        "--checkpoint.mode",
+        "min",
+        "--trainer.max_epochs",
+        5 * KILLS // 2,
+        "--trainer.limit_train_batches",
+        "2",
+    ]
     words += ["--model.network.features", "64", "--trainer.callbacks+=test_checkpoints.Progress"]
     command_line("fit", *words)
     draw, context, resume, hits, epochs = random.Random(0), forkserver(), [], 0, [0]
