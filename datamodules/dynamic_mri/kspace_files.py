@@ -1,6 +1,7 @@
 """Measured k-space in files, to reconstruct."""
 
 import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def _read_hdf5(file: Path) -> Arrays:
 
 
 def _read_npz(file: Path) -> Arrays:
+    if not zipfile.is_zipfile(file):  # for which NumPy would advise to unpickle it
+        raise ValueError("it is no archive of NumPy")
     with np.load(file, allow_pickle=False) as content:
         return {name: np.asarray(content[name]) for name in content}
 
