@@ -44,6 +44,9 @@ except ImportError as error:
     ) from error
 
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # in others, parts of the networks cannot be computed
+
+
 def run(name: str, words: Sequence[str]) -> None:
     """Run a command of the trainer.
 
@@ -64,9 +67,6 @@ def run(name: str, words: Sequence[str]) -> None:
         raise UsageError(first_line(error)) from error
     except SIGTERMException as stop:
         exit_after_signal(stop)
-
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 class PreparingTrainer(Trainer):

@@ -37,17 +37,21 @@ class _TopDirection(Shrinkage):
         return torch.where(across, (f_i - f_j) / torch.where(across, s_i - s_j, 1), 0)
 
 
-class _LargestSingularValue(torch.autograd.Function):
-    generate_vmap_rule = True
+class _KeepsInputs(torch.autograd.Function):
+    """A function of tensors whose derivatives need what it was given."""
 
-    @staticmethod
-    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
-        return S[..., 0].clone()
+    generate_vmap_rule = True
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
+
+
+class _LargestSingularValue(_KeepsInputs):
+    @staticmethod
+    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
+        return S[..., 0].clone()
 
     @staticmethod
     @exact
@@ -63,19 +67,12 @@ class _LargestSingularValue(torch.autograd.Function):
         return slope.apply(dA, *ctx.saved_tensors)  # type: ignore[no-any-return]
 
 
-class _Slope(torch.autograd.Function):
+class _Slope(_KeepsInputs):
     """The derivative of s_1 in the direction dA."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(dA: Tensor, A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
         return _inner(_top(Point(A, U, S, Vh, scale)), dA)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     @exact
