@@ -48,6 +48,17 @@ def check_share(**values: float | None) -> None:
             raise ValueError(f"{name} is {value}, expected a share, above 0 and at most 1")
 
 
+def check_fraction(**values: float) -> None:
+    """Refuse fractions outside (0, 1).
+
+    Raises:
+        ValueError: names the first that is not.
+    """
+    for name, value in values.items():
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value}, expected a fraction between 0 and 1")
+
+
 def check_sides(sides: str, **values: Sequence[int] | None) -> None:
     """Refuse what is not a positive number for each side; None stands for a default and passes.
 

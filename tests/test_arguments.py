@@ -28,16 +28,20 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import (
     DynamicTLRNet,
+    LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
     LplusSNet,
+    NonLocalLowRankNet,
+    NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
     SLRNet,
     T2LRNet,
+    TensorNuclearNormRecon,
     TLRNet,
 )
-from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.prox import Blocks, LowRankProx, Patches
 from lowrank_unroll.sampling import (
     EquispacedLines,
     KtGaussian,
@@ -59,8 +63,15 @@ GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
 
 COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
 DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
-LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
-ITERATIVE = (NuclearNormRecon, LowRankPlusSparseRecon, LocallyLowRankRecon)
+LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet)
+ITERATIVE = (
+    NuclearNormRecon,
+    LowRankPlusSparseRecon,
+    LocallyLowRankRecon,
+    TensorNuclearNormRecon,
+    NonLocalLowRankRecon,
+)
+THRESHOLDED = (NuclearNormRecon, LocallyLowRankRecon, TensorNuclearNormRecon)
 LINES = (EquispacedLines, RandomLines, KtGaussian, Vista)
 FASTER = {"acceleration": 4}
 
@@ -94,9 +105,21 @@ REFUSED = [
     *((kind, "features", value, COUNT) for kind in LEARNED for value in (0, -16)),
     *((kind, "gradient", value, GRADIENTS) for kind in (*LEARNED, LowRankProx) for value in ("autograd", "")),
     (TLRNet, "channels", 0, COUNT),
-    (LowRankProx, "matricization", "frames", "expected 'image' or 'casorati'"),
-    *((kind, "threshold", value, ZERO_OR_MORE) for kind in ITERATIVE[::2] for value in (-0.1, math.nan, math.inf)),
+    (LowRankProx, "matricization", "frames", "expected 'image', 'casorati'"),
+    *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
     (LocallyLowRankRecon, "block", 0, COUNT),
+    (LocallyLowRankNet, "block", 1, "expected at least 2"),
+    (NonLocalLowRankNet, "channels", 0, COUNT),
+    (NonLocalLowRankNet, "depth", 1, "expected at least 2"),
+    *(
+        (NonLocalLowRankRecon, name, value, "expected a fraction between 0 and 1")
+        for name in ("first_threshold", "last_threshold")
+        for value in (0.0, 1.0, -0.1, math.nan)
+    ),
+    *((Patches, name, 0, COUNT) for name in ("patch", "stride", "neighbours", "radius")),
+    (Patches, "stride", 3, "expected at most patch, 2"),
+    (Blocks, "block", 0, COUNT),
+    (Blocks, "cuts", ((0, 8),), "numbers from 0 to 7"),
     *(
         (NormalizedConvolution, "widths", value, "expected positive numbers")
         for value in ((), (2.0, -1.0), (math.nan,))

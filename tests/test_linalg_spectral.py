@@ -278,11 +278,21 @@ class TestDrivers:
             assert (gA - results[0][1]).norm() <= 1e-4 * G.norm()
 
     def test_gram_refuses_what_it_cannot_carry(self):
-        A = with_spectrum([1.0, 0.5, 0.01], torch.float32)
+        A = with_spectrum([1.0, 0.5, 1e-4], torch.float32)
         assert singular_value_threshold(A, 0.1, driver="gram").isfinite().all()
         with pytest.raises(ValueError, match="driver='gram' would lose accuracy"):
-            singular_value_threshold(A, 0.001, driver="gram")
-        assert torch.equal(singular_value_threshold(A, 0.001), singular_value_threshold(A, 0.001, driver="svd"))
+            singular_value_threshold(A, 1e-5, driver="gram")
+        assert torch.equal(singular_value_threshold(A, 1e-5), singular_value_threshold(A, 1e-5, driver="svd"))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+    def test_gram_keeps_small_singular_values_in_full_precision(self, dtype):
+        A = with_spectrum([1.0, 0.3, 0.02, 1e-3, 5e-4], dtype).requires_grad_()
+        double = A.detach().to(torch.promote_types(dtype, torch.float64)).requires_grad_()
+        G = torch.randn_like(A)
+        shrunk, exact = (singular_value_threshold(A, 4e-4, driver="gram"), singular_value_threshold(double, 4e-4))
+        assert (shrunk - exact).norm() < 5e-7
+        (ours,), (theirs,) = (torch.autograd.grad(Y, X, G.to(X)) for Y, X in ((shrunk, A), (exact, double)))
+        assert (ours - theirs).norm() < 2e-6 * theirs.norm()
 
     def test_a_batch_shared_among_threads_is_that_of_one(self):
         A = torch.randn(5, 7, 40, 30)

@@ -11,13 +11,17 @@ from lowrank_unroll.linalg import casorati, singular_value_threshold
 from lowrank_unroll.networks import (
     DynamicTLRNet,
     LinearInterpolation,
+    LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
     LplusSNet,
+    NonLocalLowRankNet,
+    NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
     SLRNet,
     T2LRNet,
+    TensorNuclearNormRecon,
     TLRNet,
     UnrolledNetwork,
     ZeroFilled,
@@ -32,6 +36,7 @@ DYNAMIC = {
     T2LRNet: ({"iterations": 2, "features": 4}, True),
     LplusSNet: ({"iterations": 2, "features": 4}, True),
     SLRNet: ({"iterations": 2, "features": 4}, False),
+    LocallyLowRankNet: ({"iterations": 2, "features": 4, "block": 4}, True),
     NuclearNormRecon: ({"iterations": 4}, True),
     LowRankPlusSparseRecon: ({"iterations": 4}, True),
     LocallyLowRankRecon: ({"block": 4, "iterations": 4}, True),
@@ -126,8 +131,9 @@ def test_wrong_reference_weights_are_refused(vectors):
 def test_every_network_is_tested():
     public = {getattr(networks, name) for name in networks.__all__}
     classes = {item for item in public if isinstance(item, type)}
-    in_test_starts = {LinearInterpolation, NormalizedConvolution, ZeroFilled}
-    assert classes - {UnrolledNetwork} - in_test_starts == {TLRNet, *DYNAMIC}
+    elsewhere = {LinearInterpolation, NormalizedConvolution, ZeroFilled}  # in test_starts
+    elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
+    assert classes - {UnrolledNetwork} - elsewhere == {TLRNet, *DYNAMIC}
 
 
 def acquisition(batch=2, coils=3, time=5, height=12, width=10):
@@ -336,7 +342,7 @@ class TestRefusedMeasurements:
 
 
 class TestCheckpointedIterations:
-    NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+    NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
 
     def saved_bytes(self, network, measurement, operator):
         """How much a forward pass keeps for the backward pass, each storage once."""

@@ -24,14 +24,14 @@ from lowrank_unroll.linalg import (
     tensor_singular_value_threshold,
 )
 from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
-from lowrank_unroll.networks import DynamicTLRNet, LplusSNet, SLRNet, T2LRNet, TLRNet
+from lowrank_unroll.networks import DynamicTLRNet, LocallyLowRankNet, LplusSNet, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import CoilSensitivity, Fourier, LinearOperator, Mask, proximal_step
 from lowrank_unroll.prox import LowRankProx, RelativeThreshold
 from lowrank_unroll.sampling import PseudoRadial
 
 HALVES = [torch.bfloat16, torch.float16]
 RULES = ["plain", "zero", "clip", "taylor", "pinv"]
-DYNAMIC = [DynamicTLRNet, T2LRNet, LplusSNet, SLRNet]
+DYNAMIC = [DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet]
 
 
 class MatrixProduct(LinearOperator):

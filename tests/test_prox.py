@@ -50,7 +50,7 @@ def test_gradients_agree_where_singular_values_are_far_apart(gradient):
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="expected one of 'exact'"):
         LowRankProx(gradient="nan")
-    with pytest.raises(ValueError, match="'image' or 'casorati'"):
+    with pytest.raises(ValueError, match="expected 'image', 'casorati'"):
         LowRankProx(matricization="frames")
 
 

@@ -22,7 +22,7 @@ from lowrank_unroll.linalg import effective_rank
 from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import LplusSNet, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import Mask
-from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.prox import Casorati, LowRankProx
 
 MONITOR = ["--trainer.callbacks+=SpectrumMonitor", "--trainer.callbacks.every_n_steps", "1"]
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
@@ -67,8 +67,8 @@ def test_a_known_spectrum_is_measured(dtype):
         torch.linalg.qr(torch.randn(3, side, 4, dtype=torch.promote_types(dtype, torch.float64))).Q for side in (6, 4)
     )
     S = torch.tensor([8.0, 4.0, 2.0, 1.5], dtype=torch.float64)
-    row = measure(7, 2, 0.2, some_singular_values(((U * S) @ V.mH).to(dtype), 16))
-    assert row[:3] == (7, 2, 0.2)
+    row = measure(7, 2, torch.tensor([0.2]), some_singular_values(((U * S) @ V.mH).to(dtype), 16))
+    assert row[:3] == pytest.approx((7, 2, 0.2))
     assert row.effective_rank_before == pytest.approx(float(effective_rank(S)), rel=1e-5)
     assert row.effective_rank_after == pytest.approx(float(effective_rank((S - 1.6).relu())), rel=1e-5)
     assert row.rank_after == 3
@@ -87,12 +87,12 @@ def test_a_known_spectrum_is_measured(dtype):
     ids=["identity", "zero", "constant", "rank one"],
 )
 def test_measures_of_special_matrices(matrix, rank, ties):
-    row = measure(0, 0, 0.1, some_singular_values(matrix, 16))
+    row = measure(0, 0, torch.tensor([0.1]), some_singular_values(matrix, 16))
     assert row[3:] == pytest.approx((rank, rank, rank, 0, ties), abs=1e-4)
 
 
 def test_matrices_of_a_single_row_have_no_gaps():
-    row = measure(0, 0, 0.1, some_singular_values(torch.randn(2, 1, 9), 16))
+    row = measure(0, 0, torch.tensor([0.1]), some_singular_values(torch.randn(2, 1, 9), 16))
     assert math.isnan(row.smallest_gap)
     assert math.isnan(row.ties)
 
@@ -178,7 +178,7 @@ def test_every_low_rank_step_of_series_is_recorded_in_order(network, tmp_path):
     steps = 2 if isinstance(network, SLRNet) else 3  # nothing would use the last low-rank step of SLR-Net
     assert [row.iteration for row in rows] == list(range(steps))
     assert [row.threshold for row in rows] == pytest.approx([1 / (1 + math.exp(index)) for index in range(steps)])
-    largest = 4 if network.iterations[0].prox.matricization == "casorati" else 8
+    largest = 4 if isinstance(network.iterations[0].prox.matricization, Casorati) else 8
     assert all(1 <= row.effective_rank_before <= largest for row in rows)
     assert {S.shape for S in monitor.state_dict()["last"]} == {(2 if largest == 4 else 8, largest)}
 

@@ -11,6 +11,7 @@ from lowrank_unroll.linalg import casorati, from_blocks, singular_value_threshol
 from lowrank_unroll.networks import (
     DynamicTLRNet,
     LinearInterpolation,
+    LocallyLowRankNet,
     LocallyLowRankRecon,
     LplusSNet,
     NormalizedConvolution,
@@ -23,7 +24,7 @@ from lowrank_unroll.networks import (
 from lowrank_unroll.operators import Mask
 
 FILLERS = (NormalizedConvolution(), LinearInterpolation())
-SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet)
+SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
 
 
 def sampled(image, ratio=0.4):

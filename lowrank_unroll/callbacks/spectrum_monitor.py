@@ -11,7 +11,13 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from lowrank_unroll.callbacks.spectrum_figure import save_spectrum
-from lowrank_unroll.callbacks.spectrum_record import SpectrumRow, measure, some_singular_values, write_rows
+from lowrank_unroll.callbacks.spectrum_record import (
+    SpectrumRow,
+    measure,
+    some_singular_values,
+    some_thresholds,
+    write_rows,
+)
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import relative_spectrum
 from lowrank_unroll.prox import RelativeThreshold
@@ -108,9 +114,10 @@ class SpectrumMonitor(Callback):
         self._record(trainer)
         self.on_train_end(trainer, pl_module)
 
-    def _see(self, shrinkage: nn.Module, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        matrices, threshold = inputs
-        self._seen.append((threshold.detach(), some_singular_values(matrices, self.matrices)))
+    def _see(self, shrinkage: nn.Module, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+        matrices, fraction, unit = inputs
+        S = some_singular_values(matrices, self.matrices)
+        self._seen.append((some_thresholds(fraction.detach(), unit, S, matrices.shape[:-2]), S))
 
     def _record(self, trainer: Trainer) -> None:
         for hook in self._hooks:
@@ -121,7 +128,7 @@ class SpectrumMonitor(Callback):
         self._last = [S.cpu() for _, S in self._seen]
         self._first = self._first or self._last
         new = [
-            measure(self._step, iteration, float(threshold), S)
+            measure(self._step, iteration, threshold.cpu(), S)
             for iteration, ((threshold, _), S) in enumerate(zip(self._seen, self._last, strict=True))
         ]
         self._rows += new

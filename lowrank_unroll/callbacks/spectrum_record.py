@@ -16,7 +16,7 @@ from lowrank_unroll.linalg import effective_rank, relative_gaps, ties
 class SpectrumRow(NamedTuple):
     """What one iteration of a network did at one training step, to some matrices of the batch; a row of the file.
 
-    ``threshold`` is relative to the largest singular value. The ranks, see
+    ``threshold`` is relative to the largest singular value, the mean over the matrices. The ranks, see
     :func:`lowrank_unroll.linalg.effective_rank`, are means over the matrices, and ``rank_after`` counts the singular
     values above the threshold. ``smallest_gap`` is the smallest (s_i - s_{i+1}) / s_1 of any matrix, and ``ties`` the
     share of the neighbouring pairs whose gap single precision cannot resolve; nan for matrices of a single row.
@@ -40,18 +40,41 @@ def some_singular_values(matrices: Tensor, count: int) -> Tensor:
         (count, min(m, n)), descending, single precision.
     """
     flat = matrices.reshape(-1, *matrices.shape[-2:])
-    chosen = torch.linspace(0, len(flat) - 1, min(count, len(flat)), device=flat.device).round().long()
+    chosen = _evenly_spread(min(count, len(flat)), len(flat), flat.device)
     S: Tensor = torch.linalg.svdvals(flat[chosen].to(torch.complex64 if flat.is_complex() else torch.float32))
     return S
 
 
-def measure(step: int, iteration: int, threshold: float, S: Tensor) -> SpectrumRow:
-    """Sum up the singular values (matrices, k) that an iteration was given and its relative threshold."""
-    after = (S - threshold * S[:, :1]).relu()
+def _evenly_spread(count: int, total: int, device: torch.device) -> Tensor:
+    return torch.linspace(0, total - 1, count, device=device).round().long()
+
+
+@torch.no_grad()
+def some_thresholds(fraction: Tensor, unit: Tensor | None, S: Tensor, batch: torch.Size) -> Tensor:
+    """Thresholds of those matrices of a batch whose singular values are S, relative to the largest of each.
+
+    Args:
+        fraction: what :class:`~lowrank_unroll.prox.RelativeThreshold` is given, a scalar.
+        unit: and what it is a fraction of; None for the largest singular value of each matrix.
+        S: what :func:`some_singular_values` returns, (count, k).
+        batch: shape of the batch of matrices.
+
+    Returns:
+        (count,).
+    """
+    if unit is None:
+        return fraction.expand(len(S))
+    units = unit.expand(batch).flatten()[_evenly_spread(len(S), batch.numel(), unit.device)]
+    return fraction * units / S[:, 0].clamp(min=torch.finfo(S.dtype).tiny)
+
+
+def measure(step: int, iteration: int, threshold: Tensor, S: Tensor) -> SpectrumRow:
+    """Sum up the singular values (matrices, k) that an iteration was given, and its relative thresholds (matrices,)."""
+    after = (S - threshold[:, None] * S[:, :1]).relu()
     return SpectrumRow(
         step,
         iteration,
-        threshold,
+        threshold=float(threshold.mean()),
         effective_rank_before=float(effective_rank(S).mean()),
         effective_rank_after=float(effective_rank(after).mean()),
         rank_after=float((after > 0).sum(1).float().mean()),

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
+from torch import Tensor, nn
 
 import lowrank_unroll
 from lowrank_unroll.callbacks.gathering import gather, tested_indices
@@ -24,10 +24,10 @@ from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
-from lowrank_unroll.modules import ReconstructionModule, Step
-from lowrank_unroll.names import one_line
+from lowrank_unroll.modules import ReconstructionModule, Step, Stopwatch
+from lowrank_unroll.names import one_line, told_apart
 from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
-from lowrank_unroll.prox import LowRankProx
+from lowrank_unroll.prox import trained_low_rank_steps
 from lowrank_unroll.reports import (
     Cine,
     Evaluation,
@@ -69,6 +69,8 @@ class TestReport(Callback):
         panels: how many images, the first ones, are shown; at least one.
         cines: how many series, the first ones, the page plays.
         baselines: folders of finished tests to compare to in the page.
+        untrained: methods without training to compare to, networks as the one that is tested: they reconstruct the same
+            samples, whole.
 
     Raises:
         FileNotFoundError: if a folder holds no finished test.
@@ -77,18 +79,28 @@ class TestReport(Callback):
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, panels: int = 6, cines: int = 2, baselines: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        panels: int = 6,
+        cines: int = 2,
+        baselines: Sequence[Path] = (),
+        untrained: Sequence[nn.Module] = (),
+    ) -> None:
         check_at_least(1, panels=panels)
         check_at_least(0, cines=cines)
         self.panels = panels
         self.cines = cines
         self.baselines = [read_evaluation(Path(baseline)) for baseline in baselines]
+        names = told_apart(type(network).__name__ for network in untrained)
+        self.untrained = dict(zip(names, untrained, strict=True))
         self._indices: Iterator[int] = iter(())
         self._tested: dict[int, Tested] = {}  # by place in the data set
         self._spectra: dict[str, Tensor] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Forget an earlier test."""
+        for network in self.untrained.values():
+            network.to(pl_module.device)
         self._indices, self._tested, self._spectra = tested_indices(trainer), {}, {}
 
     def on_test_batch_end(  # type: ignore[override]
@@ -100,7 +112,7 @@ class TestReport(Callback):
             "zero-filled": pl_module.zero_filled(batch),
             "reconstruction": outputs["reconstruction"],
         }
-        results = _results(pl_module, batch, images["reconstruction"], images["zero-filled"])
+        results = _results(pl_module, batch, images, self._untrained(pl_module, batch), outputs["seconds"])
         for result, mask, *of_sample in zip(results, batch.mask, *images.values(), strict=True):
             index = next(self._indices)
             panel = cine = None
@@ -112,6 +124,15 @@ class TestReport(Callback):
             if index < self.cines and batch.target.is_complex():
                 cine = Cine(result.name, COMPARISON_TITLES, side_by_side(comparison(*of_sample)))
             self._tested[index] = Tested(result, panel, cine)
+
+    def _untrained(self, module: ReconstructionModule, batch: Sample) -> dict[str, tuple[Tensor, float]]:
+        """What methods without training make of a batch, and in how many seconds."""
+        found = {}
+        for name, network in self.untrained.items():
+            with Stopwatch(module.device) as watch:
+                image = network(batch.measurement, module.operator(batch))
+            found[name] = image, watch.seconds
+        return found
 
     def on_test_end(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Write the files, the numbers first, and print the table.
@@ -159,7 +180,7 @@ class TestReport(Callback):
     def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
         values = {name: found.numpy() for name, found in self._spectra.items()}
         figures: dict[str, Any] = {f"How fast the spectrum of {evaluation.samples[0].name} decays": spectra(values)}
-        logits = [prox.threshold_logit for prox in module.network.modules() if isinstance(prox, LowRankProx)]
+        logits = [step.threshold_logit for step in trained_low_rank_steps(module.network)]
         if logits:
             figures["What each iteration shrinks by"] = thresholds([logit.sigmoid().item() for logit in logits])
         if evaluation.checkpoint is not None:
@@ -192,13 +213,24 @@ def _write_cine(cines: Sequence[Cine], path: Path) -> None:
 
 
 def _results(
-    module: ReconstructionModule, batch: Sample, reconstruction: Tensor, zero_filled: Tensor
+    module: ReconstructionModule,
+    batch: Sample,
+    images: Mapping[str, Tensor],
+    untrained: Mapping[str, tuple[Tensor, float]],
+    seconds: float,
 ) -> Iterator[SampleResult]:
     norms = torch.linalg.vector_norm(batch.target.flatten(1), dim=1) * batch.scale
-    ours, zeros = (_measure(module, images, batch.target) for images in (reconstruction, zero_filled))
+    ours, zeros, *others = (
+        _measure(module, image, batch.target)
+        for image in (images["reconstruction"], images["zero-filled"], *(image for image, _ in untrained.values()))
+    )
+    times = {"reconstruction": seconds} | {name: taken for name, (_, taken) in untrained.items()}
+    of_each = {name: taken / len(batch.name) for name, taken in times.items()}
     columns = batch.name, batch.origin, batch.mask.cpu(), norms.tolist(), ours, zeros
-    for name, origin, mask, norm, after, before in zip(*columns, strict=True):
-        yield SampleResult(name, origin, hashlib.sha256(mask.numpy().tobytes()).hexdigest()[:16], norm, after, before)
+    for index, (name, origin, mask, norm, after, before) in enumerate(zip(*columns, strict=True)):
+        hashed = hashlib.sha256(mask.numpy().tobytes()).hexdigest()[:16]
+        compared = {method: values[index] for method, values in zip(untrained, others, strict=True)}
+        yield SampleResult(name, origin, hashed, norm, after, before, compared, of_each)
 
 
 def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:
@@ -246,6 +278,10 @@ def _table(evaluation: Evaluation) -> Table:
         pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
         table.add_row(Text(one_line(sample.name)), *(f"{number(after)} ({number(before)})" for after, before in pairs))
     table.add_section()
-    for name, rows in (("mean (std)", evaluation.reconstructions()), ("zero-filled", evaluation.zero_filled())):
-        table.add_row(name, *(mean_and_spread(rows, metric) for metric in evaluation.metrics))
+    for name, rows in {
+        "mean (std)": evaluation.reconstructions(),
+        "zero-filled": evaluation.zero_filled(),
+        **evaluation.untrained(),
+    }.items():
+        table.add_row(one_line(name), *(mean_and_spread(rows, metric) for metric in evaluation.metrics))
     return table

@@ -1,9 +1,10 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
-from lowrank_unroll.linalg.blocks import from_blocks, to_blocks
+from lowrank_unroll.linalg.blocks import block_count, from_blocks, to_blocks
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
+from lowrank_unroll.linalg.patches import add_patches, average_patches, match_patches, to_patches
 from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
@@ -20,13 +21,17 @@ __all__ = [
     "Soft",
     "Truncation",
     "WeightedSoft",
+    "add_patches",
     "at_least_single",
+    "average_patches",
+    "block_count",
     "casorati",
     "effective_rank",
     "exact",
     "fold",
     "from_blocks",
     "last_derivative",
+    "match_patches",
     "relative_gaps",
     "relative_spectrum",
     "singular_value_threshold",
@@ -36,5 +41,6 @@ __all__ = [
     "tie_resolution",
     "ties",
     "to_blocks",
+    "to_patches",
     "unfold",
 ]

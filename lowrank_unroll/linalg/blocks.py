@@ -1,5 +1,6 @@
 """Casorati matrices of blocks of a series of images, and back."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -46,6 +47,11 @@ def from_blocks(matrices: Tensor, size: Sequence[int], block: int, cut: tuple[in
     padded = grid.reshape(*batch, time, rows * block, columns * block)
     (top, _), (left, _) = margins
     return padded[..., top : top + size[0], left : left + size[1]]
+
+
+def block_count(size: Sequence[int], block: int, cut: tuple[int, int] = (0, 0)) -> int:
+    """How many blocks :func:`to_blocks` makes of frames of a size."""
+    return math.prod((side + sum(_margins(side, block, first))) // block for side, first in zip(size, cut, strict=True))
 
 
 def _margins(side: int, block: int, cut: int) -> tuple[int, int]:

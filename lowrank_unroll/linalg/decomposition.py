@@ -27,29 +27,30 @@ def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _svd(A)
 
 
-def gram_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
-    """S and V^H of tall matrices from the eigenvalues of A^H A, without a gradient.
+def gram_eigen(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A V, S and V^H of tall matrices from the eigenvalues of A^H A, without a gradient.
 
-    Computed in double precision, of which squaring the singular values leaves half to the smallest.
+    Computed in double precision, of which squaring the singular values leaves half to the smallest; so that of A in
+    single precision the columns of A V, whose norms are S, have full precision down to the small ones.
 
     Args:
         A: matrices, shape (..., m, n), float32, float64, complex64 or complex128.
 
     Returns:
-        S (..., n) descending, Vh (..., n, n).
+        AV (..., m, n), S (..., n) descending, Vh (..., n, n).
 
     Raises:
         ValueError: if a matrix holds NaN or infinity; names its index in the batch.
     """
-    S, Vh = _checked(A, lambda A: on_all_cores(_gram_eigen, A))
-    return S, Vh
+    AV, S, Vh = _checked(A, lambda A: on_all_cores(_gram_eigen, A))
+    return AV, S, Vh
 
 
-def _gram_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
+def _gram_eigen(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     double = A.to(torch.promote_types(A.dtype, torch.float64))
     # The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
     squares, V = torch.linalg.eigh((double.mH @ double).neg_())
-    return squares.neg_().clamp_(min=0).sqrt_().to(A.real.dtype), V.to(A.dtype).mH
+    return (double @ V).to(A.dtype), squares.neg_().clamp_(min=0).sqrt_().to(A.real.dtype), V.to(A.dtype).mH
 
 
 def _svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,7 +82,7 @@ def _checked(A: Tensor, decomposition: Function) -> tuple[Tensor, ...]:
         factors = decomposition(A)
     except LinAlgError as error:
         raise ValueError(_not_finite(A)) from error
-    singular_values = factors[-2]  # U, S, Vh or S, Vh
+    singular_values = factors[-2]
     if not singular_values.isfinite().all():
         raise ValueError(_not_finite(A))
     return factors

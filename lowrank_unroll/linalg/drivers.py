@@ -13,9 +13,8 @@ from lowrank_unroll.linalg.shrinkage import Shrinkage
 Driver = Literal["auto", "svd", "gram"]
 
 # How much smaller than the largest a singular value that is kept may be. The Gram matrix, in double precision, costs
-# the gradient a relative error of 1e-16 times the square of their ratio; the last products, in the precision of A, cost
-# 6e-8 (or 1e-16) times the ratio.
-SMALLEST_KEPT = 0.03
+# a relative error of 1e-16 times the square of their ratio: a hundredth of what rounding to single precision costs.
+SMALLEST_KEPT = {torch.float32: 4e-4, torch.float64: 0.03}
 
 # The Gram matrix of m x n matrices is faster where they are real or m >= 4 n, and the batch holds some ten thousand
 # values, on the CPU in single precision. Measured with benchmarks/svt_speed.py --grid on two cores; the numbers are in
@@ -39,12 +38,12 @@ def svd_point(A: Tensor) -> Point:
 
 def gram_point(A: Tensor) -> Point:
     """The same from the Gram matrix, accurate where :func:`gram_is_accurate` says so."""
-    S, Vh = gram_eigen(A.detach())
-    scale = S.clamp(min=SMALLEST_KEPT * S[..., :1]).clamp(min=torch.finfo(S.dtype).tiny)
-    return Point(A, A.detach() @ (Vh.mH / scale[..., None, :]), S, Vh, scale)
+    AV, S, Vh = gram_eigen(A.detach())
+    scale = S.clamp(min=SMALLEST_KEPT[S.dtype] * S[..., :1]).clamp(min=torch.finfo(S.dtype).tiny)
+    return Point(A, AV / scale[..., None, :], S, Vh, scale)
 
 
 def gram_is_accurate(point: Point, shrinkage: Shrinkage) -> bool:
     """Whether the Gram matrix is as accurate as the singular value decomposition, for every matrix of the batch."""
     f = shrinkage.with_parameters(shrinkage.parameters(point.S)).values(point.S)
-    return bool(((f == 0) | (SMALLEST_KEPT * point.S[..., :1] <= point.S)).all())
+    return bool(((f == 0) | (SMALLEST_KEPT[point.S.dtype] * point.S[..., :1] <= point.S)).all())

@@ -23,6 +23,7 @@ class ColorCS(ReconstructionModule):
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
             for whole images. A network trained on small patches does better in tiles of their size.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
 
     Raises:
         ValueError: if ``tile_size`` is not positive.
@@ -37,8 +38,9 @@ class ColorCS(ReconstructionModule):
         scheduler: LRSchedulerCallable | None = None,
         tile_size: int | None = None,
         compile: bool = False,  # noqa: A002  as PyTorch calls it
+        shrinkage: bool = True,
     ) -> None:
-        super().__init__(network, optimizer, scheduler, compile)
+        super().__init__(network, optimizer, scheduler, compile, shrinkage)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size is {tile_size}, expected at least 1, or null for whole images")
         self.tile_size = tile_size

@@ -22,6 +22,7 @@ class DynamicMRI(ReconstructionModule):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES

@@ -13,17 +13,23 @@ from torchmetrics import Metric, MetricCollection
 
 from lowrank_unroll.errors import NonFiniteGradientError, UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
+from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.sample import Sample
 
 Stage = Literal["train", "val", "test"]
 
 
 class Step(TypedDict):
-    """What a training, validation or test step returns, and callbacks receive as outputs."""
+    """What a training, validation or test step returns, and callbacks receive as outputs.
+
+    ``seconds`` is how long a test step took to reconstruct its batch.
+    """
 
     loss: Tensor
     reconstruction: Tensor
+    seconds: float
 
 
 class ReconstructionModule(L.LightningModule, ABC):
@@ -36,12 +42,14 @@ class ReconstructionModule(L.LightningModule, ABC):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
+            brings. Methods without training that it starts from keep theirs.
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
 
     Raises:
-        ValueError: if the network is for images of another kind.
+        UsageError: if the network is for images of another kind, or has no shrinkage to leave out.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
@@ -52,6 +60,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002  as PyTorch calls it
+        shrinkage: bool = True,
     ) -> None:
         super().__init__()
         _check_axes(self, network, "--model.network")
@@ -60,6 +69,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.compile_network = compile
+        if not shrinkage:
+            remove_shrinkage(network)
         self.val_metrics = self._metric_collection("val")
         self.test_metrics = self._metric_collection("test")
 
@@ -122,7 +133,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         return self.operator(batch).adjoint(batch.measurement)
 
     def _step(self, batch: Sample, stage: Stage) -> Step:
-        reconstruction, penalty = self.reconstruct(batch)
+        with Stopwatch(self.device, running=stage == "test") as watch:
+            reconstruction, penalty = self.reconstruct(batch)
         # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
         with torch.autocast(self.device.type, enabled=False):
             loss = self.loss(reconstruction, batch) + penalty
@@ -133,7 +145,7 @@ class ReconstructionModule(L.LightningModule, ABC):
                 metrics = self.val_metrics if stage == "val" else self.test_metrics
                 metrics.update(reconstruction, batch.target)
                 self.log_dict(metrics, prog_bar=stage == "val")
-        return Step(loss=loss, reconstruction=reconstruction)
+        return Step(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
         """Reconstruct a batch and log its loss."""

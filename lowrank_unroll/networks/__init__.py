@@ -3,12 +3,15 @@
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
 from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
+from lowrank_unroll.networks.locally_low_rank_net import LocallyLowRankNet
 from lowrank_unroll.networks.low_rank_plus_sparse import LowRankPlusSparseRecon
+from lowrank_unroll.networks.non_local_low_rank import NonLocalLowRankNet, NonLocalLowRankRecon
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon
 from lowrank_unroll.networks.reference_weights import load_reference_weights
 from lowrank_unroll.networks.slr_net import SLRNet
 from lowrank_unroll.networks.t2lr_net import T2LRNet
+from lowrank_unroll.networks.tensor_nuclear_norm import TensorNuclearNormRecon
 from lowrank_unroll.networks.tlr_net import DynamicTLRNet, TLRNet
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.zero_filled import ZeroFilled
@@ -16,14 +19,18 @@ from lowrank_unroll.networks.zero_filled import ZeroFilled
 __all__ = [
     "DynamicTLRNet",
     "LinearInterpolation",
+    "LocallyLowRankNet",
     "LocallyLowRankRecon",
     "LowRankPlusSparseRecon",
     "LplusSNet",
+    "NonLocalLowRankNet",
+    "NonLocalLowRankRecon",
     "NormalizedConvolution",
     "NuclearNormRecon",
     "SLRNet",
     "T2LRNet",
     "TLRNet",
+    "TensorNuclearNormRecon",
     "UnrolledNetwork",
     "ZeroFilled",
     "load_reference_weights",

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,12 @@ class Convolutions(nn.Sequential):
     ) -> None:
         super().__init__(_layers(convolutions, widths, activation))
         self.compiled = False
+
+    def begin_at_zero(self) -> Self:
+        """Make all channels zero until training changes that: the weights of the last convolution are set to zero."""
+        for weight in self[-1].parameters():
+            nn.init.zeros_(weight)
+        return self
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the channels."""

@@ -1,6 +1,25 @@
-"""Proximal steps: the learned low-rank block, and soft thresholding."""
+"""Proximal steps: the learned low-rank block, the matrices that it shrinks, and soft thresholding."""
 
-from lowrank_unroll.prox.low_rank import LowRankProx, RelativeThreshold, ShrinkageGradient
+from lowrank_unroll.prox.low_rank import (
+    LowRankProx,
+    RelativeThreshold,
+    ShrinkageGradient,
+    remove_shrinkage,
+    trained_low_rank_steps,
+)
+from lowrank_unroll.prox.matricizations import Blocks, Casorati, Images, Matricization, Patches
 from lowrank_unroll.prox.sparse import soft_threshold
 
-__all__ = ["LowRankProx", "RelativeThreshold", "ShrinkageGradient", "soft_threshold"]
+__all__ = [
+    "Blocks",
+    "Casorati",
+    "Images",
+    "LowRankProx",
+    "Matricization",
+    "Patches",
+    "RelativeThreshold",
+    "ShrinkageGradient",
+    "remove_shrinkage",
+    "soft_threshold",
+    "trained_low_rank_steps",
+]

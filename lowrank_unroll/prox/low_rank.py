@@ -1,18 +1,23 @@
 """The low-rank proximal block that every network here shares."""
 
+import math
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.linalg import SVDGradient, at_least_single, casorati, exact, singular_value_threshold, svd
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.linalg import SVDGradient, at_least_single, exact, singular_value_threshold, svd
+from lowrank_unroll.prox.matricizations import Casorati, Images, Matricization
 
 ShrinkageGradient = Literal["exact"] | SVDGradient
-Matricization = Literal["image", "casorati"]
+
+NAMED: Mapping[str, Matricization] = {"image": Images(), "casorati": Casorati()}
 
 
 class RelativeThreshold(nn.Module):
-    """Soft-threshold singular values at a fraction of each matrix's largest.
+    """Soft-threshold singular values at a fraction of each matrix's largest, or of another unit.
 
     A module, so that its forward hooks see the matrices that :class:`LowRankProx` shrinks, and how far.
 
@@ -25,12 +30,16 @@ class RelativeThreshold(nn.Module):
         self.gradient = gradient
 
     @exact
-    def forward(self, matrices: Tensor, fraction: Tensor) -> Tensor:
-        """Shrink matrices (..., m, n), real or complex, by a fraction from 0 to 1, a scalar."""
+    def forward(self, matrices: Tensor, fraction: Tensor, unit: Tensor | None = None) -> Tensor:
+        """Shrink matrices (..., m, n), real or complex, by a fraction from 0 to 1, a scalar.
+
+        What it is a fraction of, ``unit``, broadcasts to (...): the largest singular value of each matrix by default.
+        """
         if self.gradient == "exact":
-            return singular_value_threshold(matrices, fraction, relative=True)
+            threshold = fraction if unit is None else fraction * unit
+            return singular_value_threshold(matrices, threshold, relative=unit is None)
         U, S, Vh = svd(matrices, self.gradient)
-        S = (S - fraction * S[..., :1]).relu()
+        S = (S - fraction * (S[..., :1] if unit is None else unit[..., None])).relu()
         return (U * S[..., None, :]) @ Vh
 
     def extra_repr(self) -> str:
@@ -41,14 +50,16 @@ class RelativeThreshold(nn.Module):
 class LowRankProx(nn.Module):
     """Shrink singular values, in a learned transform domain: decoder(SVT(encoder(x))).
 
-    The threshold is sigmoid(logit) times the largest singular value of each matrix, so the block is positively
-    homogeneous: prox(c x) = c prox(x) for c > 0, provided the encoder and decoder are.
+    The threshold is sigmoid(logit) times the largest singular value of each matrix or, where the matrices are parts of
+    one whole, times the root mean square of their Frobenius norms; so the block is positively homogeneous:
+    prox(c x) = c prox(x) for c > 0, provided the encoder and decoder are.
 
     Args:
         encoder: applied before the shrinkage; None for no transform.
         decoder: applied after it; None for no transform.
         matricization: which matrices are shrunk. "image": the last two dims, each image by itself; "casorati": the
-            last two dims become the columns, so that (..., time, height, width) is one matrix of time x pixels.
+            last two dims become the columns, so that (..., time, height, width) is one matrix of time x pixels; or a
+            :class:`Matricization`, such as ``Blocks()`` of a series or ``Patches()`` of an image.
         gradient: "exact", or the rule of :func:`lowrank_unroll.linalg.svd` to differentiate the SVD by.
         threshold_logit: initial value of the logit.
 
@@ -60,7 +71,7 @@ class LowRankProx(nn.Module):
         self,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
-        matricization: Matricization = "image",
+        matricization: Literal["image", "casorati"] | Matricization = "image",
         gradient: ShrinkageGradient = "exact",
         threshold_logit: float = -2.0,
     ) -> None:
@@ -68,22 +79,73 @@ class LowRankProx(nn.Module):
         gradients = ("exact", *get_args(SVDGradient))
         if gradient not in gradients:
             raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, gradients))}")
-        if matricization not in get_args(Matricization):
-            raise ValueError(f"matricization is {matricization!r}, expected 'image' or 'casorati'")
+        if isinstance(matricization, str):
+            if matricization not in NAMED:
+                raise ValueError(
+                    f"matricization is {matricization!r}, expected 'image', 'casorati', or one such as Blocks()"
+                )
+            matricization = NAMED[matricization]
         self.encoder = encoder or nn.Identity()
         self.decoder = decoder or nn.Identity()
         self.matricization = matricization
-        self.shrinkage = RelativeThreshold(gradient)
+        self.shrinkage: RelativeThreshold | None = RelativeThreshold(gradient)
         self.threshold_logit = nn.Parameter(torch.tensor(threshold_logit))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Shrink an image (..., height, width) or series (..., time, height, width), real or complex."""
+    def forward(self, image: Tensor, places: Tensor | None = None) -> Tensor:
+        """Shrink an image (..., height, width) or series (..., time, height, width), real or complex.
+
+        Args:
+            image: what to shrink.
+            places: where its matrices lie, if that is known already: what the matricization's ``locate`` returns.
+        """
         # Under automatic mixed precision the encoder's convolutions end in half precision, and singular values begin.
         features = at_least_single(self.encoder(image))
-        matrices = casorati(features) if self.matricization == "casorati" else features
-        shrunk = self.shrinkage(matrices, self.threshold_logit.sigmoid())
-        return self.decoder(shrunk.reshape(features.shape))  # type: ignore[no-any-return]
+        if self.shrinkage is not None:
+            places = self.matricization.locate(features) if places is None else places
+            features = self._shrink(features, places, self.shrinkage)
+        return self.decoder(features)  # type: ignore[no-any-return]
+
+    def remove_shrinkage(self) -> None:
+        """Leave singular values as they are from now on: to ablate what low rank brings."""
+        self.shrinkage = None
+        self.threshold_logit.requires_grad_(False)  # without a gradient it would stall multi-device training
+
+    def _shrink(self, features: Tensor, places: Tensor | None, shrinkage: RelativeThreshold) -> Tensor:
+        matrices, unit = self.matricization.split(features, places), None
+        if self.matricization.share_threshold:
+            unit = evenly_shared_norm(matrices)
+        common = matrices.mean(-2, keepdim=True) if self.matricization.centred else 0
+        shrunk = shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit) + common
+        return self.matricization.join(shrunk, places, features)
 
     def extra_repr(self) -> str:
         """The setting that is not a submodule, for ``print``."""
-        return f"matricization={self.matricization!r}"
+        return f"matricization={self.matricization}"
+
+
+def trained_low_rank_steps(network: nn.Module) -> list[LowRankProx]:
+    """The low-rank steps of a network whose thresholds it learns; not those of a method without training."""
+    steps = [module for module in network.modules() if isinstance(module, LowRankProx)]
+    return [step for step in steps if step.threshold_logit.requires_grad]
+
+
+def remove_shrinkage(network: nn.Module) -> None:
+    """Replace every shrinkage that a network learns by the identity, for good.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    steps = trained_low_rank_steps(network)
+    if not steps:
+        raise UsageError(f"{type(network).__name__} learns no low-rank step that --model.shrinkage could leave out")
+    for step in steps:
+        step.remove_shrinkage()
+
+
+def evenly_shared_norm(matrices: Tensor) -> Tensor:
+    """The Frobenius norm that each of a sample's matrices (..., matrix, m, n) would have if they were alike, (..., 1).
+
+    It has a gradient, zero, also where all are zero.
+    """
+    whole: Tensor = torch.linalg.vector_norm(matrices, dim=(-3, -2, -1))[..., None]
+    return whole / math.sqrt(matrices.shape[-3])

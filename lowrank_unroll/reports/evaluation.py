@@ -5,7 +5,8 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -34,6 +35,8 @@ class SampleResult:
         norm: of the target, in the data's own unit.
         reconstruction: by metric, of the reconstruction.
         zero_filled: by metric, of the adjoint reconstruction.
+        untrained: by method and metric, of the methods without training that the test was to compare with.
+        seconds: by method, how long it took; the network tested is "reconstruction".
     """
 
     name: str
@@ -42,6 +45,8 @@ class SampleResult:
     norm: float
     reconstruction: Values
     zero_filled: Values
+    untrained: dict[str, Values] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,28 @@ class Evaluation:
         """The metrics of each zero-filled image."""
         return [sample.zero_filled for sample in self.samples]
 
+    def untrained(self) -> dict[str, list[Values]]:
+        """The metrics of each reconstruction by methods without training."""
+        return {name: [sample.untrained[name] for sample in self.samples] for name in self.samples[0].untrained}
+
+    def seconds(self, method: str = "reconstruction") -> float | None:
+        """The mean time that a method took for a sample; None if nobody looked at the clock."""
+        return summarise(np.array([sample.seconds[method] for sample in self.samples if method in sample.seconds]))[
+            "mean"
+        ]
+
+    def _by_method(self) -> dict[str, list[Values]]:
+        return {"reconstruction": self.reconstructions(), "zero_filled": self.zero_filled(), **self.untrained()}
+
     def table(self) -> tuple[list[str], list[list[str | float | None]]]:
         """The columns, and a row for each sample."""
-        header = ["image", "origin", *self.metrics, *(f"zero_filled_{metric}" for metric in self.metrics)]
-        return header, [
-            [sample.name, sample.origin, *sample.reconstruction.values(), *sample.zero_filled.values()]
-            for sample in self.samples
+        header, *others = (
+            [metric if method == "reconstruction" else f"{method}_{metric}" for metric in self.metrics]
+            for method in self._by_method()
+        )
+        rows = zip(self.samples, *self._by_method().values(), strict=True)
+        return ["image", "origin", *header, *chain(*others)], [
+            [sample.name, sample.origin, *chain(*(values.values() for values in methods))] for sample, *methods in rows
         ]
 
     def write(self, folder: Path) -> None:
@@ -101,7 +122,7 @@ class Evaluation:
         """
         statistics = {
             name: {metric: summarise(column(rows, metric)) for metric in self.metrics}
-            for name, rows in (("reconstruction", self.reconstructions()), ("zero_filled", self.zero_filled()))
+            for name, rows in self._by_method().items()
         }
         content = _without_infinity(asdict(self) | {"statistics": statistics})
         write_whole(folder / METRICS_FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
@@ -179,8 +200,12 @@ def _without_infinity(content: Any) -> Any:
 
 
 def _with_infinity(sample: dict[str, Any]) -> dict[str, Any]:
-    numbers = {
-        key: {metric: None if value is None else float(value) for metric, value in sample[key].items()}
-        for key in ("reconstruction", "zero_filled")
+    def numbers(values: dict[str, Any]) -> Values:
+        return {metric: None if value is None else float(value) for metric, value in values.items()}
+
+    return sample | {
+        "reconstruction": numbers(sample["reconstruction"]),
+        "zero_filled": numbers(sample["zero_filled"]),
+        "untrained": {name: numbers(values) for name, values in sample.get("untrained", {}).items()},
+        "norm": float(sample["norm"]),
     }
-    return sample | numbers | {"norm": float(sample["norm"])}

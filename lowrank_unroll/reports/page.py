@@ -61,8 +61,11 @@ class Page:
             page=self,
             evaluation=evaluation,
             headings={metric: heading(metric).text for metric in evaluation.metrics},
-            summary=summary_rows(dict(self.compared) | {"zero-filled": evaluation.zero_filled()}, evaluation.metrics),
-            distributions=figure_uri(distributions(self.compared)),
+            summary=summary_rows(
+                dict(self.compared) | evaluation.untrained() | {"zero-filled": evaluation.zero_filled()},
+                evaluation.metrics,
+            ),
+            distributions=figure_uri(distributions(dict(self.compared) | evaluation.untrained())),
             panels=self.panels and figure_uri(self.panels),
             figures={caption: figure_uri(figure) for caption, figure in self.figures.items()},
         )

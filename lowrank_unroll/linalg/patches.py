@@ -1,0 +1,133 @@
+"""Groups of similar patches of an image, as the rows of matrices, and back."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import fold, pad, unfold
+
+
+def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor:
+    """Find the patches around each reference patch that are most similar to it, itself the first.
+
+    Reference patches lie on a grid; the last of a row or column ends at the border of the image. Similar is what has
+    the smallest squared difference (Buades, Coll & Morel, "A non-local algorithm for image denoising", CVPR 2005).
+
+    Args:
+        image: (batch, channel, height, width), real.
+        patch: pixels a side of a patch.
+        stride: pixels between reference patches, at most ``patch``, so that every pixel is in one.
+        neighbours: how many patches make a group; where fewer are within the radius, the reference patch repeats.
+        radius: how many pixels up, down, left and right patches are searched.
+
+    Returns:
+        Where the patches of a group begin, row * width + column of their first pixel in the image: (batch, group,
+        neighbours), int64. It has no gradient.
+
+    Raises:
+        ValueError: if the image is smaller than a patch.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) < patch:
+        raise ValueError(f"the image is {height} x {width}, smaller than a patch of {patch} pixels a side")
+    with torch.no_grad():
+        rows, columns = (_starts(side, patch, stride).to(image.device) for side in (height, width))
+        differences = torch.cat(list(_differences(image, patch, rows, columns, radius)), dim=1).transpose(1, 2)
+        count = min(neighbours, differences.shape[-1])
+        nearest, chosen = differences.topk(count, dim=-1, largest=False)
+        side = 2 * radius + 1
+        shift = torch.where(nearest.isinf(), 0, (chosen // side - radius) * width + chosen % side - radius)
+        first = (rows[:, None] * width + columns).flatten()[:, None]
+        return torch.cat([first + shift, first.expand(*shift.shape[:-1], neighbours - count)], dim=-1)
+
+
+def to_patches(image: Tensor, positions: Tensor, patch: int) -> Tensor:
+    """Make the patches that begin at ``positions`` the rows of matrices.
+
+    Args:
+        image: (batch, channel, height, width).
+        positions: see :func:`match_patches`, (batch, group, neighbours).
+        patch: pixels a side of a patch.
+
+    Returns:
+        (batch, group, neighbours, channel * patch * patch).
+    """
+    rows = unfold(image, patch).transpose(1, 2)
+    gathered = rows.flatten(0, 1)[_rows_of(positions, image.shape, patch)]
+    return gathered.reshape(*positions.shape, rows.shape[-1])
+
+
+def add_patches(matrices: Tensor, positions: Tensor, patch: int, size: Sequence[int]) -> Tensor:
+    """Add the rows of matrices up where their patches are in an image: the adjoint of :func:`to_patches`.
+
+    Args:
+        matrices: (batch, group, neighbours, channel * patch * patch).
+        positions: see :func:`match_patches`.
+        patch: pixels a side of a patch.
+        size: height and width of the image.
+
+    Returns:
+        (batch, channel, height, width).
+    """
+    batch, length = len(matrices), matrices.shape[-1]
+    places = (size[0] - patch + 1) * (size[1] - patch + 1)
+    rows = matrices.new_zeros(batch * places, length)
+    rows = rows.index_add(0, _rows_of(positions, (batch, length, *size), patch), matrices.reshape(-1, length))
+    return fold(rows.reshape(batch, places, length).transpose(1, 2), tuple(size), patch)
+
+
+def average_patches(matrices: Tensor, positions: Tensor, patch: int, size: Sequence[int]) -> Tensor:
+    """Average the rows of matrices where their patches overlap in an image.
+
+    Of the matrices of :func:`to_patches` it makes the image that they are of. Arguments and result as for
+    :func:`add_patches`.
+    """
+    ones = matrices.new_ones(1, 1, 1, patch * patch).expand(*positions.shape, patch * patch)
+    return add_patches(matrices, positions, patch, size) / add_patches(ones, positions, patch, size)
+
+
+def _differences(image: Tensor, patch: int, rows: Tensor, columns: Tensor, radius: int) -> Iterator[Tensor]:
+    """Squared differences of reference patches from those around, (batch, shift, group), a part for each shift down."""
+    height, width = image.shape[-2:]
+    # Sums over patches are products with matrices of ones and zeros, faster than any pooling.
+    down_patches, along_patches = _windows(rows, patch, height, image), _windows(columns, patch, width, image).mT
+    channels = image.unbind(1)
+    beyond = pad(image, (radius, radius, radius, radius)).unbind(1)
+    for down in range(2 * radius + 1):
+        # (batch, shift, height, width) at once for all shifts along, channel by channel.
+        squared = sum(
+            (other[:, down : down + height].unfold(-1, width, 1).transpose(1, 2) - here[:, None]).square()
+            for here, other in zip(channels, beyond, strict=True)
+        )
+        total = down_patches @ squared @ along_patches
+        shift = torch.arange(-radius, radius + 1, device=image.device)
+        outside = _beyond(columns + shift[:, None], width - patch)[:, None]
+        outside = outside | _beyond(rows + down - radius, height - patch)[:, None]
+        # A patch is its own nearest also among equals.
+        if down == radius:
+            total[:, radius] = -1
+        yield total.masked_fill_(outside, torch.inf).flatten(-2)
+
+
+def _windows(starts: Tensor, patch: int, side: int, like: Tensor) -> Tensor:
+    """For each start the pixels of a side that are in its patch, ones, (start, side)."""
+    pixel = torch.arange(side, device=starts.device)
+    return ((starts[:, None] <= pixel) & (pixel < starts[:, None] + patch)).to(like.dtype)
+
+
+def _beyond(starts: Tensor, last: int) -> Tensor:
+    return (starts < 0) | (starts > last)
+
+
+def _starts(side: int, patch: int, stride: int) -> Tensor:
+    """Where reference patches begin along a side."""
+    last = side - patch
+    return torch.tensor([*range(0, last, stride), last])
+
+
+def _rows_of(positions: Tensor, shape: Sequence[int], patch: int) -> Tensor:
+    """Indices of patches among all patches of a batch of images of a shape, flat."""
+    height, width = shape[-2] - patch + 1, shape[-1] - patch + 1
+    row, column = positions // shape[-1], positions % shape[-1]
+    first = torch.arange(shape[0], device=positions.device)[:, None, None] * (height * width)
+    return (first + row * width + column).flatten()

@@ -1,0 +1,140 @@
+"""Which matrices of an image are of low rank: how they are made of it, and it of them."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.linalg import (
+    average_patches,
+    block_count,
+    casorati,
+    from_blocks,
+    match_patches,
+    to_blocks,
+    to_patches,
+)
+
+
+class Matricization(ABC):
+    """Make matrices of an image, and the image of its matrices.
+
+    What :meth:`split` makes of an image :meth:`join` makes the image again.
+
+    Attributes:
+        share_threshold: whether the matrices of a sample are parts of one whole, and shrunk by one threshold; each by
+            its own if not.
+        centred: whether the rows of a matrix resemble each other, so that what they have in common is not shrunk.
+    """
+
+    share_threshold: ClassVar[bool] = False
+    centred: ClassVar[bool] = False
+
+    def locate(self, image: Tensor) -> Tensor | None:
+        """Where the matrices lie, for those whose places depend on the image; no gradient is taken of it."""
+        return None
+
+    @abstractmethod
+    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The matrices (..., m, n) of an image."""
+
+    @abstractmethod
+    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
+        """The image of matrices, shape of the one given, whose values are not used."""
+
+
+class Images(Matricization):
+    """Each image by itself: the last two dims."""
+
+    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The images, as they are."""
+        return image
+
+    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
+        """The matrices, as they are."""
+        return matrices
+
+
+class Casorati(Matricization):
+    """A whole series as one matrix: (..., time, height, width) becomes time x pixels."""
+
+    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The Casorati matrix (..., time, height * width)."""
+        return casorati(image)
+
+    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
+        """The series."""
+        return matrices.reshape(image.shape)
+
+
+class Blocks(Matricization):
+    """The blocks of a series, each as a Casorati matrix: locally low rank (Trzasko & Manduca, ISMRM 2011).
+
+    Args:
+        block: pixels a side.
+        cuts: one or more grids: by how many pixels the first block is cut at the top and left, each from 0 to
+            block - 1. The blocks of several grids overlap, and are averaged.
+
+    Raises:
+        ValueError: if there is no grid, or a number is out of its range.
+    """
+
+    share_threshold: ClassVar[bool] = True
+
+    def __init__(self, block: int = 8, cuts: tuple[tuple[int, int], ...] = ((0, 0),)) -> None:
+        check_at_least(1, block=block)
+        if not cuts or not all(0 <= pixels < block for cut in cuts for pixels in cut):
+            raise ValueError(f"cuts is {cuts}, expected one pair or more of numbers from 0 to {block - 1}")
+        self.block = block
+        self.cuts = cuts
+
+    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The Casorati matrices (..., blocks, time, block * block), grid by grid."""
+        return torch.cat([to_blocks(image, self.block, cut) for cut in self.cuts], dim=-3)
+
+    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
+        """The mean of the series of all grids."""
+        numbers = [block_count(image.shape[-2:], self.block, cut) for cut in self.cuts]
+        grids = zip(torch.split(matrices, numbers, dim=-3), self.cuts, strict=True)
+        series = [from_blocks(grid, image.shape[-2:], self.block, cut) for grid, cut in grids]
+        return sum(series[1:], start=series[0]) / len(series)
+
+
+class Patches(Matricization):
+    """Groups of similar patches, each patch a row: non-local low rank (Dong, Shi & Li, IEEE TIP 2013).
+
+    Args:
+        patch: pixels a side.
+        stride: pixels between the patches that groups are made for, at most ``patch``.
+        neighbours: patches in a group.
+        radius: how many pixels up, down, left and right similar patches are searched.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
+
+    share_threshold: ClassVar[bool] = True
+    centred: ClassVar[bool] = True
+
+    def __init__(self, patch: int = 2, stride: int = 2, neighbours: int = 16, radius: int = 10) -> None:
+        check_at_least(1, patch=patch, stride=stride, neighbours=neighbours, radius=radius)
+        if stride > patch:
+            raise ValueError(f"stride is {stride}, expected at most patch, {patch}: pixels would be in no patch")
+        self.patch, self.stride, self.neighbours, self.radius = patch, stride, neighbours, radius
+
+    def locate(self, image: Tensor) -> Tensor:
+        """Where the patches of each group are in a batch of images (batch, channel, height, width)."""
+        return match_patches(image, self.patch, self.stride, self.neighbours, self.radius)
+
+    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The groups of patches, (batch, group, neighbours, channel * patch * patch)."""
+        return to_patches(image, self._places(image, places), self.patch)
+
+    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
+        """The mean of all patches that a pixel is in."""
+        return average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
+
+    def _places(self, image: Tensor, places: Tensor | None) -> Tensor:
+        return self.locate(image) if places is None else places
