@@ -18,23 +18,24 @@ settings.load_profile("project")
 SHORT = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"),
     *("--trainer.limit_test_batches", "1", "--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
-    *("--data.num_workers", "0", "--model.network.init_args.iterations", "2"),
+    *("--data.num_workers", "0", "--model.network.init_args.iterations", "2", "--report.untrained", "[]"),
 ]
 SMALL_NETWORK = ["--model.network.init_args.features", "4"]
-TINY = [*SHORT, *SMALL_NETWORK, "--data.batch_size", "2", "--data.patch_size", "16"]
+TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
+TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
 TINY_BASELINE = [
     *(*SHORT, "--data.size", "[3,24,20]", "--data.train_series", "2", "--data.val_series", "1"),
     *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
 ]
-TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK]
-UNTRAINED = {"dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
+TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
+UNTRAINED = {"color_cs/non_local_low_rank.yaml", "dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
 
 
 def tiny(config):
     """The words for a config of the collection."""
-    if config in UNTRAINED:
-        return TINY_BASELINE
-    return TINY if config.startswith("color_cs/") else TINY_DYNAMIC
+    if config.startswith("color_cs/"):
+        return [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
+    return TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC
 
 
 def quiet_trainer(**kwargs):

@@ -55,6 +55,32 @@ class TestFiles:
         whole.write(tmp_path / "test")
         assert read_evaluation(tmp_path / place) == whole
 
+    def test_methods_without_training_stand_beside(self, tmp_path):
+        compared = {"LinearInterpolation": {"psnr": 29.0, "ssim": None}, "Another": {"psnr": float("inf"), "ssim": 0.5}}
+        seconds = {"reconstruction": 0.5, "LinearInterpolation": 2.0}
+        found = evaluation(sample("a", 30.0, untrained=compared, seconds=seconds))
+        found.write(tmp_path)
+        assert read_evaluation(tmp_path) == found
+        with (tmp_path / "metrics.csv").open() as file:
+            row, *_ = csv.DictReader(file)
+        assert float(row["LinearInterpolation_psnr"]) == 29
+        assert row["LinearInterpolation_ssim"] == ""
+        assert found.seconds() == 0.5
+        assert found.seconds("LinearInterpolation") == 2
+        assert found.seconds("Another") is None
+        Page(found, {"TLRNet": found.reconstructions()}).write(tmp_path / "report.html")
+        text = (tmp_path / "report.html").read_text()
+        assert "<td>LinearInterpolation</td><td>29.00" in text
+        assert "Seconds per sample: TLRNet 0.500, LinearInterpolation 2.00</p>" in text
+
+    def test_what_an_older_version_wrote_without_them_is_read(self, tmp_path):
+        ONE.write(tmp_path)
+        content = json.loads((tmp_path / "metrics.json").read_text())
+        for one in content["samples"]:
+            del one["untrained"], one["seconds"]
+        (tmp_path / "metrics.json").write_text(json.dumps(content))
+        assert read_evaluation(tmp_path) == ONE
+
     def test_json_is_json(self, tmp_path):
         evaluation(sample("perfect", float("inf"), None)).write(tmp_path)
         text = (tmp_path / "metrics.json").read_text()

@@ -274,14 +274,15 @@ def _table(evaluation: Evaluation) -> Table:
     table.add_column("image", overflow="fold")
     for metric in evaluation.metrics:
         table.add_column(Text(one_line(heading(metric).text)), justify="right")
+    table.add_column("seconds", justify="right")
     for sample in evaluation.samples:
         pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
-        table.add_row(Text(one_line(sample.name)), *(f"{number(after)} ({number(before)})" for after, before in pairs))
+        cells = [f"{number(after)} ({number(before)})" for after, before in pairs]
+        table.add_row(Text(one_line(sample.name)), *cells, number(sample.seconds.get("reconstruction")))
     table.add_section()
-    for name, rows in {
-        "mean (std)": evaluation.reconstructions(),
-        "zero-filled": evaluation.zero_filled(),
-        **evaluation.untrained(),
-    }.items():
-        table.add_row(one_line(name), *(mean_and_spread(rows, metric) for metric in evaluation.metrics))
+    summary = {"mean (std)": evaluation.reconstructions(), "zero-filled": evaluation.zero_filled()}
+    times = {"mean (std)": evaluation.seconds()} | {name: evaluation.seconds(name) for name in evaluation.untrained()}
+    for name, rows in (summary | evaluation.untrained()).items():
+        cells = [mean_and_spread(rows, metric) for metric in evaluation.metrics]
+        table.add_row(one_line(name), *cells, number(times.get(name)))
     return table

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad, unfold
 
+BAND = 2**18  # differences that are looked at together
+
 
 def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor:
     """Find the patches around each reference patch that are most similar to it, itself the first.
@@ -32,13 +34,11 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
         raise ValueError(f"the image is {height} x {width}, smaller than a patch of {patch} pixels a side")
     with torch.no_grad():
         rows, columns = (_starts(side, patch, stride).to(image.device) for side in (height, width))
-        differences = torch.cat(list(_differences(image, patch, rows, columns, radius)), dim=1).transpose(1, 2)
-        count = min(neighbours, differences.shape[-1])
-        nearest, chosen = differences.topk(count, dim=-1, largest=False)
-        side = 2 * radius + 1
-        shift = torch.where(nearest.isinf(), 0, (chosen // side - radius) * width + chosen % side - radius)
-        first = (rows[:, None] * width + columns).flatten()[:, None]
-        return torch.cat([first + shift, first.expand(*shift.shape[:-1], neighbours - count)], dim=-1)
+        padded = pad(image, (radius, radius, radius, radius))
+        # Band by band, whose differences stay in the cache.
+        in_band = max(1, BAND // (len(image) * (2 * radius + 1) * width * stride))
+        bands = [_nearest(padded, patch, band, columns, neighbours, radius) for band in torch.split(rows, in_band)]
+    return torch.cat(bands, dim=1)
 
 
 def to_patches(image: Tensor, positions: Tensor, patch: int) -> Tensor:
@@ -86,26 +86,38 @@ def average_patches(matrices: Tensor, positions: Tensor, patch: int, size: Seque
     return add_patches(matrices, positions, patch, size) / add_patches(ones, positions, patch, size)
 
 
-def _differences(image: Tensor, patch: int, rows: Tensor, columns: Tensor, radius: int) -> Iterator[Tensor]:
+def _nearest(padded: Tensor, patch: int, rows: Tensor, columns: Tensor, neighbours: int, radius: int) -> Tensor:
+    """The positions that :func:`match_patches` returns, for reference patches in some rows."""
+    width = padded.shape[-1] - 2 * radius
+    differences = torch.cat(list(_differences(padded, patch, rows, columns, radius)), dim=1).transpose(1, 2)
+    count = min(neighbours, differences.shape[-1])
+    nearest, chosen = differences.topk(count, dim=-1, largest=False)
+    side = 2 * radius + 1
+    shift = (chosen // side - radius) * width + chosen % side - radius
+    first = (rows[:, None] * width + columns).flatten()[:, None]
+    positions = first + torch.where(nearest.isinf(), 0, shift)
+    return torch.cat([positions, first.expand(*positions.shape[:-1], neighbours - count)], dim=-1)
+
+
+def _differences(padded: Tensor, patch: int, rows: Tensor, columns: Tensor, radius: int) -> Iterator[Tensor]:
     """Squared differences of reference patches from those around, (batch, shift, group), a part for each shift down."""
-    height, width = image.shape[-2:]
+    height, width = (side - 2 * radius for side in padded.shape[-2:])
+    top, band = int(rows[0]), int(rows[-1]) + patch - int(rows[0])
     # Sums over patches are products with matrices of ones and zeros, faster than any pooling.
-    down_patches, along_patches = _windows(rows, patch, height, image), _windows(columns, patch, width, image).mT
-    channels = image.unbind(1)
-    beyond = pad(image, (radius, radius, radius, radius)).unbind(1)
+    down_patches = _windows(rows - top, patch, band, padded)
+    along_patches = _windows(columns, patch, width, padded).mT
+    shifts = torch.arange(-radius, radius + 1, device=padded.device)
+    beside = _beyond(columns + shifts[:, None], width - patch)[:, None]
+    here = padded[..., top + radius : top + radius + band, radius : radius + width].unbind(1)
     for down in range(2 * radius + 1):
-        # (batch, shift, height, width) at once for all shifts along, channel by channel.
-        squared = sum(
-            (other[:, down : down + height].unfold(-1, width, 1).transpose(1, 2) - here[:, None]).square()
-            for here, other in zip(channels, beyond, strict=True)
-        )
+        # All shifts along at once, channel by channel: (batch, shift, row, column).
+        there = padded[..., top + down : top + down + band, :].unfold(-1, width, 1).movedim(-2, -3).unbind(1)
+        squared = sum((one[:, None] - other).square() for one, other in zip(here, there, strict=True))
         total = down_patches @ squared @ along_patches
-        shift = torch.arange(-radius, radius + 1, device=image.device)
-        outside = _beyond(columns + shift[:, None], width - patch)[:, None]
-        outside = outside | _beyond(rows + down - radius, height - patch)[:, None]
         # A patch is its own nearest also among equals.
         if down == radius:
             total[:, radius] = -1
+        outside = beside | _beyond(rows + down - radius, height - patch)[:, None]
         yield total.masked_fill_(outside, torch.inf).flatten(-2)
 
 

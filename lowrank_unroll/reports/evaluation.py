@@ -171,8 +171,8 @@ def _checked(kind: type[Result], content: dict[str, Any]) -> Result:
     made = kind(**content)
     for name, hint in get_type_hints(kind).items():
         types = get_args(hint) if isinstance(hint, UnionType) else get_origin(hint) or hint
-        if not isinstance(content[name], types):
-            raise TypeError(f"{name} is {content[name]!r}")
+        if not isinstance(getattr(made, name), types):
+            raise TypeError(f"{name} is {getattr(made, name)!r}")
     return made
 
 

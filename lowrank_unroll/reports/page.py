@@ -65,11 +65,18 @@ class Page:
                 dict(self.compared) | evaluation.untrained() | {"zero-filled": evaluation.zero_filled()},
                 evaluation.metrics,
             ),
+            seconds=self._seconds(),
             distributions=figure_uri(distributions(dict(self.compared) | evaluation.untrained())),
             panels=self.panels and figure_uri(self.panels),
             figures={caption: figure_uri(figure) for caption, figure in self.figures.items()},
         )
         write_whole(path, text.encode(errors="backslashreplace"))
+
+    def _seconds(self) -> dict[str, float]:
+        """How long each method of this test took for a sample."""
+        times = {self.evaluation.network: self.evaluation.seconds()}
+        times |= {name: self.evaluation.seconds(name) for name in self.evaluation.untrained()}
+        return {name: taken for name, taken in times.items() if taken is not None}
 
 
 class Cell(NamedTuple):
