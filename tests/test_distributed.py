@@ -47,7 +47,19 @@ def run(folder, *words, program=PYTHON):
     finished = start(folder, *words, program=program)
     assert finished.returncode == 0, finished.stderr
     assert "Warning" not in finished.stderr
-    return finished
+    return finished.stdout
+
+
+@pytest.fixture
+def alone(command_line, monkeypatch, capsys):
+    """Run the command line in this process, where nothing has to be imported again."""
+
+    def run_here(folder, *words):
+        monkeypatch.chdir(folder)
+        command_line(*words)
+        return capsys.readouterr().out
+
+    return run_here
 
 
 def metrics(runs, version):
@@ -58,12 +70,15 @@ def metrics(runs, version):
 
 @gloo
 @pytest.mark.slow(seconds=60)
-def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path):
+def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path, alone):
     one, two = tmp_path / "one", tmp_path / "two"
-    for folder, words in ((one, ["--data.batch_size", "4"]), (two, ["--data.batch_size", "2", *TWO])):
+    for folder, words, start_in in (
+        (one, ["--data.batch_size", "4"], alone),
+        (two, ["--data.batch_size", "2", *TWO], run),
+    ):
         folder.mkdir()
-        run(folder, "fit", *WORDS, *words)
-        shown = run(folder, "test", *WORDS, *words).stdout
+        start_in(folder, "fit", *WORDS, *words)
+        shown = start_in(folder, "test", *WORDS, *words)
         assert len(re.findall(r"^ test/000\d", shown, re.MULTILINE)) == 3
     assert len(list(two.glob("data/**/*.h5"))) == len(list(one.glob("data/**/*.h5"))) == 3
 
@@ -76,7 +91,7 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path):
 
     # The same weights, so that reports must be the same by the bit.
     words = ["--ckpt_path", one / RUNS / "version_0/checkpoints/best.ckpt"]
-    run(one, "test", *WORDS, *words)
+    alone(one, "test", *WORDS, *words)
     run(two, "test", *WORDS, *words, *TWO)
     tests = [folder / RUNS / "version_2/test" for folder in (one, two)]
     for name in ("metrics.csv", "panels.png", "cine.gif"):
@@ -89,11 +104,11 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path):
 
 @gloo
 @pytest.mark.slow(seconds=40)
-def test_more_processes_than_samples(tmp_path):
+def test_more_processes_than_samples(tmp_path, alone):
     few = [*WORDS, "--data.train_series", "1", "--data.val_series", "1", "--data.test_series", "1"]
     run(tmp_path, "fit", *few, *TWO)
     run(tmp_path, "test", *few, *TWO)
-    run(tmp_path, "test", *few)
+    alone(tmp_path, "test", *few)
     two, one = ((tmp_path / RUNS / f"version_{version}/test/metrics.csv").read_text() for version in (1, 2))
     assert two == one
     assert metrics(tmp_path / RUNS, 1) == pytest.approx(metrics(tmp_path / RUNS, 2), rel=1e-6)

@@ -178,3 +178,9 @@ def test_what_similar_patches_have_in_common_is_not_shrunk():
 def test_what_is_out_of_range_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_network_says_which_matrices_it_shrinks():
+    shown = str(LowRankProx(matricization=Patches(3, 2)))
+    assert "matricization=Patches(patch=3, stride=2, neighbours=16, radius=10)" in shown
+    assert "matricization=Casorati()" in str(LowRankProx(matricization="casorati"))

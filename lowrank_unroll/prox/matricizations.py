@@ -32,6 +32,11 @@ class Matricization(ABC):
     share_threshold: ClassVar[bool] = False
     centred: ClassVar[bool] = False
 
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
+
     def locate(self, image: Tensor) -> Tensor | None:
         """Where the matrices lie, for those whose places depend on the image; no gradient is taken of it."""
         return None
