@@ -97,6 +97,8 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path, alon
     for name in ("metrics.csv", "panels.png", "cine.gif"):
         assert (tests[0] / name).read_bytes() == (tests[1] / name).read_bytes(), name
     one_found, two_found = (json.loads((test / "metrics.json").read_text()) for test in tests)
+    for sample in (*one_found["samples"], *two_found["samples"]):
+        assert sample.pop("seconds")["reconstruction"] > 0
     assert one_found == two_found
     one_logged, two_logged = (metrics(folder / RUNS, 2) for folder in (one, two))
     assert two_logged == pytest.approx(one_logged, rel=1e-6)

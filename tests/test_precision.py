@@ -319,8 +319,8 @@ def test_without_a_gpu_lightning_trains_in_bfloat16_instead_of_half(command_line
 # The words of a short run, those of its network, and how far apart in dB trainings may end: in colour, another seed
 # ends 0.4 dB away. From the better start of its demo it reaches 45 dB, where the rounding of bfloat16 shows.
 SHORT_RUNS = {
-    "color_cs/demo.yaml": (["--trainer.max_epochs", "2"], ["--model.network.start", "ZeroFilled"], 0.3),
-    "dynamic_mri/demo.yaml": (["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "64"], [], 0.1),
+    "color_cs/demo.yaml": (["--trainer.max_epochs", "1"], ["--model.network.start", "ZeroFilled"], 0.3),
+    "dynamic_mri/demo.yaml": (["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "24"], [], 0.1),
 }
 PRECISIONS = ("32-true", "bf16-mixed")
 
