@@ -4,6 +4,7 @@ from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.loading.data_module import ReconstructionDataModule
+from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.cifar100 import CIFAR100
 from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.image_folder import ImageFolder
@@ -16,6 +17,7 @@ __all__ = [
     "CIFAR100",
     "OCMR",
     "CMRxRecon",
+    "ChannelsApart",
     "CineImages",
     "CinePhantom",
     "ColorDataModule",

@@ -11,6 +11,7 @@ import datamodules
 from datamodules import (
     CIFAR100,
     OCMR,
+    ChannelsApart,
     CineImages,
     CinePhantom,
     CMRxRecon,
@@ -84,6 +85,7 @@ REFUSED = [
     *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
     *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
     *((kind, "patches_per_image", 0, COUNT) for kind in COLOUR),
+    *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
     # dynamic MRI
     *((kind, "coils", value, COUNT) for kind in DYNAMIC for value in (0, -8)),
     *((kind, "snr", value, f"{AMOUNT}, or null") for kind in DYNAMIC for value in (0.0, -30.0, math.nan, math.inf)),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage import io
 
-from datamodules import ImageFolder, SamplePhotos
+from datamodules import ChannelsApart, ImageFolder, SamplePhotos
 from datamodules.loading.data_module import collate
 from datamodules.loading.samplers import Draws
 from datamodules.photographs.image_files import Images, read_images, read_mask
@@ -223,3 +223,44 @@ def test_image_folder_says_which_folder_is_missing(tmp_path, images):
     assert len(data.dataset("train")) == 1
     with pytest.raises(UsageError, match=r"--data\.val_folder"):
         data.setup("fit")
+
+
+class TestChannelsApart:
+    def test_it_depends_on_the_generator_only(self):
+        image = torch.rand(3, 20, 20)
+        one, again, other = (ChannelsApart()(image, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+        assert torch.equal(one, again)
+        assert not torch.equal(one, other)
+
+    def test_without_shift_and_grain_it_changes_the_order_of_channels(self):
+        image = torch.rand(3, 9, 8)
+        for seed in range(8):
+            changed = ChannelsApart(0.0, 0.0)(image, torch.Generator().manual_seed(seed))
+            nearest = [min(range(3), key=lambda c: float((image[c] - one).abs().max())) for one in changed]
+            assert sorted(nearest) == [0, 1, 2]
+            assert torch.allclose(changed, image[nearest], atol=1e-5)
+
+    def test_ramps_move_by_no_more_than_is_allowed(self):
+        ramp = torch.linspace(0.2, 0.8, 61).expand(3, 61, 61)  # 0.01 a pixel
+        moves = [
+            (ChannelsApart(0.5, 0.0)(ramp, torch.Generator().manual_seed(s)) - ramp)[:, 5:-5, 5:-5] for s in range(9)
+        ]
+        assert all(float(move.abs().max()) <= 0.5 * 0.01 + 1e-5 for move in moves)
+        assert max(float(move.abs().max()) for move in moves) > 0.2 * 0.01
+        assert all(torch.allclose(move, move[:, :1, :1].expand_as(move), atol=1e-5) for move in moves)
+
+    def test_grain_is_independent_and_no_stronger_than_is_allowed(self):
+        grey = torch.full((3, 64, 64), 0.5)
+        grains = [ChannelsApart(0.0, 10.0)(grey, torch.Generator().manual_seed(seed)) - 0.5 for seed in range(20)]
+        strengths = torch.stack([grain.flatten(1).std(1) for grain in grains])
+        assert strengths.max() <= 1.05 * 10 / 255
+        assert strengths.max() > 0.4 * 10 / 255
+        correlation = torch.corrcoef(max(grains, key=lambda grain: grain.flatten(1).std(1).min()).flatten(1))
+        assert (correlation - torch.eye(3)).abs().max() < 0.1
+
+    def test_only_what_is_trained_on_is_changed(self):
+        data = SamplePhotos(augmentation=ChannelsApart(), patch_size=16)
+        plain = SamplePhotos(patch_size=16)
+        for split, same in (("train", False), ("val", True), ("test", True)):
+            one, other = (module.dataset(split)[0].target for module in (data, plain))
+            assert torch.equal(one, other) == same

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.checks import check_at_least, check_share
@@ -22,6 +23,7 @@ class ColorDataModule(ReconstructionDataModule):
         ratio: share of the values that is measured, in (0, 1], each channel by its own mask.
         patch_size: pixels a side of the patches of training and validation.
         patches_per_image: patches of each image in an epoch of training.
+        augmentation: how to change patches to train on, such as :class:`ChannelsApart`; None leaves them as they are.
         predict_images: for ``predict``, an image file or a folder of them.
         predict_mask: for ``predict``, an image or .npy file that is not zero where the images are measured; random
             masks of ``ratio`` if it is not given.
@@ -41,6 +43,7 @@ class ColorDataModule(ReconstructionDataModule):
         ratio: float = 0.4,
         patch_size: int = 32,
         patches_per_image: int = 1,
+        augmentation: ChannelsApart | None = None,
         predict_images: Path | None = None,
         predict_mask: Path | None = None,
         **kwargs: Any,
@@ -51,6 +54,7 @@ class ColorDataModule(ReconstructionDataModule):
         self.ratio = ratio
         self.patch_size = patch_size
         self.patches_per_image = patches_per_image
+        self.augmentation = augmentation
         self.predict_images = predict_images
         self.predict_mask = predict_mask
 
@@ -74,5 +78,8 @@ class ColorDataModule(ReconstructionDataModule):
         images = self.images(split)
         if split == "test":
             return MaskedImages(images, self.ratio, self.seed)
-        patches_per_image = self.patches_per_image if split == "train" else self.val_patches_per_image
-        return MaskedImages(images, self.ratio, self.seed, self.patch_size, patches_per_image)
+        if split == "val":
+            return MaskedImages(images, self.ratio, self.seed, self.patch_size, self.val_patches_per_image)
+        return MaskedImages(
+            images, self.ratio, self.seed, self.patch_size, self.patches_per_image, augmentation=self.augmentation
+        )

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.loading.random_numbers import generator_of
+from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.image_files import Images
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
@@ -28,6 +29,7 @@ class MaskedImages(Dataset[Sample]):
         patch_size: pixels a side of a patch; None for whole images.
         patches_per_image: patches of each image in the length.
         mask: measure by this mask, (height, width) or (height, width, 3), instead of random ones.
+        augmentation: how to change an image or patch before it is measured; None leaves it as it is.
 
     Raises:
         UsageError: if an image is smaller than a patch, or not of the mask's size; names the image.
@@ -41,6 +43,7 @@ class MaskedImages(Dataset[Sample]):
         patch_size: int | None = None,
         patches_per_image: int = 1,
         mask: npt.NDArray[np.bool_] | None = None,
+        augmentation: ChannelsApart | None = None,
     ) -> None:
         self.images = images
         self.ratio = ratio
@@ -48,6 +51,7 @@ class MaskedImages(Dataset[Sample]):
         self.patch_size = patch_size
         self.patches_per_image = patches_per_image
         self.mask = mask
+        self.augmentation = augmentation
         for pixels, name in zip(*images, strict=True):
             if patch_size is not None and min(pixels.shape[:2]) < patch_size:
                 raise UsageError(
@@ -70,6 +74,8 @@ class MaskedImages(Dataset[Sample]):
         generator = generator_of(self.seed, draw)
         pixels = torch.tensor(self._patch(self.images.pixels[index], generator))
         target = pixels.permute(2, 0, 1).contiguous().float() / WHITE
+        if self.augmentation is not None:
+            target = self.augmentation(target, generator)
         mask = self._mask(target, generator)
         return Sample(
             measurement=target * mask,
