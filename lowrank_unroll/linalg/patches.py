@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad, unfold
 
-# Squared differences that are looked at together, a megabyte: 256 x 256 pixels take 0.36 s, half or a quarter of them 0.32
-# to 0.35 s and all at once 0.42 s; 512 x 512 pixels 1.5 s, 1.6 to 1.8 s and 2.6 s.
+# Squared differences that are looked at together, a megabyte: 256 x 256 pixels take 0.36 s, half or a quarter of them
+# 0.32 to 0.35 s and all at once 0.42 s; 512 x 512 pixels 1.5 s, 1.6 to 1.8 s and 2.6 s.
 BAND = 2**18
 
 
