@@ -1,5 +1,7 @@
 """What users can mend themselves: the command line tells these errors in a few lines, without a traceback."""
 
+DIVERGED = 3  # exit code of a training that NonFiniteGradientError stops
+
 
 class UsageError(ValueError):
     """An argument that is missing or cannot be used; says which, what was given, and what is expected."""

@@ -24,7 +24,7 @@ from lowrank_unroll.linalg import (
     singular_value_threshold,
     spectral_function,
 )
-from lowrank_unroll.linalg.batches import PART, on_all_cores
+from lowrank_unroll.linalg.batches import PART, decomposed
 
 DOUBLES = [torch.float64, torch.complex128]
 SINGLES = [torch.float32, torch.complex64]
@@ -327,7 +327,7 @@ class TestDrivers:
             threads.append((A + A, torch.get_num_threads())[1])
             return (A,)
 
-        on_all_cores(decomposition, torch.randn(400, 32, 32))
+        decomposed(decomposition, torch.randn(400, 32, 32))
         assert threads == [1] * torch.get_num_threads()
 
 

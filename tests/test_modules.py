@@ -71,7 +71,13 @@ def test_predictions_are_in_the_datas_own_unit():
 
 def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
     module = ColorCS(TLRNet(iterations=1), optimizer=lambda p: torch.optim.SGD(p, lr=1), tile_size=8)
-    assert dict(module.hparams) == {"scheduler": None, "tile_size": 8, "compile": False, "shrinkage": True}
+    assert dict(module.hparams) == {
+        "scheduler": None,
+        "tile_size": 8,
+        "compile": False,
+        "shrinkage": True,
+        "loss": None,
+    }
     assert not recwarn.list
 
 

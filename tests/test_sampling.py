@@ -11,6 +11,7 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling import (
     EquispacedLines,
     KtGaussian,
+    OneOf,
     PseudoRadial,
     RandomLines,
     SamplingPattern,
@@ -31,6 +32,7 @@ PATTERNS = [
     EquispacedLines(4),
     RandomLines(4),
     KtGaussian(4),
+    OneOf((EquispacedLines(4), PseudoRadial(5))),
 ]
 SHAPE = (2, 6, 20, 32)
 
@@ -51,6 +53,34 @@ def seeded(seed=0):
 def lines_of(pattern, frames, width, seed=0):
     """The sampled lines, (frames, width)."""
     return pattern((frames, 1, width), seeded(seed))[:, 0]
+
+
+def test_uniform_draws_its_ratio_between_two():
+    shares = torch.stack([Uniform((0.2, 0.6))((2, 20, 20), seeded(seed)).float().mean((-2, -1)) for seed in range(200)])
+    assert torch.equal(shares[:, 0], shares[:, 1])
+    assert 0.2 <= shares.min() < 0.22
+    assert 0.58 < shares.max() <= 0.6
+    assert abs(shares.mean() - 0.4) < 0.03
+
+
+@pytest.mark.parametrize("ratio", [(0.6, 0.2), (0.0, 0.5), (0.5, 1.5)])
+def test_uniform_refuses_bad_limits(ratio):
+    with pytest.raises(ValueError, match="ratio is"):
+        Uniform(ratio)
+
+
+def test_one_of_several_patterns_takes_each_as_often():
+    patterns = (EquispacedLines(4), PseudoRadial(3), Uniform(0.5))
+    drawn = [OneOf(patterns)((3, 8, 8), seeded(seed)).float().mean().item() for seed in range(300)]
+    shares = [pattern((3, 8, 8), seeded()).float().mean().item() for pattern in (patterns[0], patterns[2])]
+    counts = [sum(abs(share - value) < 1e-6 for value in drawn) for share in shares]
+    counts.append(300 - sum(counts))
+    assert all(70 <= count <= 130 for count in counts)
+
+
+def test_one_of_no_pattern_is_refused():
+    with pytest.raises(ValueError, match="expected one pattern at least"):
+        OneOf(())
 
 
 def test_every_pattern_is_tested():

@@ -8,9 +8,10 @@ from datamodules.loading.data_module import ReconstructionDataModule, Split
 from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.checks import check_at_least, check_share
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import COLOUR_AXES
+from lowrank_unroll.sampling import Uniform
 
 
 class ColorDataModule(ReconstructionDataModule):
@@ -20,7 +21,8 @@ class ColorDataModule(ReconstructionDataModule):
     whose patches and masks are always the same.
 
     Args:
-        ratio: share of the values that is measured, in (0, 1], each channel by its own mask.
+        ratio: share of the values that is measured, in (0, 1], each channel by its own mask; or the smallest and
+            largest share, between which each sample draws its own.
         patch_size: pixels a side of the patches of training and validation.
         patches_per_image: patches of each image in an epoch of training.
         augmentation: how to change patches to train on, such as :class:`ChannelsApart`; None leaves them as they are.
@@ -40,7 +42,7 @@ class ColorDataModule(ReconstructionDataModule):
 
     def __init__(
         self,
-        ratio: float = 0.4,
+        ratio: float | tuple[float, float] = 0.4,
         patch_size: int = 32,
         patches_per_image: int = 1,
         augmentation: ChannelsApart | None = None,
@@ -48,7 +50,7 @@ class ColorDataModule(ReconstructionDataModule):
         predict_mask: Path | None = None,
         **kwargs: Any,
     ) -> None:
-        check_share(ratio=ratio)
+        Uniform(ratio)  # which refuses what is no share
         check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
         super().__init__(**kwargs)
         self.ratio = ratio

@@ -24,7 +24,7 @@ class MaskedImages(Dataset[Sample]):
 
     Args:
         images: what to measure; they stay uint8 in memory.
-        ratio: share of the values that is measured, in (0, 1], each channel by its own mask.
+        ratio: share of the values that is measured, each channel by its own mask, see :class:`Uniform`.
         seed: of patches and masks.
         patch_size: pixels a side of a patch; None for whole images.
         patches_per_image: patches of each image in the length.
@@ -38,7 +38,7 @@ class MaskedImages(Dataset[Sample]):
     def __init__(
         self,
         images: Images,
-        ratio: float,
+        ratio: float | tuple[float, float],
         seed: int,
         patch_size: int | None = None,
         patches_per_image: int = 1,

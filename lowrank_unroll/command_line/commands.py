@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "reconstruct measurements of your own",
     "prepare": "download and prepare the data and do nothing else, for machines that train without a network",
     "compare": "print and plot finished tests side by side",
+    "study": "train and test many methods under many conditions, into one table",
 }
 EXAMPLES = """
   lowrank-unroll fit --config color_cs/demo.yaml
@@ -63,7 +64,7 @@ def chosen_command(words: Sequence[str]) -> Run:
         meant = nearest(words[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}{meant}")
     name = parser.parse_args(words).command
-    return _compare if name == "compare" else partial(_run_trainer, name)
+    return {"compare": _compare, "study": _study}.get(name) or partial(_run_trainer, name)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -74,6 +75,12 @@ def _compare(words: Sequence[str]) -> None:
     from lowrank_unroll.command_line.compare import compare  # noqa: PLC0415
 
     compare(words)
+
+
+def _study(words: Sequence[str]) -> None:
+    from lowrank_unroll.command_line.study import study  # noqa: PLC0415
+
+    study(words)
 
 
 def _run_trainer(name: str, words: Sequence[str]) -> None:

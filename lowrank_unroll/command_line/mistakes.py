@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lowrank_unroll.errors import DataError, NonFiniteGradientError, UsageError
+from lowrank_unroll.errors import DIVERGED, DataError, NonFiniteGradientError, UsageError
 
 USAGE, DATA = 2, 1  # exit codes
 EXIT_CODES: dict[type[Exception], int] = {
@@ -14,7 +14,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     DataError: DATA,
     OSError: DATA,  # missing files, full disks, permissions
     ModuleNotFoundError: DATA,
-    NonFiniteGradientError: DATA,
+    NonFiniteGradientError: DIVERGED,
 }
 DEBUG = "LOWRANK_UNROLL_DEBUG"
 LONGEST = 600  # characters
@@ -27,7 +27,7 @@ def told_in_few_words() -> Iterator[None]:
     The word ``--debug``, or the environment variable LOWRANK_UNROLL_DEBUG, keeps the traceback.
 
     Raises:
-        SystemExit: with code 2 for wrong usage, 1 for data that cannot be used.
+        SystemExit: with code 2 for wrong usage, 1 for data that cannot be used, 3 for a gradient that is not finite.
     """
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")

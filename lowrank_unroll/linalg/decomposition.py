@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from lowrank_unroll.linalg.batches import Function, on_all_cores, traced
+from lowrank_unroll.linalg.batches import Function, decomposed, traced
 
 
 def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,19 +42,20 @@ def gram_eigen(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         ValueError: if a matrix holds NaN or infinity; names its index in the batch.
     """
-    AV, S, Vh = _checked(A, lambda A: on_all_cores(_gram_eigen, A))
+    AV, S, Vh = _checked(A, lambda A: decomposed(_gram_eigen, A))
     return AV, S, Vh
 
 
 def _gram_eigen(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     double = A.to(torch.promote_types(A.dtype, torch.float64))
-    # The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
-    squares, V = torch.linalg.eigh((double.mH @ double).neg_())
+    # The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values. Of the lower
+    # triangle of complex matrices some GPUs make NaN (jax#32641).
+    squares, V = torch.linalg.eigh((double.mH @ double).neg_(), UPLO="U")
     return (double @ V).to(A.dtype), squares.neg_().clamp_(min=0).sqrt_().to(A.real.dtype), V.to(A.dtype).mH
 
 
 def _svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    U, S, Vh = _checked(A, lambda A: on_all_cores(lambda A: torch.linalg.svd(A, full_matrices=False), A))
+    U, S, Vh = _checked(A, lambda A: decomposed(lambda A: torch.linalg.svd(A, full_matrices=False), A))
     return U, S, Vh
 
 

@@ -16,18 +16,26 @@ Driver = Literal["auto", "svd", "gram"]
 # a relative error of 1e-16 times the square of their ratio: a hundredth of what rounding to single precision costs.
 SMALLEST_KEPT = {torch.float32: 4e-4, torch.float64: 0.03}
 
-# The Gram matrix of m x n matrices is faster where they are real or m >= 4 n, and the batch holds some ten thousand
-# values, on the CPU in single precision. Measured with benchmarks/svt_speed.py --grid on two cores; the numbers are in
-# docs/gradients.md.
+# How many units of rounding times n the products of n orthonormal vectors may be off.
+ORTHONORMAL = 16
+
+# The Gram matrix of m x n matrices in single precision is faster on the CPU where they are real or m >= 4 n, and the
+# batch holds some ten thousand values. On a GPU, whose solver for batches of singular values ends at 32 x 32 and takes
+# larger matrices one by one, it is from there on, and in batches of a million values. Measured with
+# benchmarks/svt_speed.py --grid on two cores, and an H100; the numbers are in docs/gradients.md.
 TALL = 4
 LARGE = 2**13
+SMALL_FOR_A_GPU = 32
+LARGE_FOR_A_GPU = 2**20
 
 
 def gram_is_faster(A: Tensor) -> bool:
     """Whether "auto" tries the Gram matrix first; never where the check of its accuracy could not be traced."""
-    if traced(A) or A.device.type != "cpu" or A.dtype not in {torch.float32, torch.complex64}:
+    if traced(A) or A.dtype not in {torch.float32, torch.complex64}:
         return False
-    return A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
+    if A.device.type == "cpu":
+        return A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
+    return A.device.type == "cuda" and (A.shape[-2] > SMALL_FOR_A_GPU or A.numel() >= LARGE_FOR_A_GPU)
 
 
 def svd_point(A: Tensor) -> Point:
@@ -46,4 +54,15 @@ def gram_point(A: Tensor) -> Point:
 def gram_is_accurate(point: Point, shrinkage: Shrinkage) -> bool:
     """Whether the Gram matrix is as accurate as the singular value decomposition, for every matrix of the batch."""
     f = shrinkage.with_parameters(shrinkage.parameters(point.S)).values(point.S)
-    return bool(((f == 0) | (SMALLEST_KEPT[point.S.dtype] * point.S[..., :1] <= point.S)).all())
+    accurate = ((f == 0) | (SMALLEST_KEPT[point.S.dtype] * point.S[..., :1] <= point.S)).all()
+    if point.A.device.type == "cuda":
+        # Batched eigenvectors have come out not orthonormal there, without a word (pytorch#192483).
+        accurate &= _are_orthonormal(point.Vh)
+    return bool(accurate)
+
+
+def _are_orthonormal(rows: Tensor) -> Tensor:
+    """Whether the rows of all matrices (..., n, n) are, to rounding."""
+    n, double = rows.shape[-1], rows.to(torch.promote_types(rows.dtype, torch.float64))
+    error = double @ double.mH - torch.eye(n, dtype=double.dtype, device=rows.device)
+    return (error.abs() <= n * ORTHONORMAL * torch.finfo(rows.dtype).eps).all()

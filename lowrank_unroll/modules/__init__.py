@@ -3,7 +3,17 @@
 from lowrank_unroll.errors import NonFiniteGradientError
 from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
+from lowrank_unroll.modules.losses import LogSquaredError, SquaredError
 from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
 from lowrank_unroll.modules.stopwatch import Stopwatch
 
-__all__ = ["ColorCS", "DynamicMRI", "NonFiniteGradientError", "ReconstructionModule", "Step", "Stopwatch"]
+__all__ = [
+    "ColorCS",
+    "DynamicMRI",
+    "LogSquaredError",
+    "NonFiniteGradientError",
+    "ReconstructionModule",
+    "SquaredError",
+    "Step",
+    "Stopwatch",
+]

@@ -24,6 +24,7 @@ class ColorCS(ReconstructionModule):
             for whole images. A network trained on small patches does better in tiles of their size.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
+        loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
 
     Raises:
         ValueError: if ``tile_size`` is not positive.
@@ -39,8 +40,9 @@ class ColorCS(ReconstructionModule):
         tile_size: int | None = None,
         compile: bool = False,  # noqa: A002  as PyTorch calls it
         shrinkage: bool = True,
+        loss: nn.Module | None = None,
     ) -> None:
-        super().__init__(network, optimizer, scheduler, compile, shrinkage)
+        super().__init__(network, optimizer, scheduler, compile, shrinkage, loss)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size is {tile_size}, expected at least 1, or null for whole images")
         self.tile_size = tile_size

@@ -23,6 +23,7 @@ class DynamicMRI(ReconstructionModule):
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
+        loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES

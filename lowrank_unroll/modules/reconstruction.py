@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 
 from lowrank_unroll.errors import NonFiniteGradientError, UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
+from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
@@ -44,6 +45,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
         shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
             brings. Methods without training that it starts from keep theirs.
+        loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
+            error.
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
@@ -61,6 +64,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002  as PyTorch calls it
         shrinkage: bool = True,
+        loss: nn.Module | None = None,
     ) -> None:
         super().__init__()
         _check_axes(self, network, "--model.network")
@@ -69,6 +73,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.compile_network = compile
+        self.error = loss or SquaredError()
         if not shrinkage:
             remove_shrinkage(network)
         self.val_metrics = self._metric_collection("val")
@@ -96,8 +101,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         """The forward model of a batch: what maps its targets to its measurements, but for noise."""
 
     def loss(self, reconstruction: Tensor, batch: Sample) -> Tensor:
-        """The training loss: mean squared error."""
-        return (reconstruction - batch.target).abs().square().mean()
+        """The training loss."""
+        return self.error(reconstruction, batch.target)  # type: ignore[no-any-return]
 
     def metrics(self) -> dict[str, SampleMean]:
         """The metrics of validation and test by name; must hold "psnr", by which the best checkpoint is chosen."""

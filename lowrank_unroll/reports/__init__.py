@@ -1,6 +1,6 @@
 """What a test found: as data, as a page, and side by side with others."""
 
-from lowrank_unroll.reports.comparison import methods, objections, table
+from lowrank_unroll.reports.comparison import Difference, difference_of, methods, objections, table
 from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values, read_evaluation
 from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
@@ -8,10 +8,12 @@ from lowrank_unroll.reports.page import Cine, Page
 
 __all__ = [
     "Cine",
+    "Difference",
     "Evaluation",
     "Page",
     "SampleResult",
     "Values",
+    "difference_of",
     "distributions",
     "heading",
     "mean_and_spread",

@@ -35,7 +35,11 @@ def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Differ
     pairs = [
         (ours.reconstruction.get(metric), theirs.reconstruction.get(metric)) for ours, theirs in common(one, other)
     ]
-    differences = [after - before for before, after in pairs if before is not None and after is not None]
+    return difference_of([after - before for before, after in pairs if before is not None and after is not None])
+
+
+def difference_of(differences: Sequence[float]) -> Difference | None:
+    """The mean of differences between samples, and its interval."""
     if len(differences) < 2 or not all(map(math.isfinite, differences)):  # noqa: PLR2004
         return None
     mean, error = float(np.mean(differences)), float(stats.sem(differences))

@@ -1,6 +1,7 @@
 """Sampling patterns: pure functions of a shape and a random generator, whose fields set the rate."""
 
 from lowrank_unroll.sampling.equispaced_lines import EquispacedLines
+from lowrank_unroll.sampling.one_of import OneOf
 from lowrank_unroll.sampling.pattern import SamplingPattern
 from lowrank_unroll.sampling.pseudo_radial import PseudoRadial
 from lowrank_unroll.sampling.random_lines import KtGaussian, RandomLines
@@ -11,6 +12,7 @@ from lowrank_unroll.sampling.vista import Vista
 __all__ = [
     "EquispacedLines",
     "KtGaussian",
+    "OneOf",
     "PseudoRadial",
     "RandomLines",
     "SamplingPattern",

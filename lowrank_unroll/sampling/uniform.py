@@ -18,20 +18,33 @@ class Uniform(SamplingPattern):
 
     Args:
         ratio: share of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
-            least one.
+            least one. Or the smallest and largest share, between which each call draws one for all planes.
 
     Raises:
-        ValueError: if the ratio is outside (0, 1].
+        ValueError: if a ratio is outside (0, 1], or the smallest does not come first.
     """
 
-    ratio: float
+    ratio: float | tuple[float, float]
 
     def __post_init__(self) -> None:
-        check_share(ratio=self.ratio)
+        for ratio in self._limits():
+            check_share(ratio=ratio)
+        smallest, largest = self._limits()
+        if smallest > largest:
+            raise ValueError(f"ratio is {self.ratio}, expected the smallest share first")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Draw a mask of shape (..., height, width), each plane by itself."""
         check_planes(shape)
-        pixels = math.prod(shape[-2:])
+        pixels, ratio = math.prod(shape[-2:]), self._drawn(generator)
         keys = torch.rand(*shape[:-2], pixels, generator=generator, device=generator.device)
-        return largest(keys, max(1, round(self.ratio * pixels))).reshape(*shape)
+        return largest(keys, max(1, round(ratio * pixels))).reshape(*shape)
+
+    def _limits(self) -> tuple[float, float]:
+        return self.ratio if isinstance(self.ratio, tuple) else (self.ratio, self.ratio)
+
+    def _drawn(self, generator: torch.Generator) -> float:
+        smallest, largest = self._limits()
+        if smallest == largest:
+            return smallest
+        return smallest + (largest - smallest) * float(torch.rand((), generator=generator, device=generator.device))

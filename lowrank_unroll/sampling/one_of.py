@@ -1,0 +1,32 @@
+"""Several patterns, of which each mask takes one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.sampling.pattern import SamplingPattern
+
+
+@dataclass(frozen=True)
+class OneOf(SamplingPattern):
+    """One of several patterns, each as likely as the others: for a network that is to know them all.
+
+    Args:
+        patterns: to choose from, anew for each call; all masks of a call follow the same.
+
+    Raises:
+        ValueError: if there is none.
+    """
+
+    patterns: tuple[SamplingPattern, ...]
+
+    def __post_init__(self) -> None:
+        if not self.patterns:
+            raise ValueError("patterns is empty, expected one pattern at least")
+
+    def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw a pattern, and a mask of it."""
+        number = torch.randint(len(self.patterns), (), generator=generator, device=generator.device)
+        return self.patterns[int(number)](shape, generator)

@@ -1,0 +1,22 @@
+"""Studies: the same training and test for many methods, conditions and seeds, and one table of it all."""
+
+from lowrank_unroll.studies.definition import Cell, Study, read_study
+from lowrank_unroll.studies.figure import comparison_figure
+from lowrank_unroll.studies.outcome import Outcome, outcomes
+from lowrank_unroll.studies.running import is_done, run_cell
+from lowrank_unroll.studies.table import Row, as_csv, as_markdown, rows_of
+
+__all__ = [
+    "Cell",
+    "Outcome",
+    "Row",
+    "Study",
+    "as_csv",
+    "as_markdown",
+    "comparison_figure",
+    "is_done",
+    "outcomes",
+    "read_study",
+    "rows_of",
+    "run_cell",
+]

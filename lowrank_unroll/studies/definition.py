@@ -1,0 +1,123 @@
+"""What a study is: a file of YAML that names methods, conditions and seeds."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from lowrank_unroll.errors import UsageError
+
+EVERYWHERE = "all"  # what the one condition of a study without conditions is called
+
+
+class Cell(NamedTuple):
+    """One training and test of a study.
+
+    Attributes:
+        method: its name, a row of the table.
+        condition: its name, a column of the table.
+        seed: of the weights to start from and of the training data.
+        words: of the command line, for training and test.
+    """
+
+    method: str
+    condition: str
+    seed: int
+    words: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """How it is called, which is also the name of its folder."""
+        return f"{self.method}, {self.condition}, seed {self.seed}".replace("/", "-")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every method under every condition, with every seed.
+
+    Attributes:
+        name: of its file, without suffix.
+        common: words of the command line for all cells.
+        methods: further words of each method, by name.
+        conditions: further words of each condition, by name.
+        seeds: each is one training.
+        metric: which is compared.
+        reference: the method that the others are compared to.
+    """
+
+    name: str
+    common: tuple[str, ...]
+    methods: Mapping[str, tuple[str, ...]]
+    conditions: Mapping[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    metric: str
+    reference: str
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells, seed by seed, so that a study that is stopped early has something of everything."""
+        for seed in self.seeds:
+            for condition, more in self.conditions.items():
+                for method, words in self.methods.items():
+                    yield Cell(method, condition, seed, (*self.common, *more, *words))
+
+
+def read_study(path: Path) -> Study:
+    """Read the file of a study.
+
+    Raises:
+        UsageError: if it cannot be read, or lacks something; names the file and what is expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read as a study: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("methods"), dict) or not content["methods"]:
+        raise UsageError(f"{path}: expected `methods:`, with the words of each by its name")
+    known = {"common", "methods", "conditions", "seeds", "metric", "reference"}
+    if unknown := set(content) - known:
+        raise UsageError(f"{path}: has {', '.join(sorted(map(str, unknown)))}, expected {', '.join(sorted(known))}")
+    methods = _words_by_name(path, "methods", content["methods"])
+    reference = content.get("reference", next(iter(methods)))
+    if reference not in methods:
+        raise UsageError(f"{path}: reference is {reference!r}, expected one of {', '.join(methods)}")
+    return Study(
+        name=path.stem,
+        common=_words(path, "common", content.get("common", "")),
+        methods=methods,
+        conditions=_words_by_name(path, "conditions", content.get("conditions") or {EVERYWHERE: ""}),
+        seeds=_seeds(path, content.get("seeds", [0, 1, 2])),
+        metric=str(content.get("metric", "psnr")),
+        reference=reference,
+    )
+
+
+def _words_by_name(path: Path, key: str, content: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: {key} is {content!r}, expected the words of each by its name")
+    return {str(name): _words(path, f"{key}, {name}", words) for name, words in content.items()}
+
+
+def _words(path: Path, key: str, content: Any) -> tuple[str, ...]:
+    """Words given as on the command line, or as a list."""
+    if content is None:
+        return ()
+    if isinstance(content, list):
+        return tuple(map(str, content))
+    if not isinstance(content, str):
+        raise UsageError(f"{path}: {key} is {content!r}, expected words of the command line such as --data.ratio 0.1")
+    try:
+        return tuple(shlex.split(content))
+    except ValueError as error:
+        raise UsageError(f"{path}: {key}: {error} in {content!r}") from error
+
+
+def _seeds(path: Path, content: Any) -> tuple[int, ...]:
+    whole = isinstance(content, list) and all(type(seed) is int and seed >= 0 for seed in content)
+    if not whole or not content or len(set(content)) < len(content):
+        raise UsageError(
+            f"{path}: seeds is {content!r}, expected different whole numbers, 0 or more, such as [0, 1, 2]"
+        )
+    return tuple(content)

@@ -1,0 +1,45 @@
+"""What has come out of a study so far, read from the folders of its cells."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lowrank_unroll.reports import Evaluation, read_evaluation
+from lowrank_unroll.studies.definition import Study
+from lowrank_unroll.studies.running import failure_of, finished_test
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one method under one condition.
+
+    Attributes:
+        method: its name.
+        condition: its name.
+        tests: of the seeds that came to an end, by seed.
+        diverged: the seeds whose gradient became infinite or NaN.
+    """
+
+    method: str
+    condition: str
+    tests: dict[int, Evaluation]
+    diverged: tuple[int, ...]
+
+
+def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
+    """Those of all methods under each condition; of unfinished cells, what there is.
+
+    Raises:
+        DataError: if a file was not written by a test; names it.
+    """
+    cells = list(study.cells())
+    for condition in study.conditions:
+        for method in study.methods:
+            own = [cell for cell in cells if (cell.method, cell.condition) == (method, condition)]
+            files = {cell.seed: finished_test(folder, cell) for cell in own}
+            yield Outcome(
+                method,
+                condition,
+                tests={seed: read_evaluation(file) for seed, file in files.items() if file is not None},
+                diverged=tuple(cell.seed for cell in own if failure_of(folder, cell) is not None),
+            )

@@ -1,0 +1,141 @@
+"""The table of a study."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lowrank_unroll.reports import Difference, Evaluation, Values, difference_of, heading, number
+from lowrank_unroll.studies.definition import Study
+from lowrank_unroll.studies.outcome import Outcome
+
+Scores = dict[int, dict[str, float]]  # of a metric, by seed and sample
+
+
+class Row(NamedTuple):
+    """A method under a condition.
+
+    Attributes:
+        condition: its name.
+        method: its name.
+        seeds: how many trainings came to an end; 0 for a method without training.
+        diverged: how many had a gradient that was not finite.
+        mean: of the metric, over samples and seeds; None where nothing is finished.
+        spread: standard deviation of the seeds' means.
+        difference: to the reference, of samples averaged over the seeds that both have, with its interval.
+        seconds: for a sample.
+    """
+
+    condition: str
+    method: str
+    seeds: int
+    diverged: int
+    mean: float | None
+    spread: float | None
+    difference: Difference | None
+    seconds: float | None
+
+
+def rows_of(study: Study, found: Sequence[Outcome]) -> list[Row]:
+    """A row for each method under each condition, and for each method without training that the tests compared to."""
+    rows = []
+    for condition in study.conditions:
+        here = [outcome for outcome in found if outcome.condition == condition]
+        reference = next(outcome for outcome in here if outcome.method == study.reference)
+        against = _scores(reference.tests, study.metric)
+        rows += [_trained(outcome, study.metric, against) for outcome in here]
+        rows += _untrained(condition, here, study.metric, against)
+    return rows
+
+
+def _trained(outcome: Outcome, metric: str, against: Scores) -> Row:
+    scores = _scores(outcome.tests, metric)
+    means = [float(np.mean(list(of_samples.values()))) for of_samples in scores.values()]
+    return Row(
+        outcome.condition,
+        outcome.method,
+        seeds=len(means),
+        diverged=len(outcome.diverged),
+        mean=float(np.mean(means)) if means else None,
+        spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
+        difference=None if scores is against or scores == against else _difference(against, scores),
+        seconds=_mean([test.seconds() for test in outcome.tests.values()]),
+    )
+
+
+def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Scores) -> list[Row]:
+    """Rows of the methods without training, which are the same in every test: they are taken from the first."""
+    tests = [test for outcome in here for test in outcome.tests.values()]
+    if not tests:
+        return []
+    rows = []
+    for name, values in tests[0].untrained().items():
+        scores = _by_sample(tests[0], values, metric)
+        everywhere = dict.fromkeys(against, scores)
+        seconds = tests[0].seconds(name)
+        difference = _difference(against, everywhere)
+        rows.append(Row(condition, f"{name}, untrained", 0, 0, _mean(list(scores.values())), None, difference, seconds))
+    return rows
+
+
+def _scores(tests: dict[int, Evaluation], metric: str) -> Scores:
+    return {seed: _by_sample(test, test.reconstructions(), metric) for seed, test in tests.items()}
+
+
+def _by_sample(test: Evaluation, values: Sequence[Values], metric: str) -> dict[str, float]:
+    named = zip(test.samples, values, strict=True)
+    return {sample.name: value for sample, row in named if (value := row.get(metric)) is not None}
+
+
+def _difference(one: Scores, other: Scores) -> Difference | None:
+    """Other - one, of samples averaged over seeds, and its interval by Student's t distribution over samples."""
+    seeds = one.keys() & other.keys()
+    named = [one[seed].keys() & other[seed].keys() for seed in seeds]
+    names = sorted(set.intersection(*named)) if named else []
+    return difference_of([float(np.mean([other[seed][name] - one[seed][name] for seed in seeds])) for name in names])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def as_markdown(study: Study, rows: Sequence[Row]) -> str:
+    """The table to put into a document."""
+    columns = [
+        *(["condition"] if len(study.conditions) > 1 else []),
+        *("method", heading(study.metric).text, f"difference to {study.reference} [95 % interval]"),
+        *("seeds", "diverged", "seconds"),
+    ]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for row in rows:
+        score = number(row.mean) + (f" ({number(row.spread)})" if row.spread is not None else "")
+        cells = [
+            row.method,
+            score,
+            _signed(row.difference),
+            str(row.seeds or "-"),
+            str(row.diverged),
+            number(row.seconds),
+        ]
+        lines.append(f"| {' | '.join([row.condition, *cells] if len(study.conditions) > 1 else cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The table for other programs."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*Row._fields[:-2], *Difference._fields, "seconds"])
+    for row in rows:
+        writer.writerow([*row[:-2], *(row.difference or (None, None, None)), row.seconds])
+    return text.getvalue()
+
+
+def _signed(difference: Difference | None) -> str:
+    if difference is None:
+        return "-"
+    mean, low, high = (f"{value:+.2f}" for value in difference)
+    return f"{mean} [{low}, {high}]"

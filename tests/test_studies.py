@@ -1,0 +1,188 @@
+"""A study runs what is left of it, and its table says what came out."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import TINY_DYNAMIC
+from matplotlib.image import imread
+from scipy import stats
+
+from lowrank_unroll.errors import DIVERGED, UsageError
+from lowrank_unroll.reports import Evaluation, SampleResult
+from lowrank_unroll.studies import as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
+
+STUDY = """
+common: --config dynamic_mri/demo.yaml
+methods:
+  exact: ""
+  inv: --model.network.gradient pinv
+conditions:
+  few: [--data.pattern.lines, 4]
+  many: --data.pattern.lines 8
+seeds: [3, 5]
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    def read(text=STUDY):
+        file = tmp_path / "gradients.yaml"
+        file.write_text(text)
+        return read_study(file)
+
+    return read
+
+
+def pretend(folder, cell, values, untrained=0.0):
+    """Write what the test of a cell would have found."""
+    samples = [
+        SampleResult(f"image{index}", "synthetic", "", 1.0, {"psnr": value}, {"psnr": 0.0},
+                     {"Interpolation": {"psnr": untrained + index}}, {"reconstruction": 0.5, "Interpolation": 0.1})
+        for index, value in enumerate(values)
+    ]  # fmt: skip
+    Evaluation("run", "Net", 1, 3407, None, "", {}, samples).write(folder / cell.label / "runs" / "version_1" / "test")
+
+
+def test_cells_are_every_method_under_every_condition_with_every_seed(study):
+    cells = list(study().cells())
+    assert len({cell.label for cell in cells}) == len(cells) == 8
+    assert cells[0].words == ("--config", "dynamic_mri/demo.yaml", "--data.pattern.lines", "4")
+    assert cells[-1].words[-2:] == ("--model.network.gradient", "pinv")
+    assert [cell.seed for cell in cells] == [3] * 4 + [5] * 4  # something of everything first
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("common: x", "expected `methods:`"),
+        ("methods: {a: ''}\nseed: [1]", "has seed, expected"),
+        ("methods: {a: ''}\nseeds: [1, 1]", "different whole numbers"),
+        ("methods: {a: ''}\nseeds: 3", "different whole numbers"),
+        ("methods: {a: ''}\nreference: b", "expected one of a"),
+        ("methods: {a: 3}", "expected words"),
+        ('methods: {a: "\'"}', "No closing quotation"),
+        ("methods: [", "cannot be read as a study"),
+    ],
+)
+def test_what_is_no_study_is_refused(study, text, message):
+    with pytest.raises(UsageError, match=message):
+        study(text)
+
+
+def test_table_has_means_spreads_and_paired_differences(study, tmp_path):
+    values = {("exact", 3): [30, 31, 32.5], ("exact", 5): [30.5, 31, 33], ("inv", 3): [29, 31, 31]}
+    for cell in study().cells():
+        if cell.condition == "few" and (cell.method, cell.seed) in values:
+            pretend(tmp_path, cell, values[cell.method, cell.seed], untrained=20)
+    rows = rows_of(study(), list(outcomes(study(), tmp_path)))
+    exact, inv, interpolation, *unfinished = rows
+    assert exact.mean == pytest.approx(np.mean([[30, 31, 32.5], [30.5, 31, 33]]))
+    assert exact.spread == pytest.approx(np.std([31.1666667, 31.5], ddof=1))
+    assert (exact.seeds, exact.difference, exact.seconds) == (2, None, 0.5)
+    differences = np.subtract(values["inv", 3], values["exact", 3])  # only the seed that both have
+    assert inv.difference.mean == pytest.approx(differences.mean())
+    half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) / np.sqrt(3)
+    assert inv.difference.high - inv.difference.mean == pytest.approx(half)
+    assert (inv.seeds, inv.spread) == (1, None)
+    expected = np.mean(np.subtract([20, 21, 22], [[30, 31, 32.5], [30.5, 31, 33]]))
+    assert (interpolation.method, interpolation.difference.mean) == (
+        "Interpolation, untrained",
+        pytest.approx(expected),
+    )
+    assert [(row.condition, row.mean, row.seeds) for row in unfinished] == [("many", None, 0)] * 2
+    markdown = as_markdown(study(), rows).splitlines()
+    assert len({line.count("|") for line in markdown}) == 1
+    assert "| few | exact | 31.33 (0.236) | - | 2 | 0 | 0.500 |" in markdown
+    assert len(as_csv(rows).splitlines()) == len(rows) + 1
+    comparison_figure(study(), rows).savefig(tmp_path / "figure.png")
+    assert imread(tmp_path / "figure.png")[..., :3].std() > 0.05
+
+
+def run_with(monkeypatch, codes):
+    """Let processes end with these exit codes; returns their words."""
+    called = []
+
+    def ended(words, **_):
+        called.append(words[3:])
+        return subprocess.CompletedProcess(words, codes[len(called) - 1])
+
+    monkeypatch.setattr(running.subprocess, "run", ended)
+    return called
+
+
+def test_a_training_that_diverges_is_counted_and_not_run_again(study, tmp_path, monkeypatch):
+    called = run_with(monkeypatch, [DIVERGED])
+    cell = next(iter(study().cells()))
+    for _ in range(2):
+        running.run_cell(tmp_path, cell, "group")
+    assert [words[0] for words in called] == ["fit"]
+    assert next(iter(outcomes(study(), tmp_path))).diverged == (3,)
+
+
+def test_a_failure_stops_the_study_and_is_told(study, tmp_path, monkeypatch):
+    called = run_with(monkeypatch, [2])
+    with pytest.raises(ValueError, match=r"exact, few, seed 3 ended with exit code 2; see .*log.txt"):
+        running.run_cell(tmp_path, next(iter(study().cells())), "group")
+    assert called[0][-4:] == ["--seed_everything", "3", "--data.seed", "3"]
+
+
+def test_a_stopped_training_goes_on(study, tmp_path, monkeypatch):
+    called = run_with(monkeypatch, [0, 0])
+    cell = next(iter(study().cells()))
+    checkpoint = tmp_path / cell.label / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    running.run_cell(tmp_path, cell, "group")
+    assert [words[0] for words in called] == ["fit", "test"]
+    assert called[0][-2:] == ["--ckpt_path", "last"]
+    assert "--seed_everything" not in called[1]  # every seed is tested on the same samples
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "half"])
+def test_bad_parts_are_refused(command_line, tmp_path, part, capsys):
+    (tmp_path / "a.yaml").write_text(STUDY)
+    with pytest.raises(SystemExit):
+        command_line("study", "a.yaml", "--part", part)
+    assert "expected K/N" in capsys.readouterr().err
+
+
+def tiny_study(folder):
+    common = [*TINY_DYNAMIC, "--report.untrained", "[ZeroFilled]", "--trainer.limit_test_batches", "2"]
+    words = " ".join(["--config dynamic_mri/locally_low_rank_net.yaml", *common])
+    methods = "{blocks: '', none: --model.shrinkage false}"
+    (folder / "tiny.yaml").write_text(f"common: {words}\nmethods: {methods}\nseeds: [0, 1]\nreference: none\n")
+
+
+def start_study(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lowrank_unroll", "study", "tiny.yaml", *words],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow(100)
+def test_a_killed_study_ends_in_the_same_table(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        tiny_study(folder)
+    for part in ("1/2", "2/2"):
+        output, _ = start_study(whole, "--part", part).communicate()
+        assert "Table and figure" in output
+    moments = random.Random(0)
+    for _ in range(4):
+        process = start_study(killed)
+        time.sleep(moments.uniform(2, 14))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    start_study(killed).communicate()
+    of_whole, of_killed = ((folder / "runs/studies/tiny/results.csv").read_text() for folder in (whole, killed))
+    rows, again = ([line.rsplit(",", 1)[0] for line in text.splitlines()] for text in (of_whole, of_killed))
+    assert rows == again  # but for the seconds
+    assert len(rows) == 4
