@@ -28,11 +28,14 @@ TINY_BASELINE = [
     *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
 ]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
+PRETRAINED = {"color_cs/pretrained.yaml"}
 UNTRAINED = {"color_cs/non_local_low_rank.yaml", "dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
 
 
 def tiny(config):
     """The words for a config of the collection."""
+    if config in PRETRAINED:
+        return [*TINY, "--model.weights", "null"]
     if config.startswith("color_cs/"):
         return [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
     return TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC

@@ -41,6 +41,13 @@ class TestMaskedImages:
         assert (sample.mask.sum((1, 2)) == round(0.3 * 20 * 24)).all()
         assert sample.name == "b"
 
+    def test_channels_are_measured_each_by_itself_or_together(self, images):
+        apart = MaskedImages(images, 0.3, seed=1)[1].mask
+        together = MaskedImages(images, 0.3, seed=1, per_channel=False)[1].mask
+        assert not torch.equal(apart[0], apart[1])
+        assert torch.equal(together, together[:1].expand_as(together))
+        assert (together.sum((1, 2)) == round(0.3 * 20 * 24)).all()
+
     def test_a_sample_is_a_function_of_seed_and_draw(self, images):
         dataset = MaskedImages(images, 0.3, seed=1, patch_size=8, patches_per_image=4)
         again = MaskedImages(images, 0.3, seed=1, patch_size=8, patches_per_image=4)

@@ -77,6 +77,7 @@ def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
         "compile": False,
         "shrinkage": True,
         "loss": None,
+        "weights": None,
     }
     assert not recwarn.list
 

@@ -21,8 +21,10 @@ class ColorDataModule(ReconstructionDataModule):
     whose patches and masks are always the same.
 
     Args:
-        ratio: share of the values that is measured, in (0, 1], each channel by its own mask; or the smallest and
-            largest share, between which each sample draws its own.
+        ratio: share of the values that is measured, in (0, 1]; or the smallest and largest share, between which each
+            sample draws its own.
+        per_channel: True measures each channel by a mask of its own, as a sensor behind a colour filter; False the same
+            pixels in all channels, as in inpainting.
         patch_size: pixels a side of the patches of training and validation.
         patches_per_image: patches of each image in an epoch of training.
         augmentation: how to change patches to train on, such as :class:`ChannelsApart`; None leaves them as they are.
@@ -43,6 +45,7 @@ class ColorDataModule(ReconstructionDataModule):
     def __init__(
         self,
         ratio: float | tuple[float, float] = 0.4,
+        per_channel: bool = True,
         patch_size: int = 32,
         patches_per_image: int = 1,
         augmentation: ChannelsApart | None = None,
@@ -54,6 +57,7 @@ class ColorDataModule(ReconstructionDataModule):
         check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
         super().__init__(**kwargs)
         self.ratio = ratio
+        self.per_channel = per_channel
         self.patch_size = patch_size
         self.patches_per_image = patches_per_image
         self.augmentation = augmentation
@@ -76,12 +80,18 @@ class ColorDataModule(ReconstructionDataModule):
             if self.predict_images is None:
                 raise UsageError("nothing to predict: pass --data.predict_images FILE_OR_FOLDER")
             mask = None if self.predict_mask is None else read_mask(Path(self.predict_mask))
-            return MaskedImages(read_images(Path(self.predict_images)), self.ratio, self.seed, mask=mask)
+            return self._measured(read_images(Path(self.predict_images)), mask=mask)
         images = self.images(split)
         if split == "test":
-            return MaskedImages(images, self.ratio, self.seed)
+            return self._measured(images)
         if split == "val":
-            return MaskedImages(images, self.ratio, self.seed, self.patch_size, self.val_patches_per_image)
-        return MaskedImages(
-            images, self.ratio, self.seed, self.patch_size, self.patches_per_image, augmentation=self.augmentation
+            return self._measured(images, patch_size=self.patch_size, patches_per_image=self.val_patches_per_image)
+        return self._measured(
+            images,
+            patch_size=self.patch_size,
+            patches_per_image=self.patches_per_image,
+            augmentation=self.augmentation,
         )
+
+    def _measured(self, images: Images, **kwargs: Any) -> MaskedImages:
+        return MaskedImages(images, self.ratio, self.seed, per_channel=self.per_channel, **kwargs)

@@ -24,12 +24,13 @@ class MaskedImages(Dataset[Sample]):
 
     Args:
         images: what to measure; they stay uint8 in memory.
-        ratio: share of the values that is measured, each channel by its own mask, see :class:`Uniform`.
+        ratio: share of the values that is measured, see :class:`Uniform`.
         seed: of patches and masks.
         patch_size: pixels a side of a patch; None for whole images.
         patches_per_image: patches of each image in the length.
         mask: measure by this mask, (height, width) or (height, width, 3), instead of random ones.
         augmentation: how to change an image or patch before it is measured; None leaves it as it is.
+        per_channel: False measures the same pixels in all channels; True each channel by a mask of its own.
 
     Raises:
         UsageError: if an image is smaller than a patch, or not of the mask's size; names the image.
@@ -44,6 +45,7 @@ class MaskedImages(Dataset[Sample]):
         patches_per_image: int = 1,
         mask: npt.NDArray[np.bool_] | None = None,
         augmentation: ChannelsApart | None = None,
+        per_channel: bool = True,
     ) -> None:
         self.images = images
         self.ratio = ratio
@@ -52,6 +54,7 @@ class MaskedImages(Dataset[Sample]):
         self.patches_per_image = patches_per_image
         self.mask = mask
         self.augmentation = augmentation
+        self.per_channel = per_channel
         for pixels, name in zip(*images, strict=True):
             if patch_size is not None and min(pixels.shape[:2]) < patch_size:
                 raise UsageError(
@@ -97,6 +100,7 @@ class MaskedImages(Dataset[Sample]):
 
     def _mask(self, target: Tensor, generator: torch.Generator) -> Tensor:
         if self.mask is None:
-            return Uniform(self.ratio)(target.shape, generator)
+            channels = len(target) if self.per_channel else 1
+            return Uniform(self.ratio)((channels, *target.shape[1:]), generator).expand_as(target)
         mask = torch.from_numpy(self.mask)
         return (mask if mask.ndim == 3 else mask[..., None]).permute(2, 0, 1).expand_as(target)  # noqa: PLR2004

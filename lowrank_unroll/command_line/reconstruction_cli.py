@@ -181,7 +181,7 @@ class ReconstructionCLI(LightningCLI):
         if self.subcommand == "fit":
             self.model.check_trainable()
             remove_unfinished(self.trainer)
-        elif given is None and self.model.trainable_parameters():
+        elif given is None and self.model.trainable_parameters() and not self.model.begins_trained:
             given = "best"
         if given in {"best", "last"}:
             given = str(newest_checkpoint(self.trainer, given))

@@ -25,6 +25,7 @@ class ColorCS(ReconstructionModule):
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
+        weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
 
     Raises:
         ValueError: if ``tile_size`` is not positive.
@@ -41,8 +42,9 @@ class ColorCS(ReconstructionModule):
         compile: bool = False,  # noqa: A002  as PyTorch calls it
         shrinkage: bool = True,
         loss: nn.Module | None = None,
+        weights: str | None = None,
     ) -> None:
-        super().__init__(network, optimizer, scheduler, compile, shrinkage, loss)
+        super().__init__(network, optimizer, scheduler, compile, shrinkage, loss, weights)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size is {tile_size}, expected at least 1, or null for whole images")
         self.tile_size = tile_size

@@ -24,6 +24,7 @@ class DynamicMRI(ReconstructionModule):
         compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
+        weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES

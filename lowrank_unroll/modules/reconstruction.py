@@ -18,6 +18,7 @@ from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.sample import Sample
+from lowrank_unroll.weights import load_weights
 
 Stage = Literal["train", "val", "test"]
 
@@ -47,12 +48,14 @@ class ReconstructionModule(L.LightningModule, ABC):
             brings. Methods without training that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
             error.
+        weights: to begin with: a name in the box, a file (.safetensors), or a checkpoint; None for random ones.
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
 
     Raises:
-        UsageError: if the network is for images of another kind, or has no shrinkage to leave out.
+        UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
+            those of another.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
@@ -65,6 +68,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         compile: bool = False,  # noqa: A002  as PyTorch calls it
         shrinkage: bool = True,
         loss: nn.Module | None = None,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         _check_axes(self, network, "--model.network")
@@ -76,6 +80,9 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.error = loss or SquaredError()
         if not shrinkage:
             remove_shrinkage(network)
+        self.begins_trained = weights is not None
+        if weights is not None:
+            load_weights(network, weights)
         self.val_metrics = self._metric_collection("val")
         self.test_metrics = self._metric_collection("test")
 

@@ -1,0 +1,93 @@
+"""Where trained networks are kept: in the box, in files of safetensors, and in checkpoints of a training."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lowrank_unroll.errors import DataError, UsageError
+from lowrank_unroll.files import write_whole
+
+SUFFIX = ".safetensors"
+BOX = Path(__file__).parent
+PREFIX = "network."  # of a network's weights among those of its module
+
+
+class TrainedNetwork(NamedTuple):
+    """What there is to know of a trained network.
+
+    Attributes:
+        network: its class and arguments as in a config, ``{"class_path": ..., "init_args": {...}}``; None if unknown.
+        shrinkage: whether it was trained with its low-rank steps.
+        weights: by name.
+        about: what else was written down, such as the commit and the steps of its training.
+    """
+
+    network: dict[str, Any] | None
+    shrinkage: bool
+    weights: dict[str, Tensor]
+    about: dict[str, str]
+
+
+def shipped() -> list[str]:
+    """Names of the networks in the box; beside each lies its card, NAME.md."""
+    return sorted(file.stem for file in BOX.glob(f"*{SUFFIX}"))
+
+
+def read_trained(source: str | Path) -> TrainedNetwork:
+    """Read a network of the box by its name, a file of weights, or a checkpoint that `fit` wrote.
+
+    Raises:
+        UsageError: if there is no such name or file.
+        DataError: if the file holds no weights; names it.
+    """
+    path = BOX / f"{source}{SUFFIX}" if str(source) in shipped() else Path(source)
+    if not path.is_file():
+        box = ", ".join(shipped()) or "nothing"
+        raise UsageError(f"no weights {source}: expected a file ({SUFFIX}, .ckpt) or a name in the box ({box})")
+    return _of_safetensors(path) if path.suffix == SUFFIX else _of_checkpoint(path)
+
+
+def write_trained(path: Path, trained: TrainedNetwork) -> None:
+    """Write a file of safetensors, from which :func:`read_trained` reads the same."""
+    described = {"network": trained.network, "shrinkage": trained.shrinkage, "about": trained.about}
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in trained.weights.items()}
+    # Under one key: several would come in an order that changes from one process to the next, and so would the hash.
+    write_whole(path, save(weights, metadata={"lowrank_unroll": json.dumps(described, sort_keys=True)}))
+
+
+def _of_safetensors(path: Path) -> TrainedNetwork:
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+            described = json.loads((file.metadata() or {}).get("lowrank_unroll", "{}"))
+        return TrainedNetwork(
+            described.get("network"), described.get("shrinkage", True), weights, described.get("about", {})
+        )
+    except (SafetensorError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: holds no weights of safetensors: {error}") from error
+
+
+def _of_checkpoint(path: Path) -> TrainedNetwork:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many unrelated classes for what it cannot read
+        raise DataError(f"{path}: is no checkpoint that `fit` wrote, or is damaged") from error
+    if not isinstance(content, Mapping) or "state_dict" not in content:
+        raise DataError(f"{path}: is no checkpoint that `fit` wrote: it has no state_dict")
+    weights = {
+        name.removeprefix(PREFIX): weight for name, weight in content["state_dict"].items() if name.startswith(PREFIX)
+    }
+    known = content.get("hyper_parameters", {})
+    network = known.get("network")
+    return TrainedNetwork(
+        network if isinstance(network, dict) else None,
+        known.get("shrinkage", True),
+        weights,
+        about={"steps": str(content.get("global_step"))},
+    )
