@@ -118,21 +118,6 @@ class ComplexConvolutions(SeriesConvolutions):
         return from_channels(super().forward(to_channels(*series)))
 
 
-class SpectrumConvolutions(ComplexConvolutions):
-    """Convolutions of the temporal spectra of complex series, all (batch, time, height, width).
-
-    What beats has few frequencies, and a convolution of spectra sees the whole time at once (x-f space, as in k-t
-    FOCUSS: Jung et al., Magn. Reson. Med. 2009). The zero frequency stays at the border, where the convolutions can
-    tell it from the others: what rests from what moves.
-    """
-
-    def forward(self, *series: Tensor) -> Tensor:
-        """Transform, convolve the channels of all spectra together, and transform back."""
-        spectra = (torch.fft.fft(one, dim=1, norm="ortho") for one in series)
-        corrected: Tensor = torch.fft.ifft(super().forward(*spectra), dim=1, norm="ortho")
-        return corrected
-
-
 def to_channels(*series: Tensor) -> Tensor:
     """Real channels (batch, 2 n, time, height, width) of n complex series: all real parts, then all imaginary parts."""
     # The channels are last in memory, as the parts of complex numbers are anyway: convolutions on the CPU prefer it.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.networks.convolutions import ComplexConvolutions, SpectrumConvolutions
+from lowrank_unroll.networks.convolutions import ComplexConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import Blocks, LowRankProx, ShrinkageGradient
@@ -26,15 +26,13 @@ class LocallyLowRankState(NamedTuple):
 class LocallyLowRankIteration(nn.Module):
     """One iteration of FISTA, whose proximal map is that of blocks of low rank and a learned correction.
 
-        L = SVT of the blocks of z;    x' = gradient step from L + C(L, z) + F^-1 D(F L, F z)
-        z' = x' + momentum (x' - x)
+        L = SVT of the blocks of z;    x' = gradient step from L + CNN(L, z);    z' = x' + momentum (x' - x)
 
-    C and D are convolutions, F the Fourier transform over time: D gains more on real cines, C where there are few
-    frames. They begin at zero and the momentum where FISTA has it, so that training begins with the iterations of
+    The correction begins at zero and the momentum where FISTA has it, so that training begins with the iterations of
     :class:`LocallyLowRankRecon`.
 
     Args:
-        features: channels inside the convolutional stacks.
+        features: channels inside the convolutional stack.
         blocks: the blocks.
         momentum: initial value.
         gradient: gradient of the shrinkage.
@@ -43,24 +41,20 @@ class LocallyLowRankIteration(nn.Module):
     def __init__(self, features: int, blocks: Blocks, momentum: float, gradient: ShrinkageGradient) -> None:
         super().__init__()
         self.prox = LowRankProx(matricization=blocks, gradient=gradient, threshold_logit=THRESHOLD_LOGIT)
-        self.over_time = ComplexConvolutions(features, series=2).begin_at_zero()
-        self.of_spectrum = SpectrumConvolutions(features, series=2).begin_at_zero()
+        self.correction = ComplexConvolutions(features, series=2).begin_at_zero()
         self.step_size = nn.Parameter(torch.tensor(1.0))
         self.momentum = nn.Parameter(torch.tensor(momentum))
 
     def forward(self, state: LocallyLowRankState, measurement: Tensor, operator: LinearOperator) -> LocallyLowRankState:
         """Advance the state by one iteration."""
         low_rank = self.prox(state.extrapolated)
-        before = low_rank, state.extrapolated
-        corrected = low_rank + self.over_time(*before) + self.of_spectrum(*before)
+        corrected = low_rank + self.correction(low_rank, state.extrapolated)
         image = gradient_step(corrected, measurement, operator, self.step_size.relu())
         return LocallyLowRankState(image, image + self.momentum * (image - state.image))
 
 
 class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
     """Unrolled FISTA for series whose blocks are of low rank (Trzasko & Manduca, ISMRM 2011), with convolutions.
-
-    Some convolutions see the frames, others the temporal spectrum of each pixel and its neighbours.
 
     The grid of blocks moves by half a block from one iteration to the next, so that no seams stay. It goes well with
     ``start: LocallyLowRankRecon``, whose iterations it then continues.
@@ -82,7 +76,7 @@ class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
 
     def __init__(
         self,
-        features: int = 20,
+        features: int = 32,
         iterations: int = 6,
         block: int = 8,
         gradient: ShrinkageGradient = "exact",
