@@ -26,7 +26,7 @@ from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
 from lowrank_unroll.errors import DataError, UsageError, first_line
-from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.modules import ColorCS, LogSquaredError
 from lowrank_unroll.networks import (
     DynamicTLRNet,
     LocallyLowRankNet,
@@ -46,6 +46,7 @@ from lowrank_unroll.prox import Blocks, LowRankProx, Patches
 from lowrank_unroll.sampling import (
     EquispacedLines,
     KtGaussian,
+    OneOf,
     PseudoRadial,
     RandomLines,
     Uniform,
@@ -130,6 +131,8 @@ REFUSED = [
     *((LowRankPlusSparseRecon, "sparse_threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
     # sampling patterns
     *((kind, "ratio", value, SHARE) for kind in (Uniform, VariableDensity) for value in (0, -0.1, 1.5, math.nan)),
+    *((Uniform, "ratio", value, "expected the smallest share first") for value in ((0.6, 0.2), (1.0, 0.9))),
+    (OneOf, "patterns", (), "expected one pattern at least"),
     *((VariableDensity, "power", value, ZERO_OR_MORE, {"ratio": 0.5}) for value in (-1, math.nan, math.inf)),
     *((VariableDensity, "center", value, "expected a share, from 0 to 1", {"ratio": 0.5}) for value in (-0.1, 1.5)),
     *((PseudoRadial, "lines", value, COUNT) for value in (0, -8)),
@@ -138,6 +141,7 @@ REFUSED = [
     *((kind, "deviation", value, AMOUNT, FASTER) for kind in (KtGaussian, Vista) for value in (0, -0.1, math.inf)),
     *((Vista, "background", value, SHARE, FASTER) for value in (0, 1.1)),
     # modules and callbacks
+    *((LogSquaredError, "floor", value, AMOUNT) for value in (0, -1e-8, math.inf)),
     *((ColorCS, "tile_size", value, f"{COUNT}, or null", {"network": nn.Identity()}) for value in (0, -32)),
     *((SpectrumMonitor, name, 0, COUNT) for name in ("every_n_steps", "matrices")),
     (TrainingPictures, "samples", -1, NOT_NEGATIVE),

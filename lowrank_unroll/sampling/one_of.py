@@ -24,7 +24,7 @@ class OneOf(SamplingPattern):
 
     def __post_init__(self) -> None:
         if not self.patterns:
-            raise ValueError("patterns is empty, expected one pattern at least")
+            raise ValueError(f"patterns is {self.patterns}, expected one pattern at least")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Draw a pattern, and a mask of it."""
