@@ -45,22 +45,24 @@ def rows_of(study: Study, found: Sequence[Outcome]) -> list[Row]:
         here = [outcome for outcome in found if outcome.condition == condition]
         reference = next(outcome for outcome in here if outcome.method == study.reference)
         against = _scores(reference.tests, study.metric)
-        rows += [_trained(outcome, study.metric, against) for outcome in here]
+        for outcome in here:
+            row = _trained(outcome, study.metric)
+            compared = None if outcome is reference else _difference(against, _scores(outcome.tests, study.metric))
+            rows.append(row._replace(difference=compared))
         rows += _untrained(condition, here, study.metric, against)
     return rows
 
 
-def _trained(outcome: Outcome, metric: str, against: Scores) -> Row:
-    scores = _scores(outcome.tests, metric)
-    means = [float(np.mean(list(of_samples.values()))) for of_samples in scores.values()]
+def _trained(outcome: Outcome, metric: str) -> Row:
+    means = [float(np.mean(list(of_samples.values()))) for of_samples in _scores(outcome.tests, metric).values()]
     return Row(
         outcome.condition,
         outcome.method,
         seeds=len(means),
         diverged=len(outcome.diverged),
-        mean=float(np.mean(means)) if means else None,
+        mean=_mean(means),
         spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
-        difference=None if scores is against or scores == against else _difference(against, scores),
+        difference=None,
         seconds=_mean([test.seconds() for test in outcome.tests.values()]),
     )
 
