@@ -3,13 +3,18 @@
 import hashlib
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import TINY
 from safetensors.torch import save_file
+from skimage import io
 from torch import nn
 
+from datamodules.loading.data_module import collate
+from datamodules.photographs.image_files import read_images
+from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.networks import LocallyLowRankNet, LocallyLowRankRecon, NonLocalLowRankNet
 from lowrank_unroll.operators import Mask
@@ -120,6 +125,17 @@ def test_a_checkpoint_of_fit_is_one_line(command_line, problem):
     command_line("fit", *CONFIG, *TINY, "--model.weights", path, "--model.optimizer.init_args.lr", "0")
     again = load_network(path.replace("version_0", "version_1"))
     assert all(map(torch.equal, again.state_dict().values(), network.state_dict().values()))
+
+
+def test_the_box_predicts_without_fit(command_line):
+    io.imsave("photo.png", (torch.rand(20, 24, 3) * 255).byte().numpy(), check_contrast=False)
+    command_line("predict", "--config", "color_cs/pretrained.yaml", "--data.predict_images", "photo.png",
+                 "--trainer.accelerator", "cpu")  # fmt: skip
+    written = io.imread("runs/color_cs_pretrained/version_0/predictions/photo.png")
+    sample = collate([MaskedImages(read_images(Path("photo.png")), 0.4, seed=3407)[0]])
+    with torch.no_grad():
+        expected = load_network("color_cs")(sample.measurement, Mask(sample.mask))[0] * sample.scale
+    assert abs(expected.permute(1, 2, 0).clamp(0, 255).numpy() - written).max() <= 0.51
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from datamodules.photographs.colours import WHITE
 from lowrank_unroll.checks import check_not_negative
 
-WHITE = 255.0
 MOVED = 0.7  # share of the images whose channels are moved
 
 

@@ -8,12 +8,11 @@ from torch.utils.data import Dataset
 
 from datamodules.loading.random_numbers import generator_of
 from datamodules.photographs.channels_apart import ChannelsApart
+from datamodules.photographs.colours import WHITE
 from datamodules.photographs.image_files import Images
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
-
-WHITE = 255.0
 
 
 class MaskedImages(Dataset[Sample]):
@@ -85,7 +84,7 @@ class MaskedImages(Dataset[Sample]):
             target=target,
             mask=mask,
             coil_sensitivities=None,
-            scale=torch.tensor(WHITE),
+            scale=torch.tensor(float(WHITE)),
             name=self.images.names[index] if self.patch_size is None else f"{self.images.names[index]}[draw {draw}]",
             origin="semi-synthetic",
         )

@@ -18,7 +18,7 @@ from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.sample import Sample
-from lowrank_unroll.weights import load_weights
+from lowrank_unroll.weights import differing_weights, load_weights
 
 Stage = Literal["train", "val", "test"]
 
@@ -213,10 +213,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         Raises:
             UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off.
         """
-        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
-        if self.strict_loading and ours != theirs:
-            differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        differing = differing_weights(self.state_dict(), checkpoint["state_dict"])
+        if self.strict_loading and differing:
             raise UsageError(
                 f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
                 f"{_abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "

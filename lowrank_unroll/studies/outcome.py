@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lowrank_unroll.reports import Evaluation, read_evaluation
 from lowrank_unroll.studies.definition import Study
-from lowrank_unroll.studies.running import failure_of, finished_test
+from lowrank_unroll.studies.running import finished_test, has_diverged
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
                 method,
                 condition,
                 tests={seed: read_evaluation(file) for seed, file in files.items() if file is not None},
-                diverged=tuple(cell.seed for cell in own if failure_of(folder, cell) is not None),
+                diverged=tuple(cell.seed for cell in own if has_diverged(folder, cell)),
             )

@@ -23,10 +23,9 @@ def finished_test(folder: Path, cell: Cell) -> Path | None:
     return next(iter(sorted((folder / cell.label).rglob(METRICS_FILE))), None)
 
 
-def failure_of(folder: Path, cell: Cell) -> str | None:
-    """Why a cell came to no end, if its gradient became infinite or NaN."""
-    file = folder / cell.label / FAILURE_FILE
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+def has_diverged(folder: Path, cell: Cell) -> bool:
+    """Whether a cell came to no end because its gradient became infinite or NaN."""
+    return (folder / cell.label / FAILURE_FILE).is_file()
 
 
 def run_cell(folder: Path, cell: Cell, group: str) -> None:
@@ -49,7 +48,7 @@ def run_cell(folder: Path, cell: Cell, group: str) -> None:
 
 def is_done(folder: Path, cell: Cell) -> bool:
     """Whether nothing is left to run of a cell."""
-    return finished_test(folder, cell) is not None or failure_of(folder, cell) is not None
+    return finished_test(folder, cell) is not None or has_diverged(folder, cell)
 
 
 @contextmanager

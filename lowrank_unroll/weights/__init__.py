@@ -1,11 +1,11 @@
 """Trained networks: those in the box, files of weights, and checkpoints. Nothing is unpickled."""
 
-from lowrank_unroll.weights.loading import load_network, load_weights
-from lowrank_unroll.weights.sources import SUFFIX, TrainedNetwork, read_trained, shipped, write_trained
+from lowrank_unroll.weights.loading import differing_weights, load_network, load_weights
+from lowrank_unroll.weights.sources import TrainedNetwork, read_trained, shipped, write_trained
 
 __all__ = [
-    "SUFFIX",
     "TrainedNetwork",
+    "differing_weights",
     "load_network",
     "load_weights",
     "read_trained",

@@ -1,9 +1,10 @@
 """Networks with trained weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lowrank_unroll import networks, prox
 from lowrank_unroll.errors import DataError, UsageError
@@ -41,11 +42,14 @@ def load_weights(network: nn.Module, source: str | Path) -> None:
     _load(network, read_trained(source), source)
 
 
+def differing_weights(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
+    """Names of the weights that one of two has alone, or in another shape."""
+    shapes = [{name: weight.shape for name, weight in weights.items()} for weights in (ours, theirs)]
+    return sorted(name for name in ours.keys() | theirs.keys() if shapes[0].get(name) != shapes[1].get(name))
+
+
 def _load(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> None:
-    ours = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    theirs = {name: tuple(weight.shape) for name, weight in trained.weights.items()}
-    if ours != theirs:
-        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if differing := differing_weights(network.state_dict(), trained.weights):
         kind = (trained.network or {}).get("class_path", "another network").rpartition(".")[-1]
         raise UsageError(
             f"{source}: are weights of {kind}, of which {len(differing)} differ in name or shape from those of "
