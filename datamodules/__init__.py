@@ -4,6 +4,8 @@ from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.loading.data_module import ReconstructionDataModule
+from datamodules.photographs.augmentation import Augmentation
+from datamodules.photographs.black_borders import BlackBorders
 from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.cifar100 import CIFAR100
 from datamodules.photographs.color_data_module import ColorDataModule
@@ -16,6 +18,8 @@ from datamodules.scanners.scanned_cines import ScannedCines
 __all__ = [
     "CIFAR100",
     "OCMR",
+    "Augmentation",
+    "BlackBorders",
     "CMRxRecon",
     "ChannelsApart",
     "CineImages",

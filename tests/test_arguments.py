@@ -11,6 +11,7 @@ import datamodules
 from datamodules import (
     CIFAR100,
     OCMR,
+    BlackBorders,
     ChannelsApart,
     CineImages,
     CinePhantom,
@@ -86,6 +87,7 @@ REFUSED = [
     *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
     *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
     *((kind, "patches_per_image", 0, COUNT) for kind in COLOUR),
+    (BlackBorders, "width", 0, COUNT),
     *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
     # dynamic MRI
     *((kind, "coils", value, COUNT) for kind in DYNAMIC for value in (0, -8)),
@@ -111,7 +113,6 @@ REFUSED = [
     (LowRankProx, "matricization", "frames", "expected 'image', 'casorati'"),
     *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
     (LocallyLowRankRecon, "block", 0, COUNT),
-    (LocallyLowRankNet, "block", 1, "expected at least 2"),
     (NonLocalLowRankNet, "channels", 0, COUNT),
     (NonLocalLowRankNet, "depth", 1, "expected at least 2"),
     *(

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 from skimage import io
 
-from datamodules import ChannelsApart, ImageFolder, SamplePhotos
+from datamodules import BlackBorders, ChannelsApart, ImageFolder, SamplePhotos
 from datamodules.loading.data_module import collate
 from datamodules.loading.samplers import Draws
 from datamodules.photographs.image_files import Images, read_images, read_mask
@@ -230,6 +231,27 @@ def test_image_folder_says_which_folder_is_missing(tmp_path, images):
     assert len(data.dataset("train")) == 1
     with pytest.raises(UsageError, match=r"--data\.val_folder"):
         data.setup("fit")
+
+
+class TestBlackBorders:
+    def test_the_border_is_black_and_the_rest_as_it_was(self):
+        image = torch.rand(3, 9, 8)
+        bordered = BlackBorders(2)(image, torch.Generator())
+        assert torch.equal(bordered[:, 2:-2, 2:-2], image[:, 2:-2, 2:-2])
+        assert bordered.count_nonzero() <= 3 * 5 * 4
+
+    def test_singular_values_repeat(self):
+        image = torch.rand(3, 16, 16, dtype=torch.float64)
+        values = torch.linalg.svdvals(BlackBorders(3)(image, torch.Generator()))
+        assert (values < 1e-12).sum(-1).tolist() == [6, 6, 6]
+
+    def test_an_image_that_is_all_border_is_refused(self):
+        with pytest.raises(ValueError, match=r"the image is \(8, 9\), all of it within 4 pixels"):
+            BlackBorders(4)(torch.rand(3, 8, 9), torch.Generator())
+
+    def test_it_is_chosen_by_its_name(self, command_line):
+        command_line("fit", "--config", "color_cs/demo.yaml", *TINY, "--data.augmentation", "BlackBorders",
+                     "--data.augmentation.width", "3")  # fmt: skip
 
 
 class TestChannelsApart:

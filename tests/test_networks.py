@@ -36,7 +36,7 @@ DYNAMIC = {
     T2LRNet: ({"iterations": 2, "features": 4}, True),
     LplusSNet: ({"iterations": 2, "features": 4}, True),
     SLRNet: ({"iterations": 2, "features": 4}, False),
-    LocallyLowRankNet: ({"iterations": 2, "features": 4, "block": 4}, True),
+    LocallyLowRankNet: ({"iterations": 2, "features": 4}, True),
     NuclearNormRecon: ({"iterations": 4}, True),
     LowRankPlusSparseRecon: ({"iterations": 4}, True),
     LocallyLowRankRecon: ({"block": 4, "iterations": 4}, True),

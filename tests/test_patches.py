@@ -100,51 +100,55 @@ class TestGathering:
 
 
 MATRICIZATIONS = {
-    "image": (Images(), (2, 3, 9, 8)),
-    "casorati": (Casorati(), (2, 3, 9, 8)),
-    "blocks": (Blocks(4, ((0, 0),)), (2, 3, 9, 8)),
-    "overlapping blocks": (Blocks(4, ((0, 0), (2, 2), (1, 3))), (2, 3, 9, 8)),
-    "patches": (Patches(2, 2, 5, 3), (2, 3, 9, 8)),
-    "overlapping patches": (Patches(3, 1, 5, 3), (2, 3, 9, 8)),
+    "image": Images(),
+    "casorati": Casorati(),
+    "blocks": Blocks(4, ((0, 0),)),
+    "overlapping blocks": Blocks(4, ((0, 0), (2, 2), (1, 3))),
+    "patches": Patches(2, 2, 5, 3),
+    "overlapping patches": Patches(3, 1, 5, 3),
 }
 
 
-@pytest.mark.parametrize(("matricization", "shape"), MATRICIZATIONS.values(), ids=MATRICIZATIONS)
+SHAPE = (2, 3, 9, 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=["real", "complex"])
+@pytest.mark.parametrize("matricization", MATRICIZATIONS.values(), ids=MATRICIZATIONS)
 class TestMatricizations:
-    def test_joining_what_was_split_gives_the_image(self, matricization, shape):
-        image = torch.randn(shape, dtype=torch.float64)
+    def test_joining_what_was_split_gives_the_image(self, matricization, dtype):
+        image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64))
         places = matricization.locate(image)
         matrices = matricization.split(image, places)
         assert torch.allclose(matricization.join(matrices, places, image), image)
 
-    def test_places_are_found_where_they_are_not_given(self, matricization, shape):
-        image = torch.randn(shape)
+    def test_places_are_found_where_they_are_not_given(self, matricization, dtype):
+        image = torch.randn(SHAPE, dtype=dtype)
         prox = LowRankProx(matricization=matricization)
         assert torch.equal(prox(image), prox(image, matricization.locate(image)))
 
     @pytest.mark.parametrize("factor", [1e-3, 1e3])
-    def test_the_block_is_homogeneous(self, matricization, shape, factor):
-        image = torch.randn(shape)
+    def test_the_block_is_homogeneous(self, matricization, dtype, factor):
+        image = torch.randn(SHAPE, dtype=dtype)
         prox = LowRankProx(matricization=matricization)
         assert torch.allclose(prox(factor * image), factor * prox(image), rtol=1e-4, atol=1e-5 * factor)
 
-    def test_its_gradient_is_that_of_finite_differences(self, matricization, shape):
-        image = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    def test_its_gradient_is_that_of_finite_differences(self, matricization, dtype):
+        image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64), requires_grad=True)
         prox = LowRankProx(matricization=matricization, threshold_logit=-2.0).double()
         places = matricization.locate(image)
         assert torch.autograd.gradcheck(lambda image: prox(image, places), image, fast_mode=True)
 
     @pytest.mark.parametrize("gradient", ["exact", "pinv"])
     @pytest.mark.parametrize("value", [0.0, 0.5])
-    def test_flat_images_have_finite_gradients(self, matricization, shape, gradient, value):
-        image = torch.full(shape, value, requires_grad=True)
+    def test_flat_images_have_finite_gradients(self, matricization, dtype, gradient, value):
+        image = torch.full(SHAPE, value, dtype=dtype, requires_grad=True)
         prox = LowRankProx(matricization=matricization, gradient=gradient)
-        prox(image).square().sum().backward()
+        prox(image).abs().square().sum().backward()
         assert image.grad.isfinite().all()
         assert prox.threshold_logit.grad.isfinite()
 
-    def test_without_its_shrinkage_it_is_the_identity(self, matricization, shape):
-        image = torch.randn(shape)
+    def test_without_its_shrinkage_it_is_the_identity(self, matricization, dtype):
+        image = torch.randn(SHAPE, dtype=dtype)
         prox = LowRankProx(matricization=matricization)
         assert not torch.allclose(prox(image), image)
         prox.remove_shrinkage()
@@ -158,6 +162,13 @@ def test_one_block_as_large_as_the_image_is_the_casorati_matrix():
     threshold = torch.tensor(-1.0).sigmoid() * series.flatten(1).norm(dim=1)
     expected = singular_value_threshold(casorati(series), threshold)
     assert torch.allclose(prox(series), expected.reshape(series.shape), atol=1e-5)
+
+
+def test_complex_patches_turn_with_the_phase_of_the_series():
+    """A series turned by a phase has the same groups, which are shrunk alike."""
+    series, turn = torch.randn(1, 4, 9, 8, dtype=torch.complex64), torch.tensor(0.6 + 0.8j)
+    prox = LowRankProx(matricization=Patches(2, 2, 5, 3))
+    assert torch.allclose(prox(turn * series), turn * prox(series), atol=1e-5)
 
 
 def test_what_similar_patches_have_in_common_is_not_shrunk():

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.colours import WHITE
 from lowrank_unroll.checks import check_not_negative
 
 MOVED = 0.7  # share of the images whose channels are moved
 
 
-class ChannelsApart:
+class ChannelsApart(Augmentation):
     """Change the order of the channels, move each by a fraction of a pixel, and give each grain of its own.
 
     A camera interpolates two thirds of its colours, and JPEG halves their resolution: all channels of a photograph then

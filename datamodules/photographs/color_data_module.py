@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodules.loading.data_module import ReconstructionDataModule, Split
-from datamodules.photographs.channels_apart import ChannelsApart
+from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.checks import check_at_least
@@ -48,7 +48,7 @@ class ColorDataModule(ReconstructionDataModule):
         per_channel: bool = True,
         patch_size: int = 32,
         patches_per_image: int = 1,
-        augmentation: ChannelsApart | None = None,
+        augmentation: Augmentation | None = None,
         predict_images: Path | None = None,
         predict_mask: Path | None = None,
         **kwargs: Any,

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.loading.random_numbers import generator_of
-from datamodules.photographs.channels_apart import ChannelsApart
+from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.colours import WHITE
 from datamodules.photographs.image_files import Images
 from lowrank_unroll.errors import UsageError
@@ -43,7 +43,7 @@ class MaskedImages(Dataset[Sample]):
         patch_size: int | None = None,
         patches_per_image: int = 1,
         mask: npt.NDArray[np.bool_] | None = None,
-        augmentation: ChannelsApart | None = None,
+        augmentation: Augmentation | None = None,
         per_channel: bool = True,
     ) -> None:
         self.images = images

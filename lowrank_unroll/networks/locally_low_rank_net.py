@@ -1,6 +1,6 @@
-"""Locally low rank, unrolled: blocks of a series are shrunk to low rank, and convolutions mend what that leaves."""
+"""Locally low rank, unrolled: parts of a series are shrunk to low rank, and convolutions mend what that leaves."""
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,66 +9,67 @@ from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.convolutions import ComplexConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
-from lowrank_unroll.prox import Blocks, LowRankProx, ShrinkageGradient
+from lowrank_unroll.prox import LowRankProx, Matricization, Patches, ShrinkageGradient
 from lowrank_unroll.sample import SERIES_AXES
 
-# Where the threshold of LocallyLowRankRecon would be, about 0.002 of what a block has of the whole.
-THRESHOLD_LOGIT = -6.2
+# Chosen on series to train on, see docs/low_rank.md.
+THRESHOLD_LOGIT = -6.7
 
 
 class LocallyLowRankState(NamedTuple):
-    """The series x and its extrapolation z, both (batch, time, height, width), complex."""
+    """The series x and its extrapolation z, both (batch, time, height, width), complex; where its matrices lie."""
 
     image: Tensor
     extrapolated: Tensor
+    places: Tensor | None
 
 
 class LocallyLowRankIteration(nn.Module):
-    """One iteration of FISTA, whose proximal map is that of blocks of low rank and a learned correction.
+    """One iteration of FISTA, whose proximal map is that of matrices of low rank and a learned correction.
 
-        L = SVT of the blocks of z;    x' = gradient step from L + CNN(L, z);    z' = x' + momentum (x' - x)
+        L = SVT of the matrices of z;    x' = gradient step from L + CNN(L, z);    z' = x' + momentum (x' - x)
 
-    The correction begins at zero and the momentum where FISTA has it, so that training begins with the iterations of
-    :class:`LocallyLowRankRecon`.
+    The correction begins at zero and the momentum where FISTA has it, so that training begins with an iteration that
+    needs none.
 
     Args:
+        prox: the low-rank step.
         features: channels inside the convolutional stack.
-        blocks: the blocks.
         momentum: initial value.
-        gradient: gradient of the shrinkage.
     """
 
-    def __init__(self, features: int, blocks: Blocks, momentum: float, gradient: ShrinkageGradient) -> None:
+    def __init__(self, prox: LowRankProx, features: int, momentum: float) -> None:
         super().__init__()
-        self.prox = LowRankProx(matricization=blocks, gradient=gradient, threshold_logit=THRESHOLD_LOGIT)
+        self.prox = prox
         self.correction = ComplexConvolutions(features, series=2).begin_at_zero()
         self.step_size = nn.Parameter(torch.tensor(1.0))
         self.momentum = nn.Parameter(torch.tensor(momentum))
 
     def forward(self, state: LocallyLowRankState, measurement: Tensor, operator: LinearOperator) -> LocallyLowRankState:
         """Advance the state by one iteration."""
-        low_rank = self.prox(state.extrapolated)
+        low_rank = self.prox(state.extrapolated, state.places)
         corrected = low_rank + self.correction(low_rank, state.extrapolated)
         image = gradient_step(corrected, measurement, operator, self.step_size.relu())
-        return LocallyLowRankState(image, image + self.momentum * (image - state.image))
+        return LocallyLowRankState(image, image + self.momentum * (image - state.image), state.places)
 
 
 class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
-    """Unrolled FISTA for series whose blocks are of low rank (Trzasko & Manduca, ISMRM 2011), with convolutions.
+    """Unrolled FISTA for series that are of low rank place by place, with convolutions.
 
-    The grid of blocks moves by half a block from one iteration to the next, so that no seams stay. It goes well with
-    ``start: LocallyLowRankRecon``, whose iterations it then continues.
+    By default the 2 x 2 pixels of a patch and of the 15 most similar ones around it form a matrix: what moves alike has
+    few curves over time, wherever blocks (Trzasko & Manduca, ISMRM 2011) would cut through it. It goes well with
+    ``start: LocallyLowRankRecon``, whose blocks it then continues where they end.
 
     Args:
         features: channels inside the convolutional stacks.
         iterations: number of unrolled iterations.
-        block: pixels a side of a block, at least 2.
+        matricization: which matrices are of low rank: ``Patches()``, ``Blocks()``, or "casorati" for the whole series.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
         start: a network to start from, see :class:`UnrolledNetwork`.
 
     Raises:
-        ValueError: if a number is too small, or ``gradient`` is unknown.
+        ValueError: if a number is too small, or ``matricization`` or ``gradient`` is unknown.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
@@ -78,22 +79,18 @@ class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
         self,
         features: int = 32,
         iterations: int = 6,
-        block: int = 8,
+        matricization: Literal["casorati"] | Matricization = Patches(radius=5),  # noqa: B008  immutable
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
         start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
-        check_at_least(2, block=block)
-        half = block // 2
-        grids = ((0, 0), (half, half), (0, half), (half, 0))
+        steps = (
+            LowRankProx(matricization=matricization, gradient=gradient, threshold_logit=THRESHOLD_LOGIT)
+            for _ in range(iterations)
+        )
         super().__init__(
-            (
-                LocallyLowRankIteration(
-                    features, Blocks(block, (grids[number % len(grids)],)), number / (number + 3), gradient
-                )
-                for number in range(iterations)
-            ),
+            (LocallyLowRankIteration(prox, features, number / (number + 3)) for number, prox in enumerate(steps)),
             checkpoint_iterations,
             start,
         )
@@ -101,5 +98,6 @@ class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
         self.iterations[-1].momentum.requires_grad_(False)
 
     def initial_state(self, image: Tensor) -> LocallyLowRankState:
-        """Start from the first image."""
-        return LocallyLowRankState(image, image)
+        """Start from the first image, in which similar pixels are found once: it takes half as long as a shrinkage."""
+        proxes = (module for module in self.iterations.modules() if isinstance(module, LowRankProx))
+        return LocallyLowRankState(image, image, next(proxes).locate(image))

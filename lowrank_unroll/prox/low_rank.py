@@ -96,7 +96,7 @@ class LowRankProx(nn.Module):
 
         Args:
             image: what to shrink.
-            places: where its matrices lie, if that is known already: what the matricization's ``locate`` returns.
+            places: where its matrices lie, if that is known already, see :meth:`locate`.
         """
         # Under automatic mixed precision the encoder's convolutions end in half precision, and singular values begin.
         features = at_least_single(self.encoder(image))
@@ -104,6 +104,14 @@ class LowRankProx(nn.Module):
             places = self.matricization.locate(features) if places is None else places
             features = self._shrink(features, places, self.shrinkage)
         return self.decoder(features)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def locate(self, image: Tensor) -> Tensor | None:
+        """Where the matrices of an image lie, which other steps may share; None where that is the same for all images.
+
+        It is None also where nothing is shrunk.
+        """
+        return None if self.shrinkage is None else self.matricization.locate(at_least_single(self.encoder(image)))
 
     def remove_shrinkage(self) -> None:
         """Leave singular values as they are from now on: to ablate what low rank brings."""

@@ -110,6 +110,9 @@ class Blocks(Matricization):
 class Patches(Matricization):
     """Groups of similar patches, each patch a row: non-local low rank (Dong, Shi & Li, IEEE TIP 2013).
 
+    A complex series (batch, time, height, width) is an image with two channels for each frame, its real and its
+    imaginary part: the rows are then what similar pixels do over time.
+
     Args:
         patch: pixels a side.
         stride: pixels between the patches that groups are made for, at most ``patch``.
@@ -131,15 +134,21 @@ class Patches(Matricization):
 
     def locate(self, image: Tensor) -> Tensor:
         """Where the patches of each group are in a batch of images (batch, channel, height, width)."""
-        return match_patches(image, self.patch, self.stride, self.neighbours, self.radius)
+        return match_patches(_real_channels(image), self.patch, self.stride, self.neighbours, self.radius)
 
     def split(self, image: Tensor, places: Tensor | None) -> Tensor:
         """The groups of patches, (batch, group, neighbours, channel * patch * patch)."""
-        return to_patches(image, self._places(image, places), self.patch)
+        return to_patches(_real_channels(image), self._places(image, places), self.patch)
 
     def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
         """The mean of all patches that a pixel is in."""
-        return average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
+        channels = average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
+        return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels
 
     def _places(self, image: Tensor, places: Tensor | None) -> Tensor:
         return self.locate(image) if places is None else places
+
+
+def _real_channels(image: Tensor) -> Tensor:
+    """The real parts of all channels and then the imaginary ones; a real image as it is."""
+    return torch.cat([image.real, image.imag], dim=1) if image.is_complex() else image

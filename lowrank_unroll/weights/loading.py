@@ -18,7 +18,7 @@ def load_network(source: str | Path, network: nn.Module | None = None) -> nn.Mod
     """A trained network, ready to reconstruct: ``load_network("color_cs")(measurement, operator)``.
 
     Args:
-        source: a name in the box, a file of weights (.safetensors), or a checkpoint of a training (.ckpt).
+        source: a name in the box, a file, a folder, or a repository: see :func:`lowrank_unroll.weights.read_trained`.
         network: what to load the weights into; None for the network they were trained in, if it is one of this
             package.
 

@@ -1,4 +1,4 @@
-"""Where trained networks are kept: in the box, in files of safetensors, and in checkpoints of a training."""
+"""Where trained networks are kept: in the box, in files of safetensors, in checkpoints, and on a hub."""
 
 import json
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.files import write_whole
+from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
 
 SUFFIX = ".safetensors"
 BOX = Path(__file__).parent
@@ -40,17 +41,32 @@ def shipped() -> list[str]:
 
 
 def read_trained(source: str | Path) -> TrainedNetwork:
-    """Read a network of the box by its name, a file of weights, or a checkpoint that `fit` wrote.
+    """Read a trained network.
+
+    Args:
+        source: its name in the box; a file of weights (.safetensors), or a folder that :func:`export` wrote; a
+            checkpoint that `fit` wrote (.ckpt); or "hub:OWNER/NAME", a repository of the Hugging Face Hub.
 
     Raises:
-        UsageError: if there is no such name or file.
+        UsageError: if there is no such name, file or repository.
         DataError: if the file holds no weights; names it.
+        ModuleNotFoundError: if huggingface_hub is needed and not installed.
     """
-    path = BOX / f"{source}{SUFFIX}" if str(source) in shipped() else Path(source)
+    path = _file_of(str(source))
     if not path.is_file():
         box = ", ".join(shipped()) or "nothing"
-        raise UsageError(f"no weights {source}: expected a file ({SUFFIX}, .ckpt) or a name in the box ({box})")
+        raise UsageError(
+            f"no weights {source}: expected a file ({SUFFIX}, .ckpt), {HUB}OWNER/NAME, or a name in the box ({box})"
+        )
     return _of_safetensors(path) if path.suffix == SUFFIX else _of_checkpoint(path)
+
+
+def _file_of(source: str) -> Path:
+    if source in shipped():
+        return BOX / f"{source}{SUFFIX}"
+    if source.startswith(HUB):
+        return downloaded(source.removeprefix(HUB))
+    return Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
 
 
 def write_trained(path: Path, trained: TrainedNetwork) -> None:

@@ -1,0 +1,56 @@
+"""Trained networks for others: a folder with weights and a card, and a repository of it on a hub."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lowrank_unroll.files import write_whole
+from lowrank_unroll.weights import hub
+from lowrank_unroll.weights.sources import BOX, TrainedNetwork, read_trained, shipped, write_trained
+
+
+def export(source: str | Path, folder: str | Path, card: str | Path | None = None) -> None:
+    """Write a trained network into a folder, from which ``load_network(folder)`` reads it.
+
+    Args:
+        source: see :func:`lowrank_unroll.weights.read_trained`.
+        folder: is created; weights and card that it holds are replaced.
+        card: a file in Markdown that says what it was trained on, how good it is and where it ends. None for that of
+            the box, or for what the source itself tells, which is little.
+
+    Raises:
+        UsageError: if there is no such source.
+        DataError: if it holds no weights.
+        OSError: if the card cannot be read, or the folder cannot be written.
+    """
+    trained = read_trained(source)
+    text = _card_of(source, trained) if card is None else Path(card).read_text(encoding="utf-8")
+    write_trained(Path(folder) / hub.WEIGHTS, trained)
+    write_whole(Path(folder) / hub.CARD, text.encode())
+
+
+def publish(source: str | Path, repository: str, card: str | Path | None = None) -> str:
+    """Upload a trained network to a repository OWNER/NAME of the Hugging Face Hub, and return its address.
+
+    ``load_network("hub:OWNER/NAME")`` then loads it anywhere. Arguments as for :func:`export`; it takes the token that
+    ``hf auth login`` stored.
+
+    Raises:
+        ModuleNotFoundError: if huggingface_hub is not installed.
+        UsageError: if there is no such source, or the hub refuses it.
+        DataError: if the source holds no weights.
+    """
+    with TemporaryDirectory() as folder:
+        export(source, folder, card)
+        return hub.upload(Path(folder), repository)
+
+
+def _card_of(source: str | Path, trained: TrainedNetwork) -> str:
+    if str(source) in shipped():
+        return (BOX / f"{source}.md").read_text(encoding="utf-8")
+    count = sum(weight.numel() for weight in trained.weights.values())
+    lines = [f"A network of lowrank-unroll with {count:,} weights.", ""]
+    lines += ["```python", "from lowrank_unroll.weights import load_network", "", 'network = load_network("hub:...")']
+    lines += ["```", "", "```json", json.dumps(trained.network, indent=2), "```", ""]
+    lines += [f"- {name}: {value}" for name, value in trained.about.items()]
+    return "\n".join(["---", "library_name: lowrank-unroll", "---", "", *lines, ""])
