@@ -1,10 +1,12 @@
 import gc
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import TINY
 from skimage import io
 
@@ -252,6 +254,8 @@ class TestBlackBorders:
     def test_it_is_chosen_by_its_name(self, command_line):
         command_line("fit", "--config", "color_cs/demo.yaml", *TINY, "--data.augmentation", "BlackBorders",
                      "--data.augmentation.width", "3")  # fmt: skip
+        used = yaml.safe_load(Path("runs/color_cs_demo/version_0/config.yaml").read_text())["data"]["init_args"]
+        assert used["augmentation"] == {"class_path": "datamodules.BlackBorders", "init_args": {"width": 3}}
 
 
 class TestChannelsApart:

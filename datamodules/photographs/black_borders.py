@@ -11,7 +11,7 @@ class BlackBorders(Augmentation):
     """Make an image black from the border on, as scans and letterboxed films are.
 
     Its rows and columns there are zero, and so are as many of its singular values, which repeat: autograd and some of
-    the published gradients divide by their difference. ``studies/svd_gradients.yaml`` trains on such images.
+    the published gradients divide by their difference.
 
     Args:
         width: how many pixels from each side.
