@@ -93,6 +93,16 @@ class TestGathering:
         positions = match_patches(image, patch, stride, neighbours, 3)
         assert torch.allclose(average_patches(to_patches(image, positions, patch), positions, patch, size), image)
 
+    def test_gradients_repeat_to_the_bit(self):
+        image = torch.randn(1, 8, 60, 60, requires_grad=True)
+        row, column = torch.randint(59, (2, 1, 900, 16))
+        positions = 60 * row + column  # anywhere, so that threads meet
+        gradient = torch.randn(*positions.shape, 32)
+        first, *others = (
+            torch.autograd.grad(to_patches(image, positions, 2), image, gradient)[0] for _ in range(10)
+        )
+        assert all(torch.equal(first, other) for other in others)
+
     def test_a_row_is_a_patch(self):
         image = torch.arange(2 * 5 * 4.0).reshape(1, 2, 5, 4)
         row = to_patches(image, torch.tensor([[[2 * 4 + 1]]]), 2)

@@ -58,7 +58,8 @@ def to_patches(image: Tensor, positions: Tensor, patch: int) -> Tensor:
         (batch, group, neighbours, channel * patch * patch).
     """
     rows = unfold(image, patch).transpose(1, 2)
-    gathered = rows.flatten(0, 1)[_rows_of(positions, image.shape, patch)]
+    # Unlike that of indexing, its gradient adds up in the same order each time, also on several threads.
+    gathered = rows.flatten(0, 1).index_select(0, _rows_of(positions, image.shape, patch))
     return gathered.reshape(*positions.shape, rows.shape[-1])
 
 
