@@ -98,9 +98,7 @@ class TestGathering:
         row, column = torch.randint(59, (2, 1, 900, 16))
         positions = 60 * row + column  # anywhere, so that threads meet
         gradient = torch.randn(*positions.shape, 32)
-        first, *others = (
-            torch.autograd.grad(to_patches(image, positions, 2), image, gradient)[0] for _ in range(10)
-        )
+        first, *others = (torch.autograd.grad(to_patches(image, positions, 2), image, gradient)[0] for _ in range(10))
         assert all(torch.equal(first, other) for other in others)
 
     def test_a_row_is_a_patch(self):

@@ -1,5 +1,6 @@
 """A study runs what is left of it, and its table says what came out."""
 
+import math
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from conftest import TINY_DYNAMIC
 from matplotlib.image import imread
 from scipy import stats
 
-from lowrank_unroll.errors import DIVERGED, UsageError
+from lowrank_unroll.errors import DIVERGED, DataError, UsageError
 from lowrank_unroll.reports import Evaluation, SampleResult
 from lowrank_unroll.studies import as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
 
@@ -103,6 +104,36 @@ def test_table_has_means_spreads_and_paired_differences(study, tmp_path):
     assert len(as_csv(rows).splitlines()) == len(rows) + 1
     comparison_figure(study(), rows).savefig(tmp_path / "figure.png")
     assert imread(tmp_path / "figure.png")[..., :3].std() > 0.05
+
+
+def record(folder, cell, distances, run="version_0"):
+    """Write what a training would have recorded of its gradients."""
+    file = folder / cell.label / "runs" / run / "gradient_distance.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("step,distance\n" + "".join(f"{20 * n},{value}\n" for n, value in enumerate(distances)))
+
+
+def test_table_has_the_distance_from_the_exact_gradient(study, tmp_path):
+    by_label = {cell.label: cell for cell in study().cells()}
+    record(tmp_path, by_label["exact, few, seed 3"], [0, 0])
+    record(tmp_path, by_label["inv, few, seed 3"], [0.3])
+    record(tmp_path, by_label["inv, few, seed 3"], [0.3, 0.1], run="version_1")  # which went on with the first
+    record(tmp_path, by_label["inv, few, seed 5"], [0.2])
+    record(tmp_path, by_label["inv, many, seed 3"], [1e-7, "nan", "nan"])
+    rows = rows_of(study(), list(outcomes(study(), tmp_path)))
+    assert [row.gradient_distance for row in rows[:3]] == [(0, 0), (0.2, 0.3), None]
+    assert all(math.isnan(value) for value in rows[3].gradient_distance)
+    header, _, *lines = as_markdown(study(), rows).splitlines()
+    place = header.split(" | ").index("distance from the exact gradient, median (largest)")
+    assert [line.split(" | ")[place] for line in lines] == ["0 (0)", "0.2 (0.3)", "-", "nan (nan)"]
+    assert "gradient_distance_largest,seconds" in as_csv(rows).splitlines()[0]
+
+
+def test_a_table_of_something_else_is_named(study, tmp_path):
+    cell = next(iter(study().cells()))
+    record(tmp_path, cell, ["far"])
+    with pytest.raises(DataError, match=r"gradient_distance\.csv was not written by GradientDistance"):
+        list(outcomes(study(), tmp_path))
 
 
 def run_with(monkeypatch, codes):

@@ -1,13 +1,11 @@
 """Singular values inside a network, watched while it trains."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from rich.console import Console
-from rich.text import Text
 from torch import Tensor, nn
 
 from lowrank_unroll.callbacks.spectrum_figure import save_spectrum
@@ -16,8 +14,8 @@ from lowrank_unroll.callbacks.spectrum_record import (
     measure,
     some_singular_values,
     some_thresholds,
-    write_rows,
 )
+from lowrank_unroll.callbacks.step_recorder import StepRecorder
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import relative_spectrum
 from lowrank_unroll.prox import RelativeThreshold
@@ -29,7 +27,7 @@ SMALLEST_LOGGED = 1e-8  # of s_1, below the resolution of single precision
 BINS = 64
 
 
-class SpectrumMonitor(Callback):
+class SpectrumMonitor(StepRecorder):
     """Record thresholds, ranks, gaps and ties of singular values in every low-rank step of a network.
 
     At some training steps it decomposes some of the matrices that each
@@ -51,40 +49,39 @@ class SpectrumMonitor(Callback):
         ValueError: if an argument is not positive.
     """
 
+    row: ClassVar[type[Any]] = SpectrumRow
+    file: ClassVar[str] = "spectrum.csv"
+
     def __init__(self, every_n_steps: int = 20, matrices: int = 16) -> None:
-        check_at_least(1, every_n_steps=every_n_steps, matrices=matrices)
-        self.every_n_steps = every_n_steps
+        check_at_least(1, matrices=matrices)
+        super().__init__(every_n_steps)
         self.matrices = matrices
-        self._folder: Path | None = None  # None in processes that do not record
         self._shrinkages: list[RelativeThreshold] = []
         self._hooks: list[RemovableHandle] = []
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._step = 0
-        self._rows: list[SpectrumRow] = []
         self._first: list[Tensor] = []
         self._last: list[Tensor] = []
 
     def state_dict(self) -> dict[str, Any]:
         """All rows so far, and the singular values at the first and last of their steps."""
-        return {"rows": [list(row) for row in self._rows], "first": self._first, "last": self._last}
+        return super().state_dict() | {"first": self._first, "last": self._last}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a training ended."""
-        self._rows = [SpectrumRow(*row) for row in state_dict["rows"]]
+        super().load_state_dict(state_dict)
         self._first, self._last = state_dict["first"], state_dict["last"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the low-rank steps; forget an earlier training unless it goes on."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        self._folder = folder if trainer.is_global_zero else None
+        super().on_train_start(trainer, pl_module)
         self._shrinkages = [module for module in pl_module.modules() if isinstance(module, RelativeThreshold)]
         if trainer.global_step == 0:
-            self._rows, self._first, self._last = [], [], []
+            self._first, self._last = [], []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Watch the forward pass of a step to be recorded."""
-        due = not self._rows or trainer.global_step >= self._rows[-1].step + self.every_n_steps
-        if self._folder is not None and due:
+        if self.is_due(trainer):
             self._step = trainer.global_step
             self._hooks = [shrinkage.register_forward_hook(self._see) for shrinkage in self._shrinkages]
 
@@ -96,23 +93,15 @@ class SpectrumMonitor(Callback):
         """Record a forward pass that nothing followed."""
         self._record(trainer)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table."""
-        if self._folder is not None and self._rows:
-            write_rows(self._rows, self._folder / "spectrum.csv")
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table and the picture."""
-        if self._folder is not None and self._rows:
-            write_rows(self._rows, self._folder / "spectrum.csv")
-            save_spectrum(self._rows, self._first, self._last, self._folder / "spectrum.png")
-            Console().print(Text(f"Spectra: {self._folder}/spectrum.csv, spectrum.png"), soft_wrap=True)
-        self._folder = None
-
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write what there is: the spectra may say what went wrong."""
         self._record(trainer)
-        self.on_train_end(trainer, pl_module)
+        super().on_exception(trainer, pl_module, exception)
+
+    def write_pictures(self, folder: Path) -> list[str]:
+        """Draw the course of the training."""
+        save_spectrum(self.rows, self._first, self._last, folder / "spectrum.png")
+        return ["spectrum.png"]
 
     def _see(self, shrinkage: nn.Module, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
         matrices, fraction, unit = inputs
@@ -131,7 +120,7 @@ class SpectrumMonitor(Callback):
             measure(self._step, iteration, threshold.cpu(), S)
             for iteration, ((threshold, _), S) in enumerate(zip(self._seen, self._last, strict=True))
         ]
-        self._rows += new
+        self.rows += new
         self._seen = []
         for logger in trainer.loggers:
             _log(logger, new, self._last)

@@ -1,15 +1,11 @@
 """What low-rank steps did to singular values in the course of a training."""
 
-import csv
 import math
-from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lowrank_unroll.files import written_whole
 from lowrank_unroll.linalg import effective_rank, relative_gaps, ties
 
 
@@ -81,9 +77,3 @@ def measure(step: int, iteration: int, threshold: Tensor, S: Tensor) -> Spectrum
         smallest_gap=min(relative_gaps(S).flatten().tolist(), default=math.nan),
         ties=float(ties(S).float().mean()),
     )
-
-
-def write_rows(rows: Iterable[SpectrumRow], path: Path) -> None:
-    """Write a CSV file whose columns are the fields of the rows."""
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([SpectrumRow._fields, *rows])

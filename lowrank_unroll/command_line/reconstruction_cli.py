@@ -18,6 +18,7 @@ from lowrank_unroll import (
 )
 from lowrank_unroll.callbacks import (
     DeferredSignals,
+    GradientDistance,  # noqa: F401  named for class_path
     PredictionWriter,
     ResumableCheckpoint,
     SpectrumMonitor,  # noqa: F401  named for class_path

@@ -4,12 +4,15 @@ from lowrank_unroll.reports.comparison import Difference, difference_of, methods
 from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values, read_evaluation
 from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
+from lowrank_unroll.reports.gradient_record import GRADIENT_FILE, GradientDistanceRow, read_gradient_distances
 from lowrank_unroll.reports.page import Cine, Page
 
 __all__ = [
+    "GRADIENT_FILE",
     "Cine",
     "Difference",
     "Evaluation",
+    "GradientDistanceRow",
     "Page",
     "SampleResult",
     "Values",
@@ -21,5 +24,6 @@ __all__ = [
     "number",
     "objections",
     "read_evaluation",
+    "read_gradient_distances",
     "table",
 ]

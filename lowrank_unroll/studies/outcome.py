@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lowrank_unroll.reports import Evaluation, read_evaluation
-from lowrank_unroll.studies.definition import Study
+from lowrank_unroll.reports import GRADIENT_FILE, Evaluation, read_evaluation, read_gradient_distances
+from lowrank_unroll.studies.definition import Cell, Study
 from lowrank_unroll.studies.running import finished_test, has_diverged
 
 
@@ -18,12 +18,14 @@ class Outcome:
         condition: its name.
         tests: of the seeds that came to an end, by seed.
         diverged: the seeds whose gradient became infinite or NaN.
+        gradient_distances: from the exact gradient, at the steps of all seeds that `GradientDistance` recorded.
     """
 
     method: str
     condition: str
     tests: dict[int, Evaluation]
     diverged: tuple[int, ...]
+    gradient_distances: tuple[float, ...] = ()
 
 
 def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
@@ -42,4 +44,11 @@ def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
                 condition,
                 tests={seed: read_evaluation(file) for seed, file in files.items() if file is not None},
                 diverged=tuple(cell.seed for cell in own if has_diverged(folder, cell)),
+                gradient_distances=tuple(distance for cell in own for distance in _gradient_distances(folder, cell)),
             )
+
+
+def _gradient_distances(folder: Path, cell: Cell) -> list[float]:
+    """Of a training that was stopped and went on, the last run has them all."""
+    tables = [read_gradient_distances(file) for file in (folder / cell.label).rglob(GRADIENT_FILE)]
+    return [row.distance for row in max(tables, key=len, default=[])]

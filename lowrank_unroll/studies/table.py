@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,16 @@ from lowrank_unroll.reports import Difference, Evaluation, Values, difference_of
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.outcome import Outcome
 
+DISTANCE = "distance from the exact gradient, median (largest)"
+
 Scores = dict[int, dict[str, float]]  # of a metric, by seed and sample
+
+
+class Along(NamedTuple):
+    """Something that was recorded along trainings; nan where it was not finite."""
+
+    median: float
+    largest: float
 
 
 class Row(NamedTuple):
@@ -25,6 +35,7 @@ class Row(NamedTuple):
         mean: of the metric, over samples and seeds; None where nothing is finished.
         spread: standard deviation of the seeds' means.
         difference: to the reference, of samples averaged over the seeds that both have, with its interval.
+        gradient_distance: from the exact gradient, along the trainings, where it was recorded.
         seconds: for a sample.
     """
 
@@ -35,6 +46,7 @@ class Row(NamedTuple):
     mean: float | None
     spread: float | None
     difference: Difference | None
+    gradient_distance: Along | None
     seconds: float | None
 
 
@@ -63,8 +75,15 @@ def _trained(outcome: Outcome, metric: str) -> Row:
         mean=_mean(means),
         spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
         difference=None,
+        gradient_distance=_along(outcome.gradient_distances),
         seconds=_mean([test.seconds() for test in outcome.tests.values()]),
     )
+
+
+def _along(values: Sequence[float]) -> Along | None:
+    # NaN is larger than every number, for the median too.
+    ordered = sorted(values, key=lambda value: math.inf if math.isnan(value) else value)
+    return Along(ordered[len(ordered) // 2], ordered[-1]) if ordered else None
 
 
 def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Scores) -> list[Row]:
@@ -78,7 +97,8 @@ def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Sc
         everywhere = dict.fromkeys(against, scores)
         seconds = tests[0].seconds(name)
         difference = _difference(against, everywhere)
-        rows.append(Row(condition, f"{name}, untrained", 0, 0, _mean(list(scores.values())), None, difference, seconds))
+        mean = _mean(list(scores.values()))
+        rows.append(Row(condition, f"{name}, untrained", 0, 0, mean, None, difference, None, seconds))
     return rows
 
 
@@ -105,35 +125,43 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def as_markdown(study: Study, rows: Sequence[Row]) -> str:
-    """The table to put into a document."""
-    columns = [
-        *(["condition"] if len(study.conditions) > 1 else []),
-        *("method", heading(study.metric).text, f"difference to {study.reference} [95 % interval]"),
-        *("seeds", "diverged", "seconds"),
-    ]
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    for row in rows:
-        score = number(row.mean) + (f" ({number(row.spread)})" if row.spread is not None else "")
-        cells = [
-            row.method,
-            score,
-            _signed(row.difference),
-            str(row.seeds or "-"),
-            str(row.diverged),
-            number(row.seconds),
-        ]
-        lines.append(f"| {' | '.join([row.condition, *cells] if len(study.conditions) > 1 else cells)} |")
-    return "\n".join(lines) + "\n"
+    """The table to put into a document; without conditions or gradients where there are none to tell apart."""
+    columns = {
+        "condition": [row.condition for row in rows],
+        "method": [row.method for row in rows],
+        heading(study.metric).text: [_score(row) for row in rows],
+        f"difference to {study.reference} [95 % interval]": [_signed(row.difference) for row in rows],
+        "seeds": [str(row.seeds or "-") for row in rows],
+        "diverged": [str(row.diverged) for row in rows],
+        DISTANCE: [_distance(row.gradient_distance) for row in rows],
+        "seconds": [number(row.seconds) for row in rows],
+    }
+    if len(study.conditions) == 1:
+        del columns["condition"]
+    if all(row.gradient_distance is None for row in rows):
+        del columns[DISTANCE]
+    lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_csv(rows: Sequence[Row]) -> str:
     """The table for other programs."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow([*Row._fields[:-2], *Difference._fields, "seconds"])
+    along = [f"gradient_distance_{name}" for name in Along._fields]
+    writer.writerow([*Row._fields[:-3], *Difference._fields, *along, "seconds"])
     for row in rows:
-        writer.writerow([*row[:-2], *(row.difference or (None, None, None)), row.seconds])
+        difference, distance = row.difference or (None, None, None), row.gradient_distance or (None, None)
+        writer.writerow([*row[:-3], *difference, *distance, row.seconds])
     return text.getvalue()
+
+
+def _score(row: Row) -> str:
+    return number(row.mean) + (f" ({number(row.spread)})" if row.spread is not None else "")
+
+
+def _distance(along: Along | None) -> str:
+    return "-" if along is None else f"{along.median:.1g} ({along.largest:.1g})"
 
 
 def _signed(difference: Difference | None) -> str:

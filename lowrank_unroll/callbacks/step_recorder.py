@@ -1,0 +1,88 @@
+"""Callbacks that keep a table of some steps of a training."""
+
+import csv
+from abc import ABC
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.text import Text
+
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.files import written_whole
+
+
+class StepRecorder(Callback, ABC):
+    """Record something at some training steps, into a file in the folder of the run.
+
+    The file is written after each validation and at the end of the training, also if it ends in an error; a training
+    that is resumed goes on with it. Of several processes, the first records its share.
+
+    Args:
+        every_n_steps: optimizer steps from one record to the next; the first step is recorded.
+
+    Attributes:
+        row: the class of the rows, a named tuple whose fields are the columns; ``step`` is one of them.
+        file: name of the table.
+        rows: what is recorded so far.
+        folder: of the run; None in processes that do not record.
+
+    Raises:
+        ValueError: if an argument is not positive.
+    """
+
+    row: ClassVar[type[Any]]
+    file: ClassVar[str]
+
+    def __init__(self, every_n_steps: int = 20) -> None:
+        check_at_least(1, every_n_steps=every_n_steps)
+        self.every_n_steps = every_n_steps
+        self.rows: list[Any] = []
+        self.folder: Path | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """All rows so far."""
+        return {"rows": [list(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a training ended."""
+        self.rows = [self.row(*row) for row in state_dict["rows"]]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the folder of the run; forget an earlier training unless it goes on."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
+        self.folder = folder if trainer.is_global_zero else None
+        if trainer.global_step == 0:
+            self.rows = []
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Whether the step that begins is to be recorded by this process."""
+        due = not self.rows or trainer.global_step >= self.rows[-1].step + self.every_n_steps
+        return self.folder is not None and due
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table."""
+        if self.folder is not None and self.rows:
+            self.write(self.folder)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write all there is to write, and say where."""
+        if self.folder is not None and self.rows:
+            self.write(self.folder)
+            names = ", ".join([self.file, *self.write_pictures(self.folder)])
+            Console().print(Text(f"{type(self).__name__}: {self.folder}/{names}"), soft_wrap=True)
+        self.folder = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write what there is: it may say what went wrong."""
+        self.on_train_end(trainer, pl_module)
+
+    def write(self, folder: Path) -> None:
+        """Write the table, whose columns are the fields of the rows."""
+        with written_whole(folder / self.file) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([self.row._fields, *self.rows])
+
+    def write_pictures(self, folder: Path) -> list[str]:
+        """Draw the table, if there is something to draw; returns the names of the files."""
+        return []
