@@ -106,6 +106,24 @@ def test_table_has_means_spreads_and_paired_differences(study, tmp_path):
     assert imread(tmp_path / "figure.png")[..., :3].std() > 0.05
 
 
+def test_further_words_are_those_of_all_cells_and_kept(command_line, tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text(STUDY)
+    called = run_with(monkeypatch, [DIVERGED] * 8)
+    command_line("study", "a.yaml", "--trainer.max_epochs", "50", "--folder", "found")
+    assert len(called) == 8
+    assert called[0][3:7] == ["--trainer.max_epochs", "50", "--data.pattern.lines", "4"]
+    command_line("study", "a.yaml", "--trainer.max_epochs", "50", "--folder", "found")
+    assert len(called) == 8  # all are done
+
+
+def test_what_another_study_has_left_is_not_taken_for_this_one(refused, command_line, tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text(STUDY)
+    run_with(monkeypatch, [DIVERGED] * 8)
+    command_line("study", "a.yaml", "--folder", "found")
+    told = refused("study", "a.yaml", "--folder", "found", "--trainer.max_epochs", "50")
+    assert told.startswith("found/exact, few, seed 3 was run with other words")
+
+
 def record(folder, cell, distances, run="version_0"):
     """Write what a training would have recorded of its gradients."""
     file = folder / cell.label / "runs" / run / "gradient_distance.csv"

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from lowrank_unroll.studies import (
     Cell,
     as_csv,
     as_markdown,
+    check_words,
     comparison_figure,
     is_done,
     outcomes,
@@ -35,6 +37,8 @@ A study is a file of YAML. Every method is trained and tested under every condit
 
 The table has the mean of the metric (`metric: psnr`), the standard deviation over seeds, and the difference to the
 first method (or `reference: NAME`) with its 95 % interval over test samples. All seeds are tested on the same samples.
+With --trainer.callbacks+=GradientDistance it also has how far each rule's gradient was from the exact one.
+Further words, such as --trainer.max_epochs 50, are those of all cells, after `common`.
 Called again, a study goes on where it was stopped. To share it among machines that see the same folder, give each its
 part, such as --part $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT, and call it once more for the table."""
 
@@ -49,10 +53,13 @@ def study(words: Sequence[str]) -> None:
         UsageError: if they, or the file, cannot be understood.
         DataError: if a training or a test fails.
     """
-    arguments = _parsed(words)
+    arguments, more = _parsed(words)
     defined = read_study(arguments.study)
+    defined = replace(defined, common=(*defined.common, *more))
     folder = arguments.folder or Path("runs") / "studies" / defined.name
     number, parts = arguments.part
+    for cell in defined.cells():
+        check_words(folder, cell)
     cells = list(defined.cells())[number - 1 :: parts]
     _run_all([cell for cell in cells if not is_done(folder, cell)], folder, defined.name, len(cells))
     rows = rows_of(defined, list(outcomes(defined, folder)))
@@ -64,17 +71,19 @@ def study(words: Sequence[str]) -> None:
     Console(soft_wrap=True).print(f"Table and figure: {folder / 'results.md'}, .csv, .png", highlight=False)
 
 
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
+def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = WordsParser(
         prog="lowrank-unroll study",
+        usage="%(prog)s [-h] [--folder FOLDER] [--part K/N] STUDY.yaml [words of fit and test]",
         description="Train and test many methods under many conditions, one after the other, into one table.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="file of the study")
     parser.add_argument("--folder", type=Path, help="where to keep runs and results (runs/studies/NAME)")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="only every N-th cell, from the K-th")
-    return parser.parse_args(words)
+    return parser.parse_known_args(words)
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -2,19 +2,21 @@
 
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lowrank_unroll.errors import DIVERGED, DataError
+from lowrank_unroll.errors import DIVERGED, DataError, UsageError
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.reports.evaluation import METRICS_FILE
 from lowrank_unroll.studies.definition import Cell
 
 FAILURE_FILE = "diverged.txt"
 LOG_FILE = "log.txt"
+WORDS_FILE = "words.txt"
 LAST_LINES = 6
 
 
@@ -43,7 +45,22 @@ def run_cell(folder: Path, cell: Cell, group: str) -> None:
     own.mkdir(parents=True, exist_ok=True)
     with _alone(own) as lock:
         if not is_done(folder, cell):
+            write_whole(own / WORDS_FILE, shlex.join(cell.words).encode())
             _fit_and_test(own, cell, group, lock)
+
+
+def check_words(folder: Path, cell: Cell) -> None:
+    """Refuse to take what another study has left in a folder for what this one would find.
+
+    Raises:
+        UsageError: if the cell was run with other words; tells both.
+    """
+    file = folder / cell.label / WORDS_FILE
+    if file.is_file() and (words := shlex.split(file.read_text(encoding="utf-8"))) != list(cell.words):
+        raise UsageError(
+            f"{file.parent} was run with other words, {shlex.join(words)}, than {shlex.join(cell.words)}: give another "
+            "--folder, or remove that one"
+        )
 
 
 def is_done(folder: Path, cell: Cell) -> bool:
