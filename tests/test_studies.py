@@ -19,6 +19,7 @@ from lowrank_unroll.errors import DIVERGED, DataError, UsageError
 from lowrank_unroll.reports import Evaluation, SampleResult
 from lowrank_unroll.studies import as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
 
+STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.yaml"))
 STUDY = """
 common: --config dynamic_mri/demo.yaml
 methods:
@@ -238,8 +239,16 @@ def test_a_killed_study_ends_in_the_same_table(tmp_path):
     assert len(rows) == 4
 
 
-@pytest.mark.parametrize(
-    "file", sorted((Path(__file__).parent.parent / "studies").glob("*.yaml")), ids=lambda f: f.stem
-)
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_studies_of_the_documentation_can_be_read(file):
     assert len(list(read_study(file).cells())) >= 6
+
+
+@pytest.mark.slow(60)
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_every_cell_of_them_is_understood(file, command_line, capsys):
+    cells = [cell for cell in read_study(file).cells() if cell.seed == 0]
+    for words in {words for cell in cells for words in (("fit", *cell.words), ("test", *cell.words))}:
+        with pytest.raises(SystemExit) as stop:
+            command_line(*words, "--print_config")
+        assert stop.value.code == 0, capsys.readouterr().err
