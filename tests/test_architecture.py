@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "predictions": {"pictures"},
     "reports": set(),
     "studies": {"reports"},
-    "command_line": {"networks", "sampling", "callbacks", "modules", "reports", "studies", "datamodules"},
+    "command_line": {"networks", "sampling", "callbacks", "modules", "reports", "studies", "weights", "datamodules"},
     "datamodules": {"operators", "sampling"},
     "sample": set(),
     "files": set(),

@@ -18,9 +18,9 @@ from lightning.pytorch import Callback
 from test_resume import RUNS, WORDS, assert_ends_alike, last
 
 from lowrank_unroll.__main__ import main
-from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO, is_damaged
-from lowrank_unroll.command_line.checkpoints import read_checkpoint
+from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO
 from lowrank_unroll.errors import DataError
+from lowrank_unroll.weights import is_damaged, read_checkpoint
 
 CHECKPOINT = {"pytorch-lightning_version": "2.6.6", "state_dict": {"weight": torch.arange(9.0)}, "epoch": 3}
 

@@ -65,7 +65,7 @@ MISTAKES = [
     (["fit", *IMAGES, "--data.train_folder", "nowhere"], DATA, "nowhere"),
     (["fit", *IMAGES, "--data.train_folder", "folder"], DATA, "folder"),
     (["fit", *IMAGES, "--data.train_folder", "unreadable"], DATA, r"unreadable/photo\.png: cannot be read as an image"),
-    (["fit", *COLOUR, "--ckpt_path", "nowhere.ckpt"], DATA, r"--ckpt_path nowhere\.ckpt: there is no such file"),
+    (["fit", *COLOUR, "--ckpt_path", "nowhere.ckpt"], DATA, r"nowhere\.ckpt: there is no such file"),
     (["fit", *COLOUR, "--ckpt_path", "last"], DATA, "No trained weights under runs/color_cs_demo"),
     (["validate", *COLOUR], DATA, "No trained weights under runs/color_cs_demo"),
     (["test", *COLOUR, "--ckpt_path", "cut.ckpt"], DATA, r"cut\.ckpt: is damaged or cut short"),

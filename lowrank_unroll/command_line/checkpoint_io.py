@@ -1,7 +1,6 @@
 """Checkpoint files: replaced as a whole, and noticed when they are damaged."""
 
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.files import write_whole
+from lowrank_unroll.weights import is_damaged
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -45,21 +45,6 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if not _is_remote(path) and is_damaged(Path(path)):
             raise DataError(f"{path}: is damaged or cut short")
         return super().load_checkpoint(path, map_location or "cpu", weights_only)  # type: ignore[arg-type]
-
-
-def is_damaged(path: Path) -> bool:
-    """Whether the file of a checkpoint is cut short, or a bit in it has changed; False for what is no zip archive.
-
-    PyTorch does not look at the checksums (CRC-32) that it keeps of each part of its archives.
-    """
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return False
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return archive.testzip() is not None
-        except Exception:  # noqa: BLE001  of many unrelated classes, whichever bit has changed
-            return True
 
 
 def _is_remote(path: str | Path) -> bool:

@@ -26,7 +26,7 @@ from lowrank_unroll.callbacks import (
     TrainingPictures,
 )
 from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO
-from lowrank_unroll.command_line.checkpoints import newest_checkpoint, read_checkpoint, remove_unfinished
+from lowrank_unroll.command_line.checkpoints import newest_checkpoint, remove_unfinished
 from lowrank_unroll.command_line.configs import find_configs
 from lowrank_unroll.command_line.parser import BriefParser
 from lowrank_unroll.command_line.process import exit_after_signal, silence_advice
@@ -34,6 +34,7 @@ from lowrank_unroll.command_line.run_folders import check_names, claim_folder
 from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.weights import read_checkpoint
 
 try:
     from datamodules import ReconstructionDataModule

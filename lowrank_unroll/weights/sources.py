@@ -1,17 +1,16 @@
 """Where trained networks are kept: in the box, in files of safetensors, in checkpoints, and on a hub."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.files import write_whole
+from lowrank_unroll.weights.checkpoint_file import read_checkpoint
 from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
 
 SUFFIX = ".safetensors"
@@ -90,12 +89,7 @@ def _of_safetensors(path: Path) -> TrainedNetwork:
 
 
 def _of_checkpoint(path: Path) -> TrainedNetwork:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises errors of many unrelated classes for what it cannot read
-        raise DataError(f"{path}: is no checkpoint that `fit` wrote, or is damaged") from error
-    if not isinstance(content, Mapping) or "state_dict" not in content:
-        raise DataError(f"{path}: is no checkpoint that `fit` wrote: it has no state_dict")
+    content = read_checkpoint(path)
     weights = {
         name.removeprefix(PREFIX): weight for name, weight in content["state_dict"].items() if name.startswith(PREFIX)
     }

@@ -1,0 +1,78 @@
+"""Files of checkpoints: what is in them, and whether they are whole."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lowrank_unroll.errors import DataError
+
+LISTED = 4  # keys of a foreign file
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what a training here has written.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DataError: if it is damaged, or the checkpoint of something else; names the file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    content = _read(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}, expected a checkpoint that `fit` wrote")
+    missing = {"pytorch-lightning_version", "state_dict"} - content.keys()
+    if missing:
+        names = ", ".join(map(str, list(content)[:LISTED])) or "nothing"
+        whose = "the bare weights of a network" if _are_weights(content) else "of another program"
+        raise DataError(f"{path}: is {whose} (it holds {names}), expected a checkpoint that `fit` wrote")
+    return content
+
+
+def damage_to(path: Path) -> str | None:
+    """What has happened to the file of a checkpoint; None if nothing has."""
+    if not path.stat().st_size:
+        return "is empty"
+    return "is damaged or cut short" if is_damaged(path) else None
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether the file of a checkpoint is cut short, or a bit in it has changed; False for what is no zip archive.
+
+    PyTorch does not look at the checksums (CRC-32) that it keeps of each part of its archives.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return archive.testzip() is not None
+        except Exception:  # noqa: BLE001  of many unrelated classes, whichever bit has changed
+            return True
+
+
+def _read(path: Path) -> Any:
+    damage = damage_to(path)
+    if damage is not None:
+        raise DataError(f"{path}: {damage}; take another, such as best.ckpt beside it")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many unrelated classes for what it cannot read
+        if not _begins_as_zip(path):
+            raise DataError(f"{path}: is no checkpoint of PyTorch, expected one that `fit` wrote") from error
+        if "Unsupported global" in str(error):
+            raise DataError(
+                f"{path}: is of another program: it holds Python objects, which are not loaded, as they can run code"
+            ) from error
+        raise DataError(f"{path}: is no archive of PyTorch, expected a checkpoint that `fit` wrote") from error
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _are_weights(content: dict[Any, Any]) -> bool:
+    return bool(content) and all(isinstance(value, torch.Tensor) for value in content.values())
