@@ -148,8 +148,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     """The table for other programs."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    along = [f"gradient_distance_{name}" for name in Along._fields]
-    writer.writerow([*Row._fields[:-3], *Difference._fields, *along, "seconds"])
+    difference_fields = [f"difference_{name}" for name in Difference._fields]
+    distance_fields = [f"gradient_distance_{name}" for name in Along._fields]
+    writer.writerow([*Row._fields[:-3], *difference_fields, *distance_fields, "seconds"])
     for row in rows:
         difference, distance = row.difference or (None, None, None), row.gradient_distance or (None, None)
         writer.writerow([*row[:-3], *difference, *distance, row.seconds])
