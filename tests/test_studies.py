@@ -219,7 +219,7 @@ def start_study(folder, *words):
     )  # fmt: skip
 
 
-@pytest.mark.slow(80)
+@pytest.mark.slow(150)
 def test_a_killed_study_ends_in_the_same_table(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -229,7 +229,7 @@ def test_a_killed_study_ends_in_the_same_table(tmp_path):
         output, _ = start_study(whole, "--part", part).communicate()
         assert "Table and figure" in output
     moments = random.Random(0)
-    for _ in range(3):
+    for _ in range(10):
         process = start_study(killed)
         time.sleep(moments.uniform(2, 12))
         os.killpg(process.pid, signal.SIGKILL)
