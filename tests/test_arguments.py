@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -43,6 +44,7 @@ from lowrank_unroll.networks import (
     TensorNuclearNormRecon,
     TLRNet,
 )
+from lowrank_unroll.operators import Mask
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches
 from lowrank_unroll.sampling import (
     EquispacedLines,
@@ -189,22 +191,37 @@ def test_every_class_that_a_config_can_name_is_in_the_table(room):
 
 
 def test_what_is_smallest_is_taken():
-    CinePhantom(
+    phantom = CinePhantom(
         size=(1, 1, 1), train_series=1, val_series=1, test_series=1, coils=1, snr=1e-9, frames=1, crop=(1, 1),
         batch_size=1, num_workers=0, seed=0,
     )  # fmt: skip
+    assert phantom.crops.window == Window(1, 1, 1)
     SamplePhotos(ratio=1.0, patch_size=1, patches_per_image=1)
     OCMR(processes=1, virtual_coils=1, crop_strides=(1, 1, 1))
-    DynamicTLRNet(features=1, iterations=1)
-    TLRNet(channels=1, features=1, iterations=1)
-    LplusSNet(features=1, iterations=1)
-    SLRNet(features=1, iterations=1)
-    NuclearNormRecon(threshold=0.0, iterations=1)
-    LowRankPlusSparseRecon(0.0, 0.0, iterations=1)
     VariableDensity(1.0, power=0.0, center=0.0)
     RandomLines(1.0, center_lines=0)
     ColorCS(TLRNet(), tile_size=1)
     TestReport(panels=1, cines=0)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        TLRNet(channels=1, features=1, iterations=1),
+        DynamicTLRNet(features=1, iterations=1),
+        LplusSNet(features=1, iterations=1),
+        SLRNet(features=1, iterations=1),
+        NuclearNormRecon(threshold=0.0, iterations=1),
+        LowRankPlusSparseRecon(0.0, 0.0, iterations=1),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_the_smallest_network_reconstructs_the_smallest_image(network):
+    dtype = torch.complex64 if network.image_is_complex else torch.float32
+    image = torch.ones(1, 1, 1, 1, dtype=dtype)
+    reconstruction = network(image, Mask(torch.ones(1, 1, 1, 1, dtype=torch.bool)))
+    assert reconstruction.shape == image.shape
+    assert reconstruction.isfinite().all()
 
 
 def test_simulations_refuse_the_same():
@@ -225,11 +242,20 @@ class TestChecks:
         check_at_least(1, a=None)
         check_sides("height, width", a=None)
 
-    def test_limits(self):
-        check_share(a=1, b=1e-9)
-        check_not_negative(a=0, b=-0.0)
-        check_positive(a=1e-300)
-        check_sides("height, width", a=[1, 1])
+    @pytest.mark.parametrize(
+        ("check", "last", "beyond"),
+        [
+            (check_share, 1, math.nextafter(1, 2)),
+            (check_share, 1e-9, 0),
+            (check_not_negative, -0.0, -1e-300),
+            (check_positive, 1e-300, 0),
+            (partial(check_sides, "height, width"), [1, 1], [1, 0]),
+        ],
+    )
+    def test_limits(self, check, last, beyond):
+        check(a=last)
+        with pytest.raises(ValueError, match=r"^a is "):
+            check(a=beyond)
 
 
 class TestErrors:

@@ -1,4 +1,4 @@
-"""Photographs with black borders, on which gradients of singular vectors fail."""
+"""Photographs with black borders, on which autograd of singular vectors fails."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from lowrank_unroll.checks import check_at_least
 class BlackBorders(Augmentation):
     """Make an image black from the border on, as scans and letterboxed films are.
 
-    Its rows and columns there are zero, and so are as many of its singular values, which repeat: autograd and some of
-    the published gradients divide by their difference.
+    Its rows and columns there are zero, and so are as many of its singular values, which repeat: autograd divides by
+    their difference, see docs/results.md.
 
     Args:
         width: how many pixels from each side.

@@ -40,9 +40,8 @@ class GradientDistance(StepRecorder):
         """Keep the batch of a step to be recorded."""
         self._batch = batch if self.is_due(trainer) else None
 
-    # Before the backward pass other callbacks may still watch what the network computes.
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the step."""
+        """Record the step: only now, for up to here other callbacks may watch what the network computes."""
         if self._batch is None or not isinstance(pl_module, ReconstructionModule):
             return
         with trainer.precision_plugin.forward_context():

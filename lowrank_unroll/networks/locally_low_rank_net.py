@@ -1,6 +1,6 @@
 """Locally low rank, unrolled: parts of a series are shrunk to low rank, and convolutions mend what that leaves."""
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,5 +99,5 @@ class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
 
     def initial_state(self, image: Tensor) -> LocallyLowRankState:
         """Start from the first image, in which similar pixels are found once: it takes half as long as a shrinkage."""
-        proxes = (module for module in self.iterations.modules() if isinstance(module, LowRankProx))
-        return LocallyLowRankState(image, image, next(proxes).locate(image))
+        first = cast("LocallyLowRankIteration", self.iterations[0])
+        return LocallyLowRankState(image, image, first.prox.locate(image))

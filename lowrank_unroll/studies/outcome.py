@@ -25,7 +25,7 @@ class Outcome:
     condition: str
     tests: dict[int, Evaluation]
     diverged: tuple[int, ...]
-    gradient_distances: tuple[float, ...] = ()
+    gradient_distances: tuple[float, ...]
 
 
 def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
