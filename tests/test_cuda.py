@@ -128,7 +128,8 @@ def test_a_network_and_its_gradient(network, problem, monkeypatch):
     net = network(iterations=2)
     results = []
     for device in ("cpu", DEVICE):
-        net.to(device).zero_grad()
+        net.zero_grad()  # before moving, which would take the gradients of the last device along
+        net.to(device)
         image = net(*problem(device))
         image.abs().square().sum().backward()
         gradients = [parameter.grad.cpu() for parameter in net.parameters() if parameter.grad is not None]

@@ -63,6 +63,25 @@ class TestMeasuredCines:
         operator = DynamicMRI(NuclearNormRecon()).operator(batch)
         assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)
 
+    def test_a_number_of_coils_is_drawn_small_ones_as_often_as_large(self):
+        samples = dataset(complex_cine(), coils=(1, 4))
+        counts = torch.zeros(5)
+        for draw in range(400):
+            strength = samples[draw].coil_sensitivities.abs().square()
+            assert strength.shape == (4, 1, *SHAPE[1:])
+            assert torch.allclose(strength.sum(0), torch.ones(SHAPE[1:]), atol=1e-5)
+            counts[int(strength.flatten(1).any(1).sum())] += 1
+        edges = torch.arange(1.0, 6).log() / np.log(5)
+        assert torch.allclose(counts[1:] / 400, edges.diff(), atol=0.08)
+
+    def test_coils_that_a_sample_lacks_do_not_change_it(self):
+        samples = dataset(complex_cine(), coils=(2, 6), snr=20.0)
+        few = next(sample for sample in map(samples.__getitem__, range(50)) if not sample.coil_sensitivities[2:].any())
+        without = few._replace(measurement=few.measurement[:2], coil_sensitivities=few.coil_sensitivities[:2])
+        module = DynamicMRI(NuclearNormRecon(iterations=20))
+        with_all, with_two = (module.reconstruct(collate([sample])) for sample in (few, without))
+        torch.testing.assert_close(with_all, with_two)
+
     def test_complex_series_keep_their_phase(self):
         sample = dataset(complex_cine())[0]
         assert torch.allclose(sample.target * sample.scale, torch.from_numpy(complex_cine().frames).to(torch.complex64))
@@ -137,6 +156,10 @@ class TestMeasuredCines:
     def test_impossible_acquisitions_are_refused(self):
         with pytest.raises(ValueError, match="coils is 0"):
             Acquisition(Uniform(0.4), coils=0)
+        with pytest.raises(ValueError, match=r"coils is \(0, 4\)|coils is 0"):
+            Acquisition(Uniform(0.4), coils=(0, 4))
+        with pytest.raises(ValueError, match=r"coils is \(4, 1\), expected the smallest number first"):
+            Acquisition(Uniform(0.4), coils=(4, 1))
         with pytest.raises(ValueError, match="snr is -1"):
             Acquisition(Uniform(0.4), snr=-1)
 

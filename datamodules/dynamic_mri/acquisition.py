@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
 from lowrank_unroll.checks import check_at_least
@@ -19,19 +20,24 @@ class Acquisition:
 
     Args:
         pattern: which values of k-space are sampled.
-        coils: how many receive coils; with one, every pixel is seen alike.
+        coils: how many receive coils; with one, every pixel is seen alike. Or the smallest and largest number, between
+            which each sample draws one, log-uniformly; the coils that it lacks see nothing, so that samples stack.
         snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise.
 
     Raises:
-        ValueError: if there is not at least one coil, or the signal-to-noise ratio is not positive and finite.
+        ValueError: if there is not at least one coil, the smallest number does not come first, or the signal-to-noise
+            ratio is not positive and finite.
     """
 
     pattern: SamplingPattern
-    coils: int = 1
+    coils: int | tuple[int, int] = 1
     snr: float | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(1, coils=self.coils)
+        fewest, most = self._limits()
+        check_at_least(1, coils=fewest)
+        if fewest > most:
+            raise ValueError(f"coils is {self.coils}, expected the smallest number first")
         if self.snr is not None and not (0 < self.snr < math.inf):
             raise ValueError(f"snr is {self.snr}, expected a positive number, or null for no noise")
 
@@ -49,12 +55,26 @@ class Acquisition:
         """
         mask = self.pattern(series.shape, generator)[None]
         height, width = series.shape[-2:]
-        if sensitivities is None and self.coils > 1:
-            sensitivities = coil_sensitivities(self.coils, height, width, generator)
+        if sensitivities is None:
+            sensitivities = self._sensitivities(height, width, generator)
         kspace = _fully_sampled(sensitivities)(series[None])[0]
         if self.snr is not None:
             kspace = add_noise(kspace, self.snr, generator)
         return scaled(Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin))
+
+    def _sensitivities(self, height: int, width: int, generator: torch.Generator) -> Tensor | None:
+        fewest, most = self._limits()
+        if most == 1:
+            return None
+        coils = fewest
+        if fewest < most:
+            fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+            coils = min(most, int(fewest * ((most + 1) / fewest) ** fraction))
+        sensitivities = coil_sensitivities(coils, height, width, generator)
+        return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
+
+    def _limits(self) -> tuple[int, int]:
+        return self.coils if isinstance(self.coils, tuple) else (self.coils, self.coils)
 
 
 def scaled(sample: Sample) -> Sample:

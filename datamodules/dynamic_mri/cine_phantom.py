@@ -29,7 +29,7 @@ class CinePhantom(DynamicDataModule):
         val_series: how many to choose the best checkpoint by.
         test_series: how many to test on.
         root: folder of the files; 1.2 MB per series of 16 x 96 x 96, and as much memory while a file is made.
-        coils: how many receive coils are simulated.
+        coils: how many receive coils are simulated; or the smallest and largest number, see :class:`Acquisition`.
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
         kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
 
@@ -46,7 +46,7 @@ class CinePhantom(DynamicDataModule):
         val_series: int = 4,
         test_series: int = 6,
         root: Path = Path("data/cine_phantom"),
-        coils: int = 4,
+        coils: int | tuple[int, int] = 4,
         snr: float | None = 50.0,
         **kwargs: Any,
     ) -> None:

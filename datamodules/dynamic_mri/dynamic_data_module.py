@@ -30,7 +30,7 @@ class DynamicDataModule(ReconstructionDataModule):
 
     Args:
         pattern: the sampling pattern, a class of ``lowrank_unroll.sampling``.
-        coils: how many receive coils are simulated.
+        coils: how many receive coils are simulated; or the smallest and largest number, see :class:`Acquisition`.
         snr: signal-to-noise ratio of the simulated measurement; None for no noise.
         frames: frames of a crop; None for all.
         crop: height and width of a crop; None for whole frames.
@@ -52,7 +52,7 @@ class DynamicDataModule(ReconstructionDataModule):
     def __init__(
         self,
         pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
-        coils: int = 1,
+        coils: int | tuple[int, int] = 1,
         snr: float | None = None,
         frames: int | None = None,
         crop: tuple[int, int] | None = None,

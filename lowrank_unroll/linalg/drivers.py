@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.linalg.batches import traced
-from lowrank_unroll.linalg.decomposition import gram_eigen, reduced_svd
+from lowrank_unroll.linalg.decomposition import BATCHED_ON_A_GPU, gram_eigen, reduced_svd
 from lowrank_unroll.linalg.derivatives import Point
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 
@@ -25,7 +25,6 @@ ORTHONORMAL = 16
 # benchmarks/svt_speed.py --grid on two cores, and an H100; the numbers are in docs/gradients.md.
 TALL = 4
 LARGE = 2**13
-SMALL_FOR_A_GPU = 32
 LARGE_FOR_A_GPU = 2**20
 
 
@@ -35,7 +34,7 @@ def gram_is_faster(A: Tensor) -> bool:
         return False
     if A.device.type == "cpu":
         return A.numel() >= LARGE and (not A.is_complex() or A.shape[-2] >= TALL * A.shape[-1])
-    return A.device.type == "cuda" and (A.shape[-2] > SMALL_FOR_A_GPU or A.numel() >= LARGE_FOR_A_GPU)
+    return A.device.type == "cuda" and (A.shape[-2] > BATCHED_ON_A_GPU or A.numel() >= LARGE_FOR_A_GPU)
 
 
 def svd_point(A: Tensor) -> Point:

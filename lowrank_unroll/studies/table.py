@@ -87,15 +87,16 @@ def _along(values: Sequence[float]) -> Along | None:
 
 
 def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Scores) -> list[Row]:
-    """Rows of the methods without training, which are the same in every test: they are taken from the first."""
-    tests = [test for outcome in here for test in outcome.tests.values()]
-    if not tests:
+    """Rows of the methods without training, the same in every test: taken from the first that has any."""
+    tests = (test for outcome in here for test in outcome.tests.values())
+    test = next((test for test in tests if test.untrained()), None)
+    if test is None:
         return []
     rows = []
-    for name, values in tests[0].untrained().items():
-        scores = _by_sample(tests[0], values, metric)
+    for name, values in test.untrained().items():
+        scores = _by_sample(test, values, metric)
         everywhere = dict.fromkeys(against, scores)
-        seconds = tests[0].seconds(name)
+        seconds = test.seconds(name)
         difference = _difference(against, everywhere)
         mean = _mean(list(scores.values()))
         rows.append(Row(condition, f"{name}, untrained", 0, 0, mean, None, difference, None, seconds))
