@@ -24,6 +24,7 @@ from lowrank_unroll.networks import (
     TensorNuclearNormRecon,
     TLRNet,
     UnrolledNetwork,
+    ViewSharing,
     ZeroFilled,
     load_reference_weights,
 )
@@ -131,7 +132,7 @@ def test_wrong_reference_weights_are_refused(vectors):
 def test_every_network_is_tested():
     public = {getattr(networks, name) for name in networks.__all__}
     classes = {item for item in public if isinstance(item, type)}
-    elsewhere = {LinearInterpolation, NormalizedConvolution, ZeroFilled}  # in test_starts
+    elsewhere = {LinearInterpolation, NormalizedConvolution, ViewSharing, ZeroFilled}  # in test_starts
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
     assert classes - {UnrolledNetwork} - elsewhere == {TLRNet, *DYNAMIC}
 

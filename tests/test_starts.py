@@ -15,13 +15,13 @@ from lowrank_unroll.networks import (
     LocallyLowRankRecon,
     LplusSNet,
     NormalizedConvolution,
-    NuclearNormRecon,
     SLRNet,
     T2LRNet,
     TLRNet,
+    ViewSharing,
     ZeroFilled,
 )
-from lowrank_unroll.operators import Mask
+from lowrank_unroll.operators import Fourier, Mask, SampledFourier, coil_operator, gradient_step
 
 FILLERS = (NormalizedConvolution(), LinearInterpolation())
 SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
@@ -57,14 +57,27 @@ class TestBlocks:
 
 
 class TestLocallyLowRank:
-    def test_one_block_as_large_as_the_image_is_the_nuclear_norm(self):
+    def test_an_iteration_with_one_block_as_large_as_the_image(self):
         measurement, operator = acquisition()
-        side = 30  # no cut keeps the image whole, so that only the first iteration is the same
-        one = LocallyLowRankRecon(block=side, threshold=0.05, iterations=1)
-        one.iterations[0].shrink.keywords["cut"] = (0, 0)
-        height, width = operator.adjoint(measurement).shape[-2:]
-        other = NuclearNormRecon(threshold=0.05 * side / (height * width) ** 0.5, iterations=1)
-        assert torch.allclose(one(measurement, operator), other(measurement, operator), atol=1e-6)
+        reconstruction = LocallyLowRankRecon(block=30, threshold=0.05, iterations=1)
+        reconstruction.iterations[0].shrink.keywords["cut"] = (0, 0)
+        start = ViewSharing()(measurement, operator)
+        threshold = (
+            0.05 * 30 * torch.linalg.svdvals(casorati(start))[:, :1] / (start.shape[-2] * start.shape[-1]) ** 0.5
+        )
+        series = casorati(gradient_step(start, measurement, operator))
+        static = series.mean(1, keepdim=True)
+        U, S, Vh = torch.linalg.svd(series - static, full_matrices=False)
+        expected = static + (U * (S - threshold).relu()[:, None]) @ Vh
+        assert torch.allclose(casorati(reconstruction(measurement, operator)), expected, atol=1e-5)
+
+    def test_a_static_series_is_found_from_lines_that_change(self):
+        # Seven of eight lines are missing in each frame, so that shrinkage of the whole series would never find it.
+        static = torch.randn(1, 1, 16, 16, dtype=torch.complex64)
+        mask = (torch.arange(16) % 8 == torch.arange(8)[:, None])[None, None, :, None].expand(1, 1, 8, 16, 16)
+        operator = SampledFourier(mask) @ coil_operator(None)
+        series = static.expand(1, 8, 16, 16)
+        assert torch.allclose(LocallyLowRankRecon(8, iterations=3)(operator(series), operator), series, atol=1e-4)
 
     def test_it_repeats_and_scales(self):
         measurement, operator = acquisition()
@@ -80,8 +93,37 @@ class TestLocallyLowRank:
         threshold = torch.tensor([1.5])
         assert (shrink(x, threshold) - shrink(y, threshold)).norm() <= (x - y).norm()
         matrices = to_blocks(shrink(x, threshold), 4, shrink.keywords["cut"])
-        expected = singular_value_threshold(to_blocks(x, 4, shrink.keywords["cut"]), 1.5)
+        blocks = to_blocks(x, 4, shrink.keywords["cut"])
+        static = blocks.mean(-2, keepdim=True)
+        expected = static + singular_value_threshold(blocks - static, 1.5)
         assert torch.allclose(matrices, expected, atol=1e-6)
+
+
+class TestViewSharing:
+    def test_frames_take_what_they_lack_from_the_mean_of_those_that_have_it(self):
+        series = torch.randn(2, 5, 12, 10, dtype=torch.complex64)
+        mask = torch.rand(2, 1, 5, 12, 10) < 0.3
+        operator = SampledFourier(mask) @ coil_operator(None)
+        kspace = Fourier()(ViewSharing()(operator(series), operator))
+        own, sampled = Fourier()(series), mask[:, 0]
+        count = sampled.sum(1, keepdim=True)
+        mean = (own * sampled).sum(1, keepdim=True) / count.clamp(min=1)
+        expected = torch.where(sampled, own, mean)
+        assert (kspace - expected).norm() <= 0.02 * expected.norm()
+        assert torch.allclose(kspace[sampled], own[sampled], atol=1e-5)
+
+    @pytest.mark.parametrize("coils", [1, 3])
+    def test_a_static_series_stays_static(self, coils):
+        _, operator = acquisition(coils=coils)
+        shape = operator.adjoint(acquisition(coils=coils)[0]).shape
+        measurement = operator(torch.randn(shape[0], 1, *shape[2:], dtype=torch.complex64).expand(shape))
+        shared = ViewSharing()(measurement, operator)
+        assert (shared - shared.mean(1, keepdim=True)).norm() <= 0.02 * shared.norm()
+        assert torch.allclose(ViewSharing()(1e-6 * measurement, operator) * 1e6, shared, atol=1e-5)
+
+    def test_nothing_measured_is_nothing(self):
+        measurement, operator = acquisition()
+        assert not ViewSharing()(0 * measurement, operator).any()
 
 
 class TestFillers:

@@ -14,6 +14,7 @@ from lowrank_unroll.networks.t2lr_net import T2LRNet
 from lowrank_unroll.networks.tensor_nuclear_norm import TensorNuclearNormRecon
 from lowrank_unroll.networks.tlr_net import DynamicTLRNet, TLRNet
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.networks.view_sharing import ViewSharing
 from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "TLRNet",
     "TensorNuclearNormRecon",
     "UnrolledNetwork",
+    "ViewSharing",
     "ZeroFilled",
     "load_reference_weights",
 ]

@@ -1,0 +1,34 @@
+"""A series whose frames share what they measured: a baseline without training, and where others start."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lowrank_unroll.operators import LinearOperator, conjugate_gradients, gradient_step
+from lowrank_unroll.sample import SERIES_AXES
+
+# The frames' own samples correct the static image: what is left of its residual is small beside what moves.
+TOLERANCE = 1e-2
+
+
+class ViewSharing(nn.Module):
+    """The static image s that fits all frames best, and in each frame what that measured otherwise.
+
+        s = argmin ||A (s, ..., s) - y||^2;    x = (s, ..., s) - A^H (A (s, ..., s) - y)
+
+    With one coil a frame takes what it lacks of k-space from the mean of the frames that have it, as view sharing does
+    (Foo et al., Magn. Reson. Med. 34, 1995, share with neighbours only).
+    """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+
+    def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """Reconstruct a series (batch, time, height, width) of a measurement y and its operator A."""
+        measurement, operator = operator.equivalent(measurement)
+        zero_filled = operator.adjoint(measurement)
+
+        def mean_of_frames(static: Tensor) -> Tensor:
+            return operator.normal(static.expand_as(zero_filled)).mean(1, keepdim=True)
+
+        static = conjugate_gradients(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
+        return gradient_step(static.expand_as(zero_filled), measurement, operator)
