@@ -8,6 +8,24 @@ COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
 
 
+class Geometry(NamedTuple):
+    """Where the pixels of a series lie, and when its frames were measured; in a batch each has its dim first.
+
+    Coordinates are those of the patient as in DICOM, in mm: x grows to the left, y to the back, z to the head.
+
+    Attributes:
+        centre: of the pixel (height // 2, width // 2), (3,), float32.
+        directions: unit vectors along the height, along the width, and across the slice, (3, 3), float32.
+        spacing: of pixels along the height and the width, and the thickness of the slice, (3,), float32, mm.
+        times: of the frames after the heart's trigger or the first of them, (time,), float32, ms; NaN if unknown.
+    """
+
+    centre: Tensor
+    directions: Tensor
+    spacing: Tensor
+    times: Tensor
+
+
 class Sample(NamedTuple):
     """One measured image, or a batch of them.
 
@@ -20,6 +38,7 @@ class Sample(NamedTuple):
         scale: what an image is multiplied by to return to the data's own unit, (batch,), float32.
         name: says which image it is, to people; a string each.
         origin: "measured", "synthetic", or "semi-synthetic" (real images, simulated measurement); a string each.
+        geometry: of a series from a scanner; None where it is not known.
     """
 
     measurement: Tensor
@@ -29,3 +48,4 @@ class Sample(NamedTuple):
     scale: Tensor
     name: str | list[str]
     origin: str | list[str]
+    geometry: Geometry | None = None

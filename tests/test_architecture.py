@@ -32,8 +32,9 @@ MAY_IMPORT = {
 DATA_MAY_IMPORT = {
     "loading": set(),
     "photographs": {"loading"},
-    "dynamic_mri": {"loading"},
-    "scanners": {"loading", "dynamic_mri"},
+    "raw_data": set(),
+    "dynamic_mri": {"loading", "raw_data"},
+    "scanners": {"loading", "raw_data", "dynamic_mri"},
 }
 
 

@@ -21,10 +21,12 @@ from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.dynamic_mri.stored_frames import HDF5Frames, hdf5_datasets
 from datamodules.loading.data_module import collate
+from datamodules.raw_data.coils import compress_coils, estimate_sensitivities
+from datamodules.raw_data.ismrmrd import ISMRMRDError
+from datamodules.raw_data.readout import without_oversampling
 from datamodules.scanners import scanned_cines
-from datamodules.scanners.ismrmrd import ISMRMRDError
 from datamodules.scanners.ocmr import ORIGINAL_SPLIT, read_split
-from datamodules.scanners.preparation import Preparation, compress_coils, estimate_sensitivities, without_oversampling
+from datamodules.scanners.preparation import Preparation
 from datamodules.scanners.scanned_cines import hashed_split
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
@@ -155,8 +157,8 @@ class TestCoilCompression:
     def test_compressed_coils_have_files_of_their_own(self, root):
         data, compressed = OCMR(root=root), OCMR(root=root, virtual_coils=2)
         (raw, _) = data.raw_files()
-        assert data.prepared(raw).name == "fs_0001_1_5T_version2.h5"
-        assert compressed.prepared(raw).name == "fs_0001_1_5T_version2_coils2.h5"
+        assert data.prepared(raw).name == "fs_0001_1_5T_version3.h5"
+        assert compressed.prepared(raw).name == "fs_0001_1_5T_version3_coils2.h5"
         compressed.preparation(OCMR.read, raw, compressed.prepared(raw))
         with h5py.File(compressed.prepared(raw)) as content:
             assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
@@ -229,8 +231,8 @@ class TestDataModule:
             OCMR(root=root, processes=1).prepare_data()
         # A single process works through the files in turn; what was queued before the failure is still done.
         assert {file.name for file in (root / "prepared").iterdir()} == {
-            "fs_0001_1_5T_version2.h5",
-            "fs_9999_3T_version2.h5",
+            "fs_0001_1_5T_version3.h5",
+            "fs_9999_3T_version3.h5",
         }
 
     @pytest.mark.slow(seconds=30)
@@ -297,7 +299,7 @@ class TestDataModule:
         cine.frames.path.write_bytes(damaged)
         HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
         hdf5_datasets(cine.frames.path)  # forgets the file as it was
-        with pytest.raises(OSError, match=r"version2\.h5 is damaged: .*/series cannot be read .* makes anew"):
+        with pytest.raises(OSError, match=r"version3\.h5 is damaged: .*/series cannot be read .* makes anew"):
             cine.frames[:]
 
     @pytest.mark.slow(seconds=10)

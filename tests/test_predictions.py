@@ -21,7 +21,7 @@ from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.predictions import IMAGE_WRITERS, SERIES_WRITERS, Prediction
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import Geometry, Sample
 
 BASELINE = ["predict", "--config", "dynamic_mri/nuclear_norm.yaml", *TINY_BASELINE]
 
@@ -30,9 +30,10 @@ def series(*shape):
     return torch.randn(*shape, dtype=torch.complex64)
 
 
-def written(values, folder, suffix, name="scan"):
+def written(values, folder, suffix, name="scan", **known):
     path = folder / f"scan.{suffix}"
-    (SERIES_WRITERS | IMAGE_WRITERS)[suffix](Prediction(values, name, "measured", 2.5, "runs/best.ckpt"), path)
+    writers = SERIES_WRITERS if values.is_complex() else IMAGE_WRITERS
+    writers[suffix](Prediction(values, name, "measured", 2.5, "runs/best.ckpt", **known), path)
     assert list(folder.iterdir()) == [path]
     return path
 
@@ -103,11 +104,102 @@ class TestSeries:
 
     @pytest.mark.parametrize("suffix", SERIES_WRITERS)
     def test_nothing_is_left_of_a_file_that_fails(self, tmp_path, suffix, monkeypatch):
-        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom"}.get(suffix, "numpy"))
+        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}.get(suffix, "numpy"))
         monkeypatch.setattr(Path, "replace", None)
         with pytest.raises(TypeError):
             written(series(2, 3, 4), tmp_path, suffix)
         assert not list(tmp_path.iterdir())
+
+
+def oblique():
+    """A geometry whose directions are a rotation, and where its pixels are."""
+    directions = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
+    spacing, centre = torch.tensor([1.5, 2.0, 8.0]), torch.tensor([10.0, -20.0, 35.0])
+    geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]))
+
+    def place(row, column, height, width):
+        return (
+            centre.double()
+            + directions[0] * spacing[0] * (row - height // 2)
+            + directions[1] * spacing[1] * (column - width // 2)
+        ).numpy()
+
+    return geometry, place
+
+
+class TestGeometry:
+    """Files for other programs say where each pixel is in the patient."""
+
+    def test_nifti(self, tmp_path):
+        nibabel = pytest.importorskip("nibabel")
+        geometry, place = oblique()
+        image = nibabel.load(written(series(5, 7, 6), tmp_path, "nii.gz", geometry=geometry))
+        for affine in (image.get_sform(), image.get_qform()):
+            for row, column in ((0, 0), (6, 0), (2, 5)):
+                expected = place(row, column, 7, 6) * (-1, -1, 1)  # to the right and to the front
+                np.testing.assert_allclose(affine @ (column, row, 0, 1), (*expected, 1), atol=1e-3)
+        np.testing.assert_allclose(image.header.get_zooms(), (2, 1.5, 8, 40), rtol=1e-5)
+        assert image.header.get_xyzt_units() == ("mm", "msec")
+
+    def test_dicom(self, tmp_path):
+        pydicom = pytest.importorskip("pydicom")
+        geometry, place = oblique()
+        data = pydicom.dcmread(written(series(5, 7, 6), tmp_path, "dcm", geometry=geometry))
+        (shared,) = data.SharedFunctionalGroupsSequence
+        along_row, along_column = np.split(np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient), 2)
+        corner = np.array(shared.PlanePositionSequence[0].ImagePositionPatient)
+        down, along = shared.PixelMeasuresSequence[0].PixelSpacing
+        for row, column in ((0, 0), (6, 0), (2, 5)):
+            found = corner + along_column * down * row + along_row * along * column
+            np.testing.assert_allclose(found, place(row, column, 7, 6), atol=1e-3)
+        frames = data.PerFrameFunctionalGroupsSequence
+        times = [frame.CardiacSynchronizationSequence[0].NominalCardiacTriggerDelayTime for frame in frames]
+        assert times == [0, 40, 80, 120, 160]
+
+    def test_ismrmrd_images(self, tmp_path):
+        ismrmrd = pytest.importorskip("ismrmrd")
+        geometry, _ = oblique()
+        values = series(5, 7, 6)
+        with ismrmrd.Dataset(str(written(values, tmp_path, "mrd", geometry=geometry)), "images", mode="r") as dataset:
+            images = [dataset.read_image("image_0", number) for number in range(5)]
+        np.testing.assert_array_equal(np.stack([image.data[0, 0].T for image in images]), values)
+        for number, image in enumerate(images):
+            np.testing.assert_allclose(image.position, geometry.centre)
+            np.testing.assert_allclose([image.read_dir, image.phase_dir, image.slice_dir], geometry.directions)
+            np.testing.assert_allclose(image.field_of_view, (10.5, 12, 8))
+            assert image.matrix_size[:] == [7, 6, 1] or tuple(image.matrix_size) == (7, 6, 1)
+            assert (image.phase, image.physiology_time_stamp[0]) == (number, 16 * number)
+
+    def test_hdf5(self, tmp_path):
+        geometry, _ = oblique()
+        with h5py.File(written(series(5, 7, 6), tmp_path, "h5", geometry=geometry)) as file:
+            for name, field in geometry._asdict().items():
+                np.testing.assert_array_equal(file["series"].attrs[name], field)
+
+    @pytest.mark.parametrize("suffix", ["nii.gz", "dcm", "mrd"])
+    def test_unknown_times_are_left_out(self, tmp_path, suffix):
+        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}[suffix])
+        geometry = oblique()[0]._replace(times=torch.full((5,), torch.nan))
+        path = written(series(5, 7, 6), tmp_path, suffix, geometry=geometry)
+        if suffix == "dcm":
+            import pydicom  # noqa: PLC0415
+
+            (first, *_) = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+            assert "CardiacSynchronizationSequence" not in first
+        elif suffix == "nii.gz":
+            import nibabel  # noqa: PLC0415
+
+            assert nibabel.load(path).header["pixdim"][4] == 0
+
+
+@pytest.mark.parametrize("coils", [None, 1, 6])
+def test_an_overview_is_a_picture(tmp_path, coils):
+    sensitivities = None if coils is None else series(coils, 1, 7, 6)
+    path = written(
+        series(5, 7, 6), tmp_path, "png", mask=torch.rand(1, 5, 7, 6) < 0.3, coil_sensitivities=sensitivities
+    )
+    with Image.open(path) as picture:
+        assert picture.width > 1000
 
 
 class TestImages:
@@ -124,9 +216,11 @@ class TestImages:
 
 
 class TestFormats:
-    @pytest.mark.parametrize("formats", [["npy"], ["png"], ["h5", "tiff"], [], "h5"])
+    @pytest.mark.parametrize("formats", [["npy"], ["jpg"], ["h5", "tiff"], [], "h5"])
     def test_unknown_ones_and_those_of_images_are_refused(self, formats):
-        with pytest.raises(ValueError, match=r"series_formats is .*, expected one or more of 'h5', 'gif', 'nii.gz'"):
+        with pytest.raises(
+            ValueError, match=r"series_formats is .*, expected one or more of 'h5', 'gif', 'png', 'nii.gz'"
+        ):
             PredictionWriter(series_formats=formats)
 
     @pytest.mark.parametrize("formats", [["jpg"], ["h5"]])
@@ -136,11 +230,12 @@ class TestFormats:
 
     def test_the_command_line_refuses_them_too(self, command_line, capsys):
         with pytest.raises(SystemExit):
-            command_line(*BASELINE, "--prediction.series_formats", "[png]")
+            command_line(*BASELINE, "--prediction.series_formats", "[tiff]")
         assert "prediction.series_formats" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        ("suffix", "package", "extra"), [("nii.gz", "nibabel", "nifti"), ("dcm", "pydicom", "dicom")]
+        ("suffix", "package", "extra"),
+        [("nii.gz", "nibabel", "nifti"), ("dcm", "pydicom", "dicom"), ("mrd", "ismrmrd", "mri")],
     )
     def test_a_missing_package_is_named_before_anything_is_reconstructed(
         self, refused, monkeypatch, suffix, package, extra
@@ -160,7 +255,8 @@ class Echo(L.LightningModule):
 
 
 def sample(values, name):
-    return Sample(values, values, torch.tensor([True]), None, torch.tensor(2.5), name, "synthetic")
+    mask = torch.ones(1, *values.shape, dtype=torch.bool)
+    return Sample(values, values, mask, None, torch.tensor(2.5), name, "synthetic")
 
 
 def predict(folder, samples, batch_size=1, **formats):
@@ -178,7 +274,7 @@ class TestNames:
     def test_each_sample_of_a_batch_has_its_files(self, tmp_path):
         samples = [sample(series(2, 3, 4), name) for name in ("a", "b.1", "c")]
         folder, files = predict(tmp_path, samples, batch_size=2)
-        assert files == {"a.h5", "a.gif", "b.1.h5", "b.1.gif", "c.h5", "c.gif"}
+        assert files == {f"{name}.{suffix}" for name in ("a", "b.1", "c") for suffix in ("h5", "gif", "png")}
         for one in samples:
             np.testing.assert_array_equal(read_back(folder / f"{one.name}.h5"), one.target)
         with h5py.File(folder / "a.h5") as file:
@@ -206,7 +302,7 @@ class TestNames:
     def test_the_files_of_a_sample_keep_together(self, tmp_path):
         predict(tmp_path, [sample(series(2, 3, 4), "a")], series_formats=["gif"])
         _, files = predict(tmp_path, [sample(series(2, 3, 4), "a")])
-        assert files == {"a.gif", "a_2.gif", "a_2.h5"}
+        assert files == {"a.gif", "a_2.gif", "a_2.h5", "a_2.png"}
 
 
 class TestCommandLine:

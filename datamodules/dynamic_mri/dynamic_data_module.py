@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.crops import Crops, Window
-from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
+from datamodules.dynamic_mri.measured_series import measured_series
+from datamodules.dynamic_mri.raw_series import Coils
 from datamodules.loading.data_module import ReconstructionDataModule, Split
 from lowrank_unroll.checks import check_sides
 from lowrank_unroll.errors import UsageError
@@ -36,8 +37,9 @@ class DynamicDataModule(ReconstructionDataModule):
         crop: height and width of a crop; None for whole frames.
         crops_per_cine: crops of each series in an epoch of training, at random places.
         crop_strides: instead, crops on a grid with these steps in time, height and width, all of them in every epoch.
-        predict_kspace: for ``predict``, an .h5 or .npz file of measured k-space or a folder of them, see
-            :class:`KSpaceFiles`.
+        predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
+            folder of them, see :class:`RawSeries` and :class:`KSpaceFiles`.
+        raw_coils: what is done with the coils of raw files to predict.
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of shuffling, crops, phase, coils, noise and masks.
@@ -59,6 +61,7 @@ class DynamicDataModule(ReconstructionDataModule):
         crops_per_cine: int = 1,
         crop_strides: tuple[int, int, int] | None = None,
         predict_kspace: Path | None = None,
+        raw_coils: Coils = Coils(),  # noqa: B008  immutable
         batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
@@ -67,6 +70,7 @@ class DynamicDataModule(ReconstructionDataModule):
         self.acquisition = Acquisition(pattern, coils, snr)
         self.crops = Crops(Window(frames, *(crop or (None, None))), crops_per_cine, crop_strides)
         self.predict_kspace = predict_kspace
+        self.raw_coils = raw_coils
 
     @abstractmethod
     def cines(self, split: Split) -> Sequence[Cine]:
@@ -82,6 +86,6 @@ class DynamicDataModule(ReconstructionDataModule):
         if split == "predict":
             if self.predict_kspace is None:
                 raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
-            return KSpaceFiles(Path(self.predict_kspace))
+            return measured_series(Path(self.predict_kspace), self.raw_coils)
         crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
         return MeasuredCines(self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), crops)

@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,10 @@ class KSpaceFiles(Dataset[Sample]):
     A sample's target is unknown, and zero.
 
     Args:
-        path: a file, or a folder of them.
-
-    Raises:
-        FileNotFoundError: if there is no such file or folder, or no such file in the folder.
-        DataError: if the file is of another kind.
+        files: with these suffixes.
     """
 
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
-        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
-        if not files:
-            raise FileNotFoundError(f"no {', '.join(READERS)} file in the folder {path.absolute()}")
-        if files[0].suffix.lower() not in READERS:
-            raise DataError(f"{path}: expected a file of {', '.join(READERS)}")
+    def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
         stems = [file.stem for file in files]
         self.names = [file.stem if stems.count(file.stem) == 1 else file.name for file in files]

@@ -3,22 +3,21 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from datamodules.dynamic_mri.hdf5_cache import write_hdf5
+from datamodules.raw_data.coils import compress_coils, estimate_sensitivities
+from datamodules.raw_data.readout import without_oversampling
 from lowrank_unroll.errors import first_line
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 
 # Part of the name of what is prepared: to be raised when preparation changes.
-VERSION = 2
+VERSION = 3
 SERIES, SENSITIVITIES = "series", "coil_sensitivities"
-
-CALIBRATION_WIDTH = 24
 
 
 class Scan(NamedTuple):
@@ -80,59 +79,7 @@ class Preparation:
             coil_images = without_oversampling(Fourier().adjoint(kspace), readout)
             if self.virtual_coils is not None:
                 coil_images = compress_coils(coil_images, self.virtual_coils)
-            sensitivities = estimate_sensitivities(coil_images.mean(1))
+            sensitivities = estimate_sensitivities(Fourier()(coil_images.mean(1)))
             series = CoilSensitivity(sensitivities[None, :, None]).adjoint(coil_images[None])[0]
             yield f"{name}/{SERIES}", series.numpy()
             yield f"{name}/{SENSITIVITIES}", sensitivities.numpy()
-
-
-def without_oversampling(images: Tensor, readout: int | None) -> Tensor:
-    """The central part (..., readout, width) of images (..., height, width), which are all that if not taller."""
-    height = images.shape[-2]
-    readout = min(readout or height, height)
-    first = height // 2 - readout // 2
-    return images[..., first : first + readout, :]
-
-
-def compress_coils(coil_images: Tensor, coils: int) -> Tensor:
-    """Combine coils linearly to fewer virtual ones that keep as much of the energy as can be.
-
-    Those are the leading principal components (Huang et al., Magn. Reson. Imaging 26, 2008).
-
-    Args:
-        coil_images: (coil, time, height, width), complex64.
-        coils: how many virtual ones to keep, if there are as many.
-
-    Returns:
-        (virtual coil, time, height, width), complex64, in order of decreasing energy.
-    """
-    signals = coil_images.flatten(1)
-    components = torch.linalg.eigh(signals @ signals.mH).eigenvectors.flip(-1)[:, :coils]
-    return torch.einsum("cv,cthw->vthw", components.conj(), coil_images)
-
-
-def estimate_sensitivities(coil_images: Tensor) -> Tensor:
-    """Coil sensitivities from images of every coil, by ESPIRiT (Uecker et al., Magn. Reson. Med. 2014).
-
-    Args:
-        coil_images: averaged over time, (coil, height, width), complex64.
-
-    Returns:
-        (coil, height, width), complex64; the root sum of squares is 1 at every pixel.
-
-    Raises:
-        ModuleNotFoundError: if sigpy is not installed.
-    """
-    if len(coil_images) == 1:
-        return torch.ones_like(coil_images)
-    try:
-        from sigpy.mri.app import EspiritCalib  # noqa: PLC0415  an optional extra, slow to import
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'coil sensitivities are estimated by sigpy: pip install "lowrank-unroll[mri]"'
-        ) from error
-    kspace: npt.NDArray[Any] = Fourier()(coil_images).numpy()
-    width = min(CALIBRATION_WIDTH, *kspace.shape[1:])
-    # A crop of 0 keeps the sensitivities also where there is little signal.
-    sensitivities = EspiritCalib(kspace, calib_width=width, crop=0, show_pbar=False).run()
-    return torch.from_numpy(np.asarray(sensitivities, np.complex64))

@@ -22,7 +22,7 @@ from lowrank_unroll.predictions import (
     SeriesFormat,
     Writer,
 )
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import Geometry, Sample
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -34,15 +34,18 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
-        series_formats: of complex series: "h5", complex64 with attributes; "gif", to look at; "nii.gz" (NIfTI) and
-            "dcm" (DICOM), magnitudes in float32 and in 16 bits.
+        series_formats: of complex series: "h5", complex64 with attributes; "gif" and "png", to look at, the latter with
+            the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16 bits; "mrd",
+            complex ISMRMRD images.
 
     Raises:
         ValueError: if no format is given, or one that is unknown or of the other kind of data.
     """
 
     def __init__(
-        self, image_formats: Sequence[ImageFormat] = ("png",), series_formats: Sequence[SeriesFormat] = ("h5", "gif")
+        self,
+        image_formats: Sequence[ImageFormat] = ("png",),
+        series_formats: Sequence[SeriesFormat] = ("h5", "gif", "png"),
     ) -> None:
         super().__init__(write_interval="batch")
         _check("image_formats", image_formats, IMAGE_WRITERS)
@@ -79,16 +82,29 @@ class PredictionWriter(BasePredictionWriter):
         """Write a batch of images (batch, 3, height, width) or complex series (batch, time, height, width)."""
         writers = self.series_writers if prediction.is_complex() else self.image_writers
         checkpoint = str(trainer.ckpt_path or "")
-        samples = zip(prediction.cpu(), batch.name, batch.origin, batch.scale.tolist(), strict=True)
-        for values, name, origin, scale in samples:
-            place = _unused(self.folder, path_of_name(name), writers)
+        for index, values in enumerate(prediction.cpu()):
+            place = _unused(self.folder, path_of_name(batch.name[index]), writers)
             for suffix, write in writers.items():
-                write(Prediction(values, name, origin, scale, checkpoint), _with_suffix(place, suffix))
+                write(_prediction(values, batch, index, checkpoint), _with_suffix(place, suffix))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
         if trainer.is_global_zero:
             Console().print(Text(f"Reconstructions: {self.folder}"), soft_wrap=True)
+
+
+def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:
+    coils, geometry = batch.coil_sensitivities, batch.geometry
+    return Prediction(
+        values,
+        batch.name[index],
+        batch.origin[index],
+        float(batch.scale[index]),
+        checkpoint,
+        batch.mask[index].cpu(),
+        None if coils is None else coils[index].cpu(),
+        None if geometry is None else Geometry._make(field[index].cpu() for field in geometry),
+    )
 
 
 def _with_suffix(place: Path, suffix: str) -> Path:

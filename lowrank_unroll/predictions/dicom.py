@@ -1,6 +1,8 @@
 """Series of images as multi-frame DICOM."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from lowrank_unroll import __version__
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.names import one_line
 from lowrank_unroll.predictions.prediction import Prediction
+from lowrank_unroll.sample import Geometry
 
 WHITE = 65535
 LONGEST_DESCRIPTION = 64  # bytes
@@ -16,8 +19,9 @@ LONGEST_DESCRIPTION = 64  # bytes
 def write_dicom(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as 16-bit frames; value times RescaleSlope is the magnitude, in the data's unit.
 
-    The maximum becomes 65535, so rounding is at most the maximum / 131070. The file is a secondary capture, for neither
-    patient nor geometry nor timing is known; the standard asks such files for a slope of 1, but readers heed another.
+    The maximum becomes 65535, so rounding is at most the maximum / 131070. The file is a secondary capture, for the
+    patient is not known; the standard asks such files for a slope of 1, but readers heed another. Where the geometry is
+    known, functional groups tell where the pixels are, how large, and when after the trigger each frame was.
     """
     from pydicom.dataset import Dataset, FileMetaDataset  # noqa: PLC0415  optional
     from pydicom.tag import Tag  # noqa: PLC0415
@@ -57,5 +61,41 @@ def write_dicom(prediction: Prediction, path: Path) -> None:
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
     data.RescaleSlope, data.RescaleIntercept, data.RescaleType = slope, 0, "US"
     data.PixelData = pixels.tobytes()
+    if prediction.geometry is not None:
+        _add_geometry(data, prediction.geometry, height, width)
     with written_whole(path) as temporary:
         data.save_as(temporary, enforce_file_format=True)
+
+
+def _add_geometry(data: Any, geometry: Geometry, height: int, width: int) -> None:
+    from pydicom.dataset import Dataset  # noqa: PLC0415  optional
+
+    along_height, along_width, _ = geometry.directions.double()
+    spacing_down, spacing_along, thickness = geometry.spacing.tolist()
+    corner = geometry.centre - along_height * spacing_down * (height // 2) - along_width * spacing_along * (width // 2)
+    pixels, plane, position = Dataset(), Dataset(), Dataset()
+    pixels.PixelSpacing, pixels.SliceThickness = _decimals(spacing_down, spacing_along), _decimals(thickness)[0]
+    plane.ImageOrientationPatient = _decimals(*along_width.tolist(), *along_height.tolist())
+    position.ImagePositionPatient = _decimals(*corner.tolist())
+    shared = Dataset()
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [pixels], [plane]
+    shared.PlanePositionSequence = [position]
+    data.SharedFunctionalGroupsSequence = [shared]
+    data.PerFrameFunctionalGroupsSequence = [_frame(float(time)) for time in geometry.times]
+
+
+def _frame(time: float) -> Any:
+    from pydicom.dataset import Dataset  # noqa: PLC0415  optional
+
+    groups = Dataset()
+    if math.isfinite(time):
+        trigger = Dataset()
+        trigger.NominalCardiacTriggerDelayTime = time
+        groups.CardiacSynchronizationSequence = [trigger]
+    return groups
+
+
+def _decimals(*values: float) -> list[str]:
+    from pydicom.valuerep import format_number_as_ds  # noqa: PLC0415  optional
+
+    return [format_number_as_ds(value) for value in values]

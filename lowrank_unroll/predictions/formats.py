@@ -1,6 +1,5 @@
 """The formats that ``predict`` writes, one function each, looked up by suffix."""
 
-import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +13,14 @@ from PIL import Image
 from lowrank_unroll import __version__
 from lowrank_unroll.files import write_whole, written_whole
 from lowrank_unroll.names import one_line
-from lowrank_unroll.pictures import animation, side_by_side
+from lowrank_unroll.pictures import animation, draw_overview, side_by_side
 from lowrank_unroll.predictions.dicom import write_dicom
+from lowrank_unroll.predictions.mrd import write_mrd
+from lowrank_unroll.predictions.nifti import write_nifti
 from lowrank_unroll.predictions.prediction import Prediction
 
 ImageFormat = Literal["png", "tiff"]
-SeriesFormat = Literal["h5", "gif", "nii.gz", "dcm"]
+SeriesFormat = Literal["h5", "gif", "png", "nii.gz", "dcm", "mrd"]
 Writer = Callable[[Prediction, Path], None]
 
 
@@ -53,6 +54,8 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
         )
         if prediction.checkpoint:
             series.attrs["checkpoint"] = one_line(prediction.checkpoint)
+        if prediction.geometry is not None:
+            series.attrs.update({name: field.numpy() for name, field in prediction.geometry._asdict().items()})
     write_whole(path, encoded.getbuffer())
 
 
@@ -61,25 +64,20 @@ def write_gif(prediction: Prediction, path: Path) -> None:
     write_whole(path, animation(side_by_side([prediction.values.abs()])))
 
 
-def write_nifti(prediction: Prediction, path: Path) -> None:
-    """Write the magnitude of a series, float32: width is x, height y, unflipped, one slice, time the fourth axis.
-
-    The header leaves the size and the place of a pixel unknown.
-    """
-    import nibabel  # noqa: PLC0415  optional
-
-    magnitude = prediction.values.abs().numpy()
-    image = nibabel.Nifti1Image(magnitude.T[:, :, None], affine=None)
-    image.header["descrip"] = f"lowrank_unroll {__version__}, magnitude"
-    write_whole(path, gzip.compress(image.to_bytes(), mtime=0))
+def write_overview(prediction: Prediction, path: Path) -> None:
+    """Draw the middle frame of a series and its profile over time, the sampling, and what the coils see."""
+    series = prediction.values.abs()
+    write_whole(path, draw_overview(prediction.name, series, prediction.mask, prediction.coil_sensitivities))
 
 
 IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "tiff": write_tiff}
 SERIES_WRITERS: dict[SeriesFormat, Writer] = {
     "h5": write_hdf5,
     "gif": write_gif,
+    "png": write_overview,
     "nii.gz": write_nifti,
     "dcm": write_dicom,
+    "mrd": write_mrd,
 }
 # Suffix: the package that its writer imports, and the extra of this one that installs it.
-OPTIONAL_PACKAGES = {"nii.gz": ("nibabel", "nifti"), "dcm": ("pydicom", "dicom")}
+OPTIONAL_PACKAGES = {"nii.gz": ("nibabel", "nifti"), "dcm": ("pydicom", "dicom"), "mrd": ("ismrmrd", "mri")}

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lowrank_unroll.sample import Geometry
+
 
 class Prediction(NamedTuple):
     """One reconstruction, and where it comes from.
@@ -15,6 +17,9 @@ class Prediction(NamedTuple):
         origin: of the sample, see :class:`lowrank_unroll.sample.Sample`.
         scale: what the output of the network was multiplied by to give the values.
         checkpoint: path of the weights; empty if none were loaded.
+        mask: of the sample, without the dim of the batch; None where it is not told.
+        coil_sensitivities: of the sample, without the dim of the batch; None where there are none.
+        geometry: of the sample; None where it is not known.
     """
 
     values: Tensor
@@ -22,3 +27,6 @@ class Prediction(NamedTuple):
     origin: str
     scale: float
     checkpoint: str
+    mask: Tensor | None = None
+    coil_sensitivities: Tensor | None = None
+    geometry: Geometry | None = None

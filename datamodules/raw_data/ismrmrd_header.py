@@ -39,6 +39,7 @@ class Header:
         echo_times: TE in ms, () if not given.
         flip_angles: in degrees, () if not given.
         pilot_tone: whether a pilot tone was sent, which disturbs the ends of a readout.
+        calibration_is_embedded: whether lines for the calibration of coils belong to the image as well.
     """
 
     encoded: Space
@@ -51,6 +52,7 @@ class Header:
     echo_times: tuple[float, ...]
     flip_angles: tuple[float, ...]
     pilot_tone: bool
+    calibration_is_embedded: bool
 
 
 def parse_header(xml: bytes) -> Header:
@@ -69,7 +71,10 @@ def parse_header(xml: bytes) -> Header:
     encoding = encodings[0]
     trajectory = _text(encoding, "trajectory").lower()
     if trajectory != "cartesian":
-        raise ValueError(f"the trajectory is {trajectory!r}, expected 'cartesian'")
+        raise ValueError(
+            f"the trajectory is {trajectory!r}, expected 'cartesian': grid its samples with another program, and give "
+            "k-space as an .h5 or .npz file"
+        )
     channels = _numbers(root, "acquisitionSystemInformation/receiverChannels")
     field_strength = _numbers(root, "acquisitionSystemInformation/systemFieldStrength_T")
     return Header(
@@ -83,6 +88,7 @@ def parse_header(xml: bytes) -> Header:
         echo_times=_numbers(root, "sequenceParameters/TE"),
         flip_angles=_numbers(root, "sequenceParameters/flipAngle_deg"),
         pilot_tone=_pilot_tone(root),
+        calibration_is_embedded=_is_embedded(encoding),
     )
 
 
@@ -146,6 +152,11 @@ def _limit(counter: Element) -> Limit:
         name = counter.tag.rpartition("}")[2]
         raise ValueError(f"{name} ranges from {limit.minimum} to {limit.maximum} in the header")
     return limit
+
+
+def _is_embedded(encoding: Element) -> bool:
+    modes = _elements(encoding, "parallelImaging/calibrationMode")
+    return bool(modes) and (modes[0].text or "").strip().lower() == "embedded"
 
 
 def _pilot_tone(root: Element) -> bool:

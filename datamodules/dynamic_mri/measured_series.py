@@ -1,0 +1,43 @@
+"""Series to reconstruct: files of k-space, and raw files from scanners."""
+
+from pathlib import Path
+
+from torch.utils.data import ConcatDataset, Dataset
+
+from datamodules.dynamic_mri.kspace_files import READERS, KSpaceFiles
+from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.raw_data.ismrmrd import is_ismrmrd
+from datamodules.raw_data.trial import try_to_read
+from lowrank_unroll.errors import DataError
+from lowrank_unroll.sample import Sample
+
+SUFFIXES = (".mrd", *READERS)
+
+
+def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
+    """The series of a file or of all files in a folder: see :class:`KSpaceFiles` and :class:`RawSeries`.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no such file in the folder.
+        DataError: if a file is of another kind, or a raw file cannot be read.
+    """
+    files = _files(path)
+    raw = [file for file in files if file.suffix.lower() != ".npz" and is_ismrmrd(file)]
+    for file in raw:
+        try_to_read(file)
+    others = [file for file in files if file not in raw]
+    datasets: list[Dataset[Sample]] = [RawSeries(file, coils) for file in raw]
+    return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise DataError(f"{path}: expected a file of {', '.join(SUFFIXES)}")
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"no {', '.join(SUFFIXES)} file in the folder {path.absolute()}")
+    return files

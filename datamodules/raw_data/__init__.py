@@ -1,0 +1,1 @@
+"""Raw data as scanners write them: their files, noise and coils."""
