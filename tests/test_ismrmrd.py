@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from conftest import forkserver
 
-from datamodules.raw_data.ismrmrd import DIMS, ISMRMRDError, read_ismrmrd
+from datamodules.raw_data.ismrmrd import ISMRMRDError, read_ismrmrd
+from datamodules.raw_data.ismrmrd_lines import DIMS
 from lowrank_unroll.errors import DataError
 
 ismrmrd = pytest.importorskip("ismrmrd")
@@ -172,7 +173,7 @@ class TestAssembly:
         np.testing.assert_array_equal(read_ismrmrd(write(path, header, readouts_of(small))).kspace, small)
 
     def test_blocks(self, path, kspace, monkeypatch):
-        monkeypatch.setattr("datamodules.raw_data.ismrmrd.ROWS_AT_ONCE", 7)
+        monkeypatch.setattr("datamodules.raw_data.ismrmrd_table.ROWS_AT_ONCE", 7)
         noise = ismrmrd.Acquisition.from_array(np.zeros((1, 4), np.complex64))
         noise.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
         read = read_ismrmrd(write(path, header_of(kspace), [noise] * 8 + readouts_of(kspace)))

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
 from datamodules.raw_data.coils import calibration_width, compress_coils, estimate_sensitivities, time_average
-from datamodules.raw_data.ismrmrd import DIMS, RawFile
+from datamodules.raw_data.ismrmrd import RawFile
+from datamodules.raw_data.ismrmrd_lines import DIMS
 from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
 from datamodules.raw_data.readout import narrow_readout
 from datamodules.raw_data.scan_geometry import scan_geometry

@@ -10,7 +10,8 @@ import torch
 from rich.console import Console
 
 from datamodules.loading.data_module import Split
-from datamodules.raw_data.ismrmrd import DIMS, read_ismrmrd
+from datamodules.raw_data.ismrmrd import read_ismrmrd
+from datamodules.raw_data.ismrmrd_lines import DIMS
 from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
 from lowrank_unroll.errors import DataError, first_line

@@ -1,0 +1,164 @@
+"""Which readouts of a Cartesian scan are lines of an image, and where in k-space they lie."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.raw_data.ismrmrd_header import Header, Limit
+
+DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
+
+# The counters that place a readout in k-space, in the order of DIMS: in the table of readouts and in the header.
+COUNTERS = {
+    "average": ("average", "average"),
+    "repetition": ("repetition", "repetition"),
+    "set": ("set", "set"),
+    "contrast": ("contrast", "contrast"),
+    "slice": ("slice", "slice"),
+    "kz": ("kspace_encode_step_2", "kspace_encoding_step_2"),
+    "phase": ("phase", "phase"),
+    "ky": ("kspace_encode_step_1", "kspace_encoding_step_1"),
+}
+
+NOISE = 19
+# Flags of readouts that are no line of the image, by their numbers in the ISMRMRD standard.
+NO_IMAGE = {
+    "noise measurement": NOISE,
+    "navigation": 23,
+    "phase correction": 24,
+    "feedback for heart position": 26,
+    "dummy scan": 27,
+    "real-time feedback": 28,
+    "surface coil correction": 29,
+    "phase stabilization reference": 30,
+    "phase stabilization": 31,
+}
+CALIBRATION = 20  # for coil sensitivities alone
+REVERSE = 22
+
+PILOT_TONE_FIRST, PILOT_TONE_LAST = 3, 1  # samples of a readout that a pilot tone disturbs
+MOST_UNDERSAMPLED = 32  # times as large as its samples may k-space be: beyond, sizes in the header are absurd
+
+
+class Lines(NamedTuple):
+    """Readouts that are lines of an image.
+
+    Attributes:
+        rows: of the table.
+        counters: of each, by the dimension of k-space.
+        channels: of all.
+        samples: of all.
+        centers: the sample of each at the centre of k-space.
+    """
+
+    rows: npt.NDArray[np.intp]
+    counters: Mapping[str, npt.NDArray[np.intp]]
+    channels: int
+    samples: int
+    centers: npt.NDArray[np.intp]
+
+    def place(self, start: int = 0, end: int | None = None) -> tuple[npt.NDArray[np.intp], ...]:
+        """The index of each of some lines in k-space, in the order of `COUNTERS`."""
+        return tuple(counter[start:end] for counter in self.counters.values())
+
+    def at(self, index: Mapping[str, int]) -> "Lines":
+        """Those at an index of some dimensions, whose counters are then zero."""
+        here = np.logical_and.reduce([self.counters[dim] == number for dim, number in index.items()], axis=0)
+        here = np.broadcast_to(here, self.rows.shape)
+        counters = {dim: counter[here] * (dim not in index) for dim, counter in self.counters.items()}
+        return self._replace(rows=self.rows[here], counters=counters, centers=self.centers[here])
+
+
+def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines:
+    """The lines among all readouts, whose heads are given.
+
+    Raises:
+        ValueError: if there are none, or they are of several kinds, or more than the file can hold.
+    """
+    no_image = list(NO_IMAGE.values()) if header.calibration_is_embedded else [*NO_IMAGE.values(), CALIBRATION]
+    is_line = heads["flags"] & flags_of(*no_image) == 0
+    if not is_line.any():
+        raise ValueError(f"none of {len(heads)} readouts is a line of an image")
+    if (heads["flags"][is_line] & flags_of(REVERSE)).any():
+        raise ValueError("some readouts are reversed, as in echo-planar imaging")
+    if heads["encoding_space_ref"][is_line].any():
+        raise ValueError("some readouts belong to another encoding than the first")
+    counters = {dim: _integers(heads["idx"][name][is_line]) for dim, (name, _) in COUNTERS.items()}
+    channels = common_number(heads["active_channels"][is_line], "channels")
+    samples = common_number(heads["number_of_samples"][is_line], "samples")
+    number = int(is_line.sum())
+    if number * channels * samples * 8 > file_size:
+        raise ValueError(
+            f"{number} readouts of {channels} channels and {samples} samples are more than {file_size} bytes can hold"
+        )
+    rows = np.flatnonzero(is_line)
+    return Lines(rows, counters, channels, samples, _integers(heads["center_sample"][is_line]))
+
+
+def flags_of(*numbers: int) -> np.uint64:
+    """The bits of flags, which count from 1."""
+    return np.uint64(sum(1 << (number - 1) for number in numbers))
+
+
+def _integers(column: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    return column.astype(np.intp, casting="safe")
+
+
+def common_number(column: npt.NDArray[Any], what: str) -> int:
+    """The number that all readouts have of something.
+
+    Raises:
+        ValueError: if they differ, or it is not positive.
+    """
+    least, most = int(_integers(column).min()), int(column.max())
+    if least != most or least < 1:
+        raise ValueError(f"readouts have {least} to {most} {what}, expected the same positive number in all")
+    return least
+
+
+def sampled_of_readout(lines: Lines, header: Header) -> npt.NDArray[np.bool_]:
+    """Which samples of the encoded readout (kx,) are measured, and not disturbed by a pilot tone."""
+    encoded = header.encoded.matrix_size[0]
+    padding = encoded - lines.samples
+    if padding < 0:
+        raise ValueError(f"readouts have {lines.samples} samples, but the encoded matrix {encoded}")
+    if padding and (2 * lines.centers >= encoded).any():
+        raise ValueError(
+            f"readouts have {lines.samples} of {encoded} samples, and their centre at {lines.centers.max()}, which is "
+            f"no asymmetric echo"
+        )
+    kx = np.arange(encoded)
+    if not header.pilot_tone:
+        return kx >= padding
+    return (kx >= padding + PILOT_TONE_FIRST) & (kx < encoded - PILOT_TONE_LAST)
+
+
+def sizes_of(lines: Lines, header: Header) -> tuple[dict[str, int], int]:
+    """The size of each dimension, and the place of the first line of ky."""
+    kx, encoded_ky, kz = header.encoded.matrix_size
+    sizes = {"coil": lines.channels, "kx": kx}
+    for dim, (_, limit) in COUNTERS.items():
+        largest = int(lines.counters[dim].max())
+        size = header.limits[limit].maximum + 1 if limit in header.limits else largest + 1
+        sizes[dim] = kz if dim == "kz" else size
+        if largest >= sizes[dim] or lines.counters[dim].min() < 0:
+            raise ValueError(f"{dim} of some readout is {largest}, beyond the {sizes[dim]} of the header")
+    sizes["ky"], first_ky = _around_centre(sizes["ky"], header.limits.get(COUNTERS["ky"][1]), encoded_ky)
+    acquired = len(lines.rows) * lines.channels * lines.samples
+    if math.prod(sizes.values()) > MOST_UNDERSAMPLED * acquired:
+        raise ValueError(f"k-space of {sizes} is more than {MOST_UNDERSAMPLED} times as large as the samples")
+    return sizes, first_ky
+
+
+def _around_centre(lines: int, limit: Limit | None, encoded: int) -> tuple[int, int]:
+    """The size of ky whose centre is that of k-space, and where its first line lies."""
+    # Converters that do not know the centre leave it at zero.
+    if limit is None or limit.center in {0, lines // 2}:
+        return lines, 0
+    if not 0 < limit.center < lines:
+        raise ValueError(f"the centre of ky is line {limit.center} of {lines} in the header")
+    size = max(encoded, 2 * limit.center, 2 * (lines - limit.center) - 1)
+    return size, size // 2 - limit.center

@@ -1,0 +1,63 @@
+"""The table of readouts in an ISMRMRD file, and its header."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.raw_data.ismrmrd_header import LONGEST_HEADER
+
+ROWS_AT_ONCE = 64  # whole rows: HDF5 2.0 reads the samples of any part of a row, and leaks what was not asked for
+
+
+def read_header(dataset: h5py.Dataset) -> bytes:
+    """The XML of a file.
+
+    Raises:
+        ValueError: if there is not one of a sensible length.
+    """
+    if dataset.size != 1 or dataset.dtype.itemsize > LONGEST_HEADER:
+        raise ValueError(f"xml has shape {dataset.shape} and type {dataset.dtype}, expected one header")
+    header = np.asarray(dataset[()]).item()
+    return header.encode() if isinstance(header, str) else bytes(header)
+
+
+def read_heads(table: h5py.Dataset, file_size: int) -> npt.NDArray[Any]:
+    """What the table tells of each readout besides its samples.
+
+    Raises:
+        ValueError: if it is no table of readouts, or promises more than the file can hold.
+    """
+    if table.ndim != 1 or not {"head", "data"} <= set(table.dtype.names or ()):
+        raise ValueError(f"data has shape {table.shape} and type {table.dtype}, expected a table with head and data")
+    samples = h5py.check_vlen_dtype(table.dtype["data"])
+    if samples != np.dtype("<f4"):  # h5py 3.16 does not swap the bytes within arrays of variable length
+        raise ValueError(f"the readouts are of type {samples or table.dtype['data']}, expected little-endian float32")
+    if len(table) * table.dtype.itemsize > file_size:
+        raise ValueError(f"the table promises {len(table)} readouts, more than {file_size} bytes can hold")
+    heads = np.empty(len(table), table.dtype["head"])
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        heads[start : start + ROWS_AT_ONCE] = table[start : start + ROWS_AT_ONCE]["head"]
+    return heads
+
+
+def read_samples(
+    table: h5py.Dataset, rows: npt.NDArray[np.intp], channels: int, samples: npt.NDArray[np.int_]
+) -> Iterator[list[npt.NDArray[np.complex64]]]:
+    """The samples (coil, sample) of some rows of the table, which ascend, block after block.
+
+    Raises:
+        ValueError: if a row has another number of them than told, or NaN or infinity.
+    """
+    ends = np.append(np.flatnonzero(np.diff(rows // ROWS_AT_ONCE)) + 1, len(rows))
+    for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
+        first = rows[start] // ROWS_AT_ONCE * ROWS_AT_ONCE
+        block = table[first : first + ROWS_AT_ONCE]["data"][rows[start:end] - first]
+        for readout, length in zip(block, 2 * channels * samples[start:end], strict=True):
+            if len(readout) != length:
+                raise ValueError(f"a readout has {len(readout)} numbers, expected {length}")
+        if not all(np.isfinite(readout).all() for readout in block):
+            raise ValueError(f"NaN or infinity in readouts {rows[start]} to {rows[end - 1]}")
+        yield [readout.view(np.complex64).reshape(channels, -1) for readout in block]
