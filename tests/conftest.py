@@ -24,21 +24,22 @@ SMALL_NETWORK = ["--model.network.init_args.features", "4"]
 TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
 TINY_BASELINE = [
-    *(*SHORT, "--data.size", "[3,24,20]", "--data.train_series", "2", "--data.val_series", "1"),
+    *(*SHORT, "--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
+    *("--data.train_series", "2", "--data.val_series", "1"),
     *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
 ]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
-PRETRAINED = {"color_cs/pretrained.yaml"}
+PRETRAINED = {"color_cs/pretrained.yaml", "dynamic_mri/pretrained.yaml"}
 UNTRAINED = {"color_cs/non_local_low_rank.yaml", "dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
 
 
 def tiny(config):
     """The words for a config of the collection."""
-    if config in PRETRAINED:
-        return [*TINY, "--model.weights", "null"]
     if config.startswith("color_cs/"):
-        return [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
-    return TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC
+        words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
+    else:
+        words = TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC
+    return [*words, "--model.weights", "null"] if config in PRETRAINED else words
 
 
 def quiet_trainer(**kwargs):

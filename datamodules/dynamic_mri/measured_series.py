@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rich.progress import track
 from torch.utils.data import ConcatDataset, Dataset
 
 from datamodules.dynamic_mri.kspace_files import READERS, KSpaceFiles
@@ -23,7 +24,7 @@ def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
     """
     files = _files(path)
     raw = [file for file in files if file.suffix.lower() != ".npz" and is_ismrmrd(file)]
-    for file in raw:
+    for file in track(raw, "Trying to read raw files", transient=True):
         try_to_read(file)
     others = [file for file in files if file not in raw]
     datasets: list[Dataset[Sample]] = [RawSeries(file, coils) for file in raw]
