@@ -269,6 +269,11 @@ class TestRefusal:
         with pytest.raises(DataError, match=r"scan\.h5: the largest sample of a series is"):
             RawSeries(path)[0]
 
+    def test_a_file_without_raw_data(self, tmp_path):
+        (tmp_path / "images.mrd").write_bytes(b"text")
+        with pytest.raises(DataError, match=r"images\.mrd: holds no raw data"):
+            measured_series(tmp_path / "images.mrd", Coils())
+
     def test_volumes(self, tmp_path):
         kspace, _ = measured()
         volume = np.repeat(kspace, 2, axis=5)

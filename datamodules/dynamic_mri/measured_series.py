@@ -12,7 +12,7 @@ from datamodules.raw_data.trial import try_to_read
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.sample import Sample
 
-SUFFIXES = (".mrd", *READERS)
+SUFFIXES = (".mrd", *READERS)  # .mrd is what newer raw files are called
 
 
 def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
@@ -27,6 +27,8 @@ def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
     for file in track(raw, "Trying to read raw files", transient=True):
         try_to_read(file)
     others = [file for file in files if file not in raw]
+    if strange := [file for file in others if file.suffix.lower() not in READERS]:
+        raise DataError(f"{strange[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")
     datasets: list[Dataset[Sample]] = [RawSeries(file, coils) for file in raw]
     return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
 
