@@ -55,8 +55,8 @@ class RawSeries(Dataset[Sample]):
     """The series of an ISMRMRD file, each slice, average, repetition, set and contrast one of them.
 
     Frames are the phases or, where there is one, the repetitions. K-space is prewhitened, freed from the oversampling
-    of the readout, and compressed to fewer coils; sensitivities are estimated by ESPIRiT from the average over time,
-    or from a separate calibration scan. A file is read series by series. A sample's target is unknown, and zero.
+    of the readout, and compressed to fewer coils; sensitivities are estimated by ESPIRiT from the average over time.
+    A file is read series by series. A sample's target is unknown, and zero.
 
     Args:
         path: of the file.
