@@ -5,6 +5,8 @@ import json
 import pickle
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
@@ -17,7 +19,7 @@ from datamodules.photographs.image_files import read_images
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.networks import LocallyLowRankNet, LocallyLowRankRecon, NonLocalLowRankNet
-from lowrank_unroll.operators import Mask
+from lowrank_unroll.operators import Mask, SampledFourier, coil_operator
 from lowrank_unroll.prox import Patches, trained_low_rank_steps
 from lowrank_unroll.weights import TrainedNetwork, load_network, load_weights, read_trained, shipped, write_trained
 from lowrank_unroll.weights.sources import BOX
@@ -136,6 +138,21 @@ def test_the_box_predicts_without_fit(command_line):
     with torch.no_grad():
         expected = load_network("color_cs")(sample.measurement, Mask(sample.mask))[0] * sample.scale
     assert abs(expected.permute(1, 2, 0).clamp(0, 255).numpy() - written).max() <= 0.51
+
+
+def test_the_box_predicts_series_without_fit(command_line):
+    mask = torch.rand(6, 24, 20) < 0.3
+    kspace = mask * torch.randn(1, 6, 24, 20, dtype=torch.complex64)
+    np.savez("scan.npz", kspace=kspace, mask=mask)
+    command_line("predict", "--config", "dynamic_mri/pretrained.yaml", "--data.predict_kspace", "scan.npz",
+                 "--trainer.accelerator", "cpu")  # fmt: skip
+    with h5py.File("runs/dynamic_mri_pretrained/version_0/predictions/scan.h5") as file:
+        written = torch.from_numpy(file["series"][()])
+    operator = SampledFourier(mask[None, None]) @ coil_operator(None)
+    scale = operator.adjoint(kspace[None]).abs().max()
+    with torch.no_grad():
+        expected = load_network("dynamic_mri")(kspace[None] / scale, operator)[0] * scale
+    assert (expected - written).norm() <= 1e-4 * expected.norm()
 
 
 @pytest.mark.parametrize("name", shipped())
