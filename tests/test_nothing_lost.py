@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import lightning as L
@@ -97,11 +98,12 @@ def test_the_numbers_fit_on_a_disk_that_the_pictures_fill(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 300, 3000])
-@pytest.mark.parametrize("suffix", SERIES_WRITERS | IMAGE_WRITERS)
-def test_a_prediction_on_a_full_disk_leaves_no_half_file(tmp_path, suffix, size):
-    pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom"}.get(suffix, "numpy"))
-    values = 255 * torch.rand(3, 200, 200) if suffix in IMAGE_WRITERS else torch.randn(4, 60, 60, dtype=torch.complex64)
-    prediction, write = Prediction(values, "scan", "measured", 1.0, ""), (SERIES_WRITERS | IMAGE_WRITERS)[suffix]
+@pytest.mark.parametrize(("kind", "suffix"), [*product(["series"], SERIES_WRITERS), *product(["image"], IMAGE_WRITERS)])
+def test_a_prediction_on_a_full_disk_leaves_no_half_file(tmp_path, kind, suffix, size):
+    pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}.get(suffix, "numpy"))
+    values = 255 * torch.rand(3, 200, 200) if kind == "image" else torch.randn(4, 60, 60, dtype=torch.complex64)
+    write = (IMAGE_WRITERS if kind == "image" else SERIES_WRITERS)[suffix]
+    prediction = Prediction(values, "scan", "measured", 1.0, "")
     with largest_file(size), pytest.raises(OSError, match=rf"new\.{suffix} cannot be written: "):
         write(prediction, tmp_path / f"new.{suffix}")
     assert not files(tmp_path)

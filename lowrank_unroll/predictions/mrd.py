@@ -1,5 +1,6 @@
 """Series of images as ISMRMRD images."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.files import write_whole
 from lowrank_unroll.predictions.prediction import Prediction
 from lowrank_unroll.sample import Geometry
 
@@ -22,13 +23,15 @@ def write_mrd(prediction: Prediction, path: Path) -> None:
     """
     import ismrmrd  # noqa: PLC0415  optional
 
-    with written_whole(path) as temporary, ismrmrd.Dataset(str(temporary), GROUP, mode="w") as dataset:
+    encoded = io.BytesIO()  # HDF5 itself answers a full disk with errors of several kinds
+    with ismrmrd.Dataset(encoded, GROUP, mode="w") as dataset:
         for number, frame in enumerate(prediction.values.numpy()):
             image = ismrmrd.Image.from_array(np.ascontiguousarray(frame.T)[None, None])
             image.image_type, image.image_index, image.phase = ismrmrd.IMTYPE_COMPLEX, number + 1, number
             if prediction.geometry is not None:
                 _place(image, prediction.geometry, number, frame.shape)
             dataset.append_image("image_0", image)
+    write_whole(path, encoded.getbuffer())
 
 
 def _place(image: Any, geometry: Geometry, number: int, size: Sequence[int]) -> None:
