@@ -5,9 +5,11 @@ from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
 from lowrank_unroll.modules.losses import LogSquaredError, SquaredError
 from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
+from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
 
 __all__ = [
+    "SSDU",
     "ColorCS",
     "DynamicMRI",
     "LogSquaredError",
@@ -16,4 +18,5 @@ __all__ = [
     "SquaredError",
     "Step",
     "Stopwatch",
+    "relative_error",
 ]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
+from lowrank_unroll.modules.self_supervision import SSDU
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.sample import COLOUR_AXES, Sample
@@ -26,6 +27,7 @@ class ColorCS(ReconstructionModule):
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
         weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
 
     Raises:
         ValueError: if ``tile_size`` is not positive.
@@ -43,8 +45,9 @@ class ColorCS(ReconstructionModule):
         shrinkage: bool = True,
         loss: nn.Module | None = None,
         weights: str | None = None,
+        self_supervision: SSDU | None = None,
     ) -> None:
-        super().__init__(network, optimizer, scheduler, compile, shrinkage, loss, weights)
+        super().__init__(network, optimizer, scheduler, compile, shrinkage, loss, weights, self_supervision)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size is {tile_size}, expected at least 1, or null for whole images")
         self.tile_size = tile_size

@@ -25,6 +25,7 @@ class DynamicMRI(ReconstructionModule):
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
         weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES

@@ -14,6 +14,7 @@ from torchmetrics import Metric, MetricCollection
 from lowrank_unroll.errors import NonFiniteGradientError, UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.losses import SquaredError
+from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
@@ -49,6 +50,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
             error.
         weights: to begin with: a name in the box, a file (.safetensors), or a checkpoint; None for random ones.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
 
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
@@ -69,6 +71,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         shrinkage: bool = True,
         loss: nn.Module | None = None,
         weights: str | None = None,
+        self_supervision: SSDU | None = None,
     ) -> None:
         super().__init__()
         _check_axes(self, network, "--model.network")
@@ -78,6 +81,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.scheduler = scheduler
         self.compile_network = compile
         self.error = loss or SquaredError()
+        self.self_supervision = self_supervision
         if not shrinkage:
             remove_shrinkage(network)
         self.begins_trained = weights is not None
@@ -159,13 +163,33 @@ class ReconstructionModule(L.LightningModule, ABC):
                 self.log_dict(metrics, prog_bar=stage == "val")
         return Step(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
 
+    def _step_without_targets(self, batch: Sample, stage: Stage, splits: range, held: SSDU) -> Step:
+        """Reconstruct from a part of the samples, and compare to the others; a split is a function of its number."""
+        losses = []
+        for number in splits:
+            held_back = held.held_back(batch.mask, torch.Generator(self.device).manual_seed(number))
+            rest = batch._replace(mask=batch.mask & ~held_back, measurement=batch.measurement * ~held_back)
+            reconstruction, penalty = self.reconstruct(rest)
+            with torch.autocast(self.device.type, enabled=False):
+                prediction = self.operator(batch._replace(mask=held_back))(reconstruction)
+                losses.append(relative_error(prediction, batch.measurement * held_back) + penalty)
+        loss = torch.stack(losses).mean()
+        samples: Any = float(len(batch.target))
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=samples, sync_dist=True)
+        return Step(loss=loss, reconstruction=reconstruction, seconds=0.0)
+
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
         """Reconstruct a batch and log its loss."""
         self._batch_names, self._batch_idx = batch.name, batch_idx
+        if (held := self.self_supervision) is not None:
+            first = self.global_step * held.masks
+            return self._step_without_targets(batch, "train", range(first, first + held.masks), held)
         return self._step(batch, "train")
 
     def validation_step(self, batch: Sample, batch_idx: int) -> Step:
-        """Reconstruct a batch and log its loss and metrics."""
+        """Reconstruct a batch and log its loss and metrics; without targets the loss, of samples held back."""
+        if (held := self.self_supervision) is not None:
+            return self._step_without_targets(batch, "val", range(batch_idx, batch_idx + 1), held)
         return self._step(batch, "val")
 
     def test_step(self, batch: Sample, batch_idx: int) -> Step:
@@ -263,7 +287,7 @@ class ReconstructionModule(L.LightningModule, ABC):
             warnings.filterwarnings("ignore", "Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False)
         for name, value in list(self.hparams.items()):
-            if callable(value):
+            if callable(value) or isinstance(value, SSDU):
                 del self.hparams[name]
 
 

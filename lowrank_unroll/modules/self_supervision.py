@@ -1,0 +1,68 @@
+"""Training without ground truth: some of what is measured is held back, and predicted from the rest."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowrank_unroll.checks import check_at_least, check_fraction
+
+
+@dataclass(frozen=True)
+class SSDU:
+    """Self-supervision via data undersampling (Yaman et al., Magn. Reson. Med. 84, 2020), with several masks if wanted.
+
+    Of the samples of a measurement a random part is held back from the network, whose reconstruction is then to predict
+    it. With several masks (Yaman et al., NMR Biomed. 35, 2022) that is done with as many parts in each step.
+
+    Args:
+        share: of the samples that are held back.
+        masks: how many splits of each measurement a training step takes.
+        centre: rows and columns in the middle of the mask of which no sample is held back, for most of the energy of
+            k-space is there; 0 for measurements that have no centre, such as pixels.
+
+    Raises:
+        ValueError: if the share is none, or a number is too small.
+    """
+
+    share: float = 0.4
+    masks: int = 1
+    centre: int = 4
+
+    def __post_init__(self) -> None:
+        check_fraction(share=self.share)
+        check_at_least(1, masks=self.masks)
+        check_at_least(0, centre=self.centre)
+
+    def held_back(self, mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw which samples are held back.
+
+        Args:
+            mask: boolean, (batch, ..., height, width).
+            generator: on the device of the mask; None for the global one.
+
+        Returns:
+            Boolean, shape of ``mask``, and False where that is.
+        """
+        drawn = torch.rand(mask.shape, generator=generator, device=mask.device) < self.share
+        height, width = mask.shape[-2:]
+        top, left = height // 2 - self.centre // 2, width // 2 - self.centre // 2
+        drawn[..., max(0, top) : top + self.centre, max(0, left) : left + self.centre] = False
+        return drawn & mask
+
+
+def relative_error(prediction: Tensor, measurement: Tensor) -> Tensor:
+    """The loss of SSDU, ||p - y||_2 / ||y||_2 + ||p - y||_1 / ||y||_1 of each sample, averaged over the batch.
+
+    Args:
+        prediction: p, (batch, ...), real or complex.
+        measurement: y, of the same shape; zero where nothing is to be predicted.
+    """
+    difference, measurement = (prediction - measurement).flatten(1), measurement.flatten(1)
+    tiny = torch.finfo(difference.real.dtype).tiny
+    ratios = [
+        torch.linalg.vector_norm(difference, order, dim=1)
+        / torch.linalg.vector_norm(measurement, order, dim=1).clamp(min=tiny)
+        for order in (2, 1)
+    ]
+    return torch.stack(ratios).sum(0).mean()
