@@ -78,6 +78,7 @@ def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
         "shrinkage": True,
         "loss": None,
         "weights": None,
+        "self_supervision": None,
     }
     assert not recwarn.list
 
