@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from lowrank_unroll.errors import UsageError
+
 
 def check_at_least(minimum: int, **values: int | None) -> None:
     """Refuse counts and sizes that are too small; None stands for a default and passes.
@@ -72,3 +74,17 @@ def check_sides(sides: str, **values: Sequence[int] | None) -> None:
     for name, value in values.items():
         if value is not None and (len(value) != len(sides.split(", ")) or min(value) < 1):
             raise ValueError(f"{name} is {value}, expected ({sides}), each at least 1")
+
+
+def check_axes(module: object, other: object, instead: str) -> None:
+    """Refuse what is for images of another kind than a module, by their ``image_axes``; None is for all kinds.
+
+    Raises:
+        UsageError: names both, and what to give instead.
+    """
+    ours, theirs = (getattr(one, "image_axes", None) for one in (module, other))
+    if ours is not None and theirs is not None and ours != theirs:
+        raise UsageError(
+            f"{type(module).__name__} is for images ({', '.join(ours)}), but {type(other).__name__} for images "
+            f"({', '.join(theirs)}): choose another {instead}"
+        )

@@ -219,9 +219,11 @@ def test_errors_are_errors_of_data():
     assert issubclass(ISMRMRDError, DataError)
 
 
-def refused(path, reason):
-    with pytest.raises(ISMRMRDError, match=rf"{re.escape(str(path))}.*{reason}"):
+def refusal(path):
+    """What the reader says of a file that it refuses, after its name."""
+    with pytest.raises(ISMRMRDError) as caught:
         read_ismrmrd(path)
+    return str(caught.value).partition(str(path))[2]
 
 
 class TestRefusal:
@@ -254,14 +256,14 @@ class TestRefusal:
     def test_headers(self, path, small, old, new, reason):
         xml = re.sub(r">\s+<", "><", xsd.ToXML(header_of(small)))
         assert old in xml
-        refused(write(path, xml.replace(old, new, 1).encode(), readouts_of(small)), reason)
+        assert re.search(reason, refusal(write(path, xml.replace(old, new, 1).encode(), readouts_of(small))))
 
     def test_entities_of_any_encoding(self, path, small):
         bomb = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16")
-        refused(write(path, bomb.replace(b"\0", b""), readouts_of(small)), "decode|document type")
+        assert re.search("decode|document type", refusal(write(path, bomb.replace(b"\0", b""), readouts_of(small))))
 
     def test_long_header(self, path, small):
-        refused(write(path, b"<a>" + b" " * 2**22 + b"</a>", readouts_of(small)), "more than 4194304")
+        assert re.search("more than 4194304", refusal(write(path, b"<a>" + b" " * 2**22 + b"</a>", readouts_of(small))))
 
     @pytest.mark.parametrize(
         ("field", "value", "reason"),
@@ -275,27 +277,27 @@ class TestRefusal:
     def test_lines(self, path, small, field, value, reason):
         readouts = readouts_of(small)
         setattr(readouts[3].idx if hasattr(readouts[3].idx, field) else readouts[3], field, value)
-        refused(write(path, header_of(small), readouts), reason)
+        assert re.search(reason, refusal(write(path, header_of(small), readouts)))
 
     @pytest.mark.parametrize(("shape", "reason"), [((2, 6), "6 to 8 samples"), ((3, 8), "2 to 3 channels")])
     def test_unequal_readouts(self, path, small, shape, reason):
         odd = ismrmrd.Acquisition.from_array(np.ones(shape, np.complex64))
-        refused(write(path, header_of(small), [*readouts_of(small), odd]), reason)
+        assert re.search(reason, refusal(write(path, header_of(small), [*readouts_of(small), odd])))
 
     def test_short_readout_that_is_no_asymmetric_echo(self, path, small):
         readouts = readouts_of(small, skip=2)
         readouts[0].center_sample = 4
-        refused(write(path, header_of(small), readouts), "no asymmetric echo")
+        assert re.search("no asymmetric echo", refusal(write(path, header_of(small), readouts)))
 
     def test_no_lines(self, path, small):
         noise = readouts_of(small)[:1]
         noise[0].setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
-        refused(write(path, header_of(small), noise), "none of 1 readouts")
+        assert re.search("none of 1 readouts", refusal(write(path, header_of(small), noise)))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_not_finite(self, path, small, value):
         small[..., 3, 2] = value
-        refused(write(path, header_of(small), readouts_of(small)), "NaN or infinity")
+        assert re.search("NaN or infinity", refusal(write(path, header_of(small), readouts_of(small))))
 
 
 class TestMalformed:
@@ -314,7 +316,7 @@ class TestMalformed:
         table["data"][5] = table["data"][5][:-1]
         table["data"][6] = np.append(table["data"][6], np.float32(0))
         self.rewrite(path, "data", table)
-        refused(path, "31 numbers, expected 32")
+        assert re.search("31 numbers, expected 32", refusal(path))
 
     @pytest.mark.parametrize("dtype", ["<f8", "<i4", ">f4"])
     def test_type_of_samples(self, path, table, dtype):
@@ -324,43 +326,43 @@ class TestMalformed:
         other["head"] = table["head"]
         other["data"][:] = [values.astype(dtype) for values in table["data"]]
         self.rewrite(path, "data", other)
-        refused(path, "expected little-endian float32")
+        assert re.search("expected little-endian float32", refusal(path))
 
     @pytest.mark.parametrize("values", [None, np.zeros(3), np.zeros((), [("head", "f4"), ("data", "f4")]), "text"])
     def test_no_table(self, path, table, values):
         self.rewrite(path, "data", values)
-        refused(path, "data")
+        assert re.search("data", refusal(path))
 
     def test_missing_counters(self, path, table):
         other = np.zeros(len(table), [("head", [("flags", "u8")]), ("data", table.dtype["data"])])
         other["data"][:] = list(table["data"])
         self.rewrite(path, "data", other)
-        refused(path, "no field")
+        assert re.search("no field", refusal(path))
 
     @pytest.mark.parametrize("name", ["number_of_samples", "active_channels"])
     def test_absurd_counts(self, path, table, name):
         table["head"][name] = 65535
         self.rewrite(path, "data", table)
-        refused(path, "bytes can hold")
+        assert re.search("bytes can hold", refusal(path))
 
     def test_table_longer_than_the_file(self, path, table):
         with h5py.File(path, "r+") as file:
             del file["dataset/data"]
             file.create_dataset("dataset/data", (2**40,), table.dtype, chunks=(64,))
-        refused(path, "the table promises")
+        assert re.search("the table promises", refusal(path))
 
     @pytest.mark.parametrize("values", [None, np.zeros(3), ["<a/>", "<b/>"], "<a/>", "", b"\xff\xfe"])
     def test_no_header(self, path, table, values):
         self.rewrite(path, "xml", values)
-        refused(path, "")
+        assert refusal(path)
 
     def test_no_hdf5(self, path):
         path.write_bytes(b"text")
-        refused(path, "")
+        assert refusal(path)
 
     def test_no_group(self, path):
         h5py.File(path, "w").close()
-        refused(path, "dataset")
+        assert re.search("dataset", refusal(path))
 
 
 def mutated(content, seed):

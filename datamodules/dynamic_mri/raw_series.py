@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from datamodules.dynamic_mri.acquisition import scaled
 from datamodules.raw_data.coils import calibration_width, compress_coils, estimate_sensitivities, time_average
 from datamodules.raw_data.ismrmrd import RawFile
-from datamodules.raw_data.ismrmrd_lines import DIMS
+from datamodules.raw_data.ismrmrd_lines import DIMS, ITEMS
 from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
 from datamodules.raw_data.readout import narrow_readout
 from datamodules.raw_data.scan_geometry import scan_geometry
@@ -22,8 +22,6 @@ from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
-# Of these, those of which there are several are items, each a series of its own; slice and average are always named.
-ITEMS = ("slice", "average", "repetition", "set", "contrast")
 ALWAYS_NAMED = ("slice", "average")
 WITHOUT_COILS = tuple(dim for dim in DIMS if dim != "coil")
 SMALLEST, LARGEST = 1e-15, 1e15  # magnitudes whose squares, summed, are numbers of single precision

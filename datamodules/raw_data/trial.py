@@ -5,6 +5,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from datamodules.raw_data.ismrmrd import ISMRMRDError, RawFile
+from datamodules.raw_data.ismrmrd_lines import ITEMS
 
 PATIENCE = 45.0  # s without a sign of life
 
@@ -42,7 +43,7 @@ def _read_all(path: Path, sender: Connection) -> None:
         sender.send(True)
         file = RawFile(path)
         file.noise()
-        for index in file.indices(("slice", "average", "repetition", "set", "contrast")):
+        for index in file.indices(ITEMS):
             file.kspace(**index)
             sender.send(True)
         sender.send(None)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from lowrank_unroll.checks import check_axes
 from lowrank_unroll.errors import NonFiniteGradientError, UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.losses import SquaredError
@@ -74,7 +75,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         self_supervision: SSDU | None = None,
     ) -> None:
         super().__init__()
-        _check_axes(self, network, "--model.network")
+        check_axes(self, network, "--model.network")
         self._save_plain_hyperparameters()
         self.network = network
         self.optimizer = optimizer
@@ -96,7 +97,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         Raises:
             UsageError: if its images are of another kind; names both.
         """
-        _check_axes(self, datamodule, "--data, or another --model")
+        check_axes(self, datamodule, "--data, or another --model")
 
     def setup(self, stage: str) -> None:
         """Refuse data of another task before the first batch."""
@@ -154,9 +155,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
         with torch.autocast(self.device.type, enabled=False):
             loss = self.loss(reconstruction, batch) + penalty
-            # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
-            samples: Any = float(len(batch.target))
-            self.log(f"{stage}/loss", loss, prog_bar=stage == "train", batch_size=samples, sync_dist=True)
+            self._log_loss(loss, batch, stage, prog_bar=stage == "train")
             if stage != "train":
                 metrics = self.val_metrics if stage == "val" else self.test_metrics
                 metrics.update(reconstruction, batch.target)
@@ -167,16 +166,19 @@ class ReconstructionModule(L.LightningModule, ABC):
         """Reconstruct from a part of the samples, and compare to the others; a split is a function of its number."""
         losses = []
         for number in splits:
-            held_back = held.held_back(batch.mask, torch.Generator(self.device).manual_seed(number))
-            rest = batch._replace(mask=batch.mask & ~held_back, measurement=batch.measurement * ~held_back)
-            reconstruction, penalty = self.reconstruct(rest)
+            given, held_back = held.split(batch, number)
+            reconstruction, penalty = self.reconstruct(given)
             with torch.autocast(self.device.type, enabled=False):
-                prediction = self.operator(batch._replace(mask=held_back))(reconstruction)
-                losses.append(relative_error(prediction, batch.measurement * held_back) + penalty)
+                prediction = self.operator(held_back)(reconstruction)
+                losses.append(relative_error(prediction, held_back.measurement) + penalty)
         loss = torch.stack(losses).mean()
-        samples: Any = float(len(batch.target))
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=samples, sync_dist=True)
+        self._log_loss(loss, batch, stage, prog_bar=True)
         return Step(loss=loss, reconstruction=reconstruction, seconds=0.0)
+
+    def _log_loss(self, loss: Tensor, batch: Sample, stage: Stage, *, prog_bar: bool) -> None:
+        # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
+        samples: Any = float(len(batch.target))
+        self.log(f"{stage}/loss", loss, prog_bar=prog_bar, batch_size=samples, sync_dist=True)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:
         """Reconstruct a batch and log its loss."""
@@ -289,15 +291,6 @@ class ReconstructionModule(L.LightningModule, ABC):
         for name, value in list(self.hparams.items()):
             if callable(value) or isinstance(value, SSDU):
                 del self.hparams[name]
-
-
-def _check_axes(module: ReconstructionModule, other: object, instead: str) -> None:
-    ours, theirs = module.image_axes, getattr(other, "image_axes", None)
-    if ours is not None and theirs is not None and ours != theirs:
-        raise UsageError(
-            f"{type(module).__name__} is for images ({', '.join(ours)}), but {type(other).__name__} for images "
-            f"({', '.join(theirs)}): choose another {instead}"
-        )
 
 
 def _abridged(names: str | list[str], *, limit: int = 8) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_fraction
+from lowrank_unroll.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class SSDU:
         check_fraction(share=self.share)
         check_at_least(1, masks=self.masks)
         check_at_least(0, centre=self.centre)
+
+    def split(self, batch: Sample, number: int) -> tuple[Sample, Sample]:
+        """The samples of a batch that a network is given, and those held back, which depend on the number alone."""
+        held = self.held_back(batch.mask, torch.Generator(batch.mask.device).manual_seed(number))
+        given, held_back = (
+            batch._replace(mask=mask, measurement=batch.measurement * mask) for mask in (batch.mask & ~held, held)
+        )
+        return given, held_back
 
     def held_back(self, mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw which samples are held back.
