@@ -3,6 +3,7 @@
 from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.dynamic_mri.series_data_module import SeriesDataModule
 from datamodules.loading.data_module import ReconstructionDataModule
 from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.black_borders import BlackBorders
@@ -30,4 +31,5 @@ __all__ = [
     "ReconstructionDataModule",
     "SamplePhotos",
     "ScannedCines",
+    "SeriesDataModule",
 ]

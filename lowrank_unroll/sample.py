@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lowrank_unroll.errors import UsageError
+
 COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
 
@@ -32,7 +34,8 @@ class Sample(NamedTuple):
     Attributes:
         measurement: what was acquired; colour: (batch, channel, height, width), float32 in [0, 1];
             dynamic MRI: k-space (batch, coil, time, height, width), complex64.
-        target: the image to reconstruct; colour: as measurement; dynamic MRI: (batch, time, height, width), complex64.
+        target: the image to reconstruct, None where it is not known; colour: as measurement; dynamic MRI: (batch, time,
+            height, width), complex64.
         mask: True where sampled, boolean; colour: as measurement; dynamic MRI: (batch, 1, time, height, width).
         coil_sensitivities: (batch, coil, 1, height, width), complex64, or None where there are no coils.
         scale: what an image is multiplied by to return to the data's own unit, (batch,), float32.
@@ -42,10 +45,25 @@ class Sample(NamedTuple):
     """
 
     measurement: Tensor
-    target: Tensor
+    target: Tensor | None
     mask: Tensor
     coil_sensitivities: Tensor | None
     scale: Tensor
     name: str | list[str]
     origin: str | list[str]
     geometry: Geometry | None = None
+
+
+def known_target(batch: Sample) -> Tensor:
+    """The target of a batch.
+
+    Raises:
+        UsageError: if it is not known; names the samples.
+    """
+    if batch.target is None:
+        names = [batch.name] if isinstance(batch.name, str) else batch.name
+        raise UsageError(
+            f"of {', '.join(names[:3])} only the measurement is known, not the image: train without it, with "
+            "--model.self_supervision SSDU, or undersample what was fully sampled, with --data.pattern"
+        )
+    return batch.target

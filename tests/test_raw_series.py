@@ -159,7 +159,7 @@ class TestSeries:
         assert torch.equal(sample.mask[0], mask)
         assert (sample.measurement * sample.scale - direct).norm() <= 1e-5 * direct.norm()
         assert (sample.name, sample.origin) == ("us_1/slice0_average0", "measured")
-        assert not sample.target.any()
+        assert sample.target is None
         strength = sample.coil_sensitivities.abs().square().sum(0)
         torch.testing.assert_close(strength, torch.ones_like(strength), atol=1e-4, rtol=0)
         np.savez(
@@ -220,7 +220,7 @@ class TestSeries:
         header.encoding[0].encodedSpace.matrixSize.y = 48
         header.encoding[0].encodingLimits.kspace_encoding_step_1.center = centre
         (sample,) = RawSeries(write(tmp_path / "scan.h5", header, readouts_of(kspace)), KEEP_ALL)
-        assert sample.target.shape == (TIME, HEIGHT, WIDTH)
+        assert sample.measurement.shape[1:] == (TIME, HEIGHT, WIDTH)
 
     def test_noise_is_whitened_and_images_keep_their_unit(self, tmp_path):
         torch.manual_seed(0)

@@ -82,9 +82,8 @@ def scaled(sample: Sample) -> Sample:
     zero_filled = _fully_sampled(sample.coil_sensitivities).adjoint(sample.measurement[None])
     maximum = zero_filled.abs().max()
     scale = torch.where(maximum > 0, maximum, 1)
-    return sample._replace(
-        measurement=sample.measurement / scale, target=sample.target / scale, scale=sample.scale * scale
-    )
+    target = None if sample.target is None else sample.target / scale
+    return sample._replace(measurement=sample.measurement / scale, target=target, scale=sample.scale * scale)
 
 
 def _fully_sampled(sensitivities: Tensor | None) -> LinearOperator:

@@ -7,9 +7,10 @@ from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.cine_files import read_cines
-from datamodules.dynamic_mri.dynamic_data_module import SPLITS, DynamicDataModule
+from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.dynamic_mri.hdf5_cache import hdf5_damage, write_hdf5
 from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.series_data_module import SPLITS
 from datamodules.loading.caches import is_to_be_made
 from datamodules.loading.data_module import STAGES, Split
 from datamodules.loading.random_numbers import generator_of

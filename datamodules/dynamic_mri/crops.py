@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
+import torch
+
 from lowrank_unroll.checks import check_at_least, check_sides
+from lowrank_unroll.errors import UsageError
 
 Start = tuple[int, int, int]  # first frame, row and column of a crop
 
@@ -20,6 +23,31 @@ class Window(NamedTuple):
     def of(self, shape: Sequence[int]) -> tuple[int, int, int]:
         """The size of a crop of a series of this shape."""
         time, height, width = (have if want is None else want for have, want in zip(shape, self, strict=True))
+        return time, height, width
+
+    def check_fits(self, name: str, shape: Sequence[int]) -> None:
+        """Refuse a series of this shape that is smaller than a crop of it.
+
+        Raises:
+            UsageError: names the series, and the argument of the DataModule.
+        """
+        for side, have, want in zip(self._fields, shape, self, strict=True):
+            if want is not None and have < want:
+                argument = "frames" if side == "time" else "crop"
+                raise UsageError(
+                    f"series {name} is {tuple(shape)} (time, height, width), and a crop of {want} in {side} does not "
+                    f"fit: ask for less with --data.{argument}"
+                )
+
+    def place(
+        self, shape: Sequence[int], start: Start | None, generator: torch.Generator
+    ) -> tuple[slice, slice, slice]:
+        """The slices of a crop of a series of this shape that begins at a start, or at a random place."""
+        begin: Sequence[int] = start or [
+            0 if want is None else int(torch.randint(have - want + 1, (), generator=generator))
+            for have, want in zip(shape, self, strict=True)
+        ]
+        time, height, width = (slice(first, first + size) for first, size in zip(begin, self.of(shape), strict=True))
         return time, height, width
 
 

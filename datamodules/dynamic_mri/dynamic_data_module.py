@@ -1,8 +1,7 @@
-"""What the datasets of dynamic MRI share."""
+"""What the datasets of series of images share, of which the measurement is simulated."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
@@ -11,19 +10,14 @@ from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
-from datamodules.dynamic_mri.measured_series import measured_series
-from datamodules.dynamic_mri.raw_series import Coils
-from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.dynamic_mri.series_data_module import SPLITS, SeriesDataModule
+from datamodules.loading.data_module import Split
 from lowrank_unroll.checks import check_sides
-from lowrank_unroll.errors import UsageError
-from lowrank_unroll.sample import SERIES_AXES, Sample
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
-# Numbers by which what is random in one split differs from that in the others.
-SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
 
-
-class DynamicDataModule(ReconstructionDataModule):
+class DynamicDataModule(SeriesDataModule):
     """Series of images, measured by a simulated acquisition.
 
     Training samples are crops with a fresh mask, coils and noise each time; validation samples are crops, test samples
@@ -37,18 +31,12 @@ class DynamicDataModule(ReconstructionDataModule):
         crop: height and width of a crop; None for whole frames.
         crops_per_cine: crops of each series in an epoch of training, at random places.
         crop_strides: instead, crops on a grid with these steps in time, height and width, all of them in every epoch.
-        predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
-            folder of them, see :class:`RawSeries` and :class:`KSpaceFiles`.
-        raw_coils: what is done with the coils of raw files to predict.
-        batch_size: samples in a batch of training and validation.
-        num_workers: processes that load; 0 loads in the training process.
-        seed: of shuffling, crops, phase, coils, noise and masks.
+        kwargs: see :class:`SeriesDataModule`.
 
     Raises:
         ValueError: if a number is too small, or both ``crops_per_cine`` and ``crop_strides`` say how many crops.
     """
 
-    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
     origin: ClassVar[str] = "semi-synthetic"
 
     def __init__(
@@ -60,32 +48,18 @@ class DynamicDataModule(ReconstructionDataModule):
         crop: tuple[int, int] | None = None,
         crops_per_cine: int = 1,
         crop_strides: tuple[int, int, int] | None = None,
-        predict_kspace: Path | None = None,
-        raw_coils: Coils = Coils(),  # noqa: B008  immutable
-        batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
         check_sides("height, width", crop=crop)
-        super().__init__(batch_size=batch_size, **kwargs)
+        super().__init__(**kwargs)
         self.acquisition = Acquisition(pattern, coils, snr)
         self.crops = Crops(Window(frames, *(crop or (None, None))), crops_per_cine, crop_strides)
-        self.predict_kspace = predict_kspace
-        self.raw_coils = raw_coils
 
     @abstractmethod
     def cines(self, split: Split) -> Sequence[Cine]:
         """The series of "train", "val" or "test"."""
 
-    def dataset(self, split: Split) -> Dataset[Sample]:
-        """Measure the series of a split.
-
-        Raises:
-            UsageError: in "predict", if no k-space is given; or if a series is smaller than a crop.
-            DataError: if a file cannot be read.
-        """
-        if split == "predict":
-            if self.predict_kspace is None:
-                raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
-            return measured_series(Path(self.predict_kspace), self.raw_coils)
+    def measured(self, split: Split) -> Dataset[Sample]:
+        """Measure the series of a split."""
         crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
         return MeasuredCines(self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), crops)

@@ -33,7 +33,7 @@ class KSpaceFiles(Dataset[Sample]):
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
         coil_sensitivities    (coil, height, width), complex, of any scale; needed for several coils
 
-    A sample's target is unknown, and zero.
+    A sample's target is unknown.
 
     Args:
         files: with these suffixes.
@@ -66,9 +66,8 @@ class KSpaceFiles(Dataset[Sample]):
             raise DataError(f"{file}: kspace is zero wherever the mask samples it, expected a measurement")
         near_one, exponent = _near_one(measured)
         measurement = torch.as_tensor(near_one.astype(np.complex64))
-        target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
         unit = torch.tensor(1.0)
-        sample = scaled(Sample(measurement, target, mask, sensitivities, unit, self.names[index], "measured"))
+        sample = scaled(Sample(measurement, None, mask, sensitivities, unit, self.names[index], "measured"))
         return sample._replace(scale=_brightness(file, float(sample.scale), exponent - gain))
 
 

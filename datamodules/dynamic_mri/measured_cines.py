@@ -8,10 +8,9 @@ from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
-from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.dynamic_mri.crops import Crops
 from datamodules.dynamic_mri.simulation import smooth_phase
 from datamodules.loading.random_numbers import generator_of
-from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 
 
@@ -42,7 +41,7 @@ class MeasuredCines(Dataset[Sample]):
         crops: Crops = Crops(),  # noqa: B008  immutable
     ) -> None:
         for cine in cines:
-            _check_size(cine, crops.window)
+            crops.window.check_fits(cine.name, cine.frames.shape)
         self.acquisition = acquisition
         self.origin = origin
         self.seeds = seeds
@@ -58,7 +57,7 @@ class MeasuredCines(Dataset[Sample]):
         """The sample of a draw, complex64."""
         cine, start = self.crops[draw % len(self)]
         generator = generator_of(*self.seeds, draw)
-        time, height, width = self._window(cine, start, generator)
+        time, height, width = self.window.place(cine.frames.shape, start, generator)
         crop = torch.as_tensor(np.ascontiguousarray(cine.frames[time, height, width]))
         sensitivities = None
         if cine.coil_sensitivities is not None:
@@ -67,25 +66,3 @@ class MeasuredCines(Dataset[Sample]):
             crop = crop.float() * smooth_phase(crop.shape[1], crop.shape[2], generator)
         name = cine.name if self.one_crop_each and draw < len(self) else f"{cine.name}[draw {draw}]"
         return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator, sensitivities)
-
-    def _window(
-        self, cine: Cine, start: Sequence[int] | None, generator: torch.Generator
-    ) -> tuple[slice, slice, slice]:
-        sizes = self.window.of(cine.frames.shape)
-        if start is None:
-            start = tuple(
-                0 if want is None else int(torch.randint(have - want + 1, (), generator=generator))
-                for have, want in zip(cine.frames.shape, self.window, strict=True)
-            )
-        time, height, width = (slice(first, first + size) for first, size in zip(start, sizes, strict=True))
-        return time, height, width
-
-
-def _check_size(cine: Cine, window: Window) -> None:
-    for side, have, want in zip(Window._fields, cine.frames.shape, window, strict=True):
-        if want is not None and have < want:
-            argument = "frames" if side == "time" else "crop"
-            raise UsageError(
-                f"series {cine.name} is {tuple(cine.frames.shape)} (time, height, width), and a crop of {want} in "
-                f"{side} does not fit: ask for less with --data.{argument}"
-            )

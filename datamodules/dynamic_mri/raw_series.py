@@ -54,7 +54,7 @@ class RawSeries(Dataset[Sample]):
 
     Frames are the phases or, where there is one, the repetitions. K-space is prewhitened, freed from the oversampling
     of the readout, and compressed to fewer coils; sensitivities are estimated by ESPIRiT from the average over time.
-    A file is read series by series. A sample's target is unknown, and zero.
+    A file is read series by series. A sample's target is unknown.
 
     Args:
         path: of the file.
@@ -91,11 +91,10 @@ class RawSeries(Dataset[Sample]):
         item = self.items[index]
         kspace, sampled = self._kspace(item)
         sensitivities = self._sensitivities(kspace, sampled) if len(kspace) > 1 else None
-        target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
         geometry = scan_geometry(self.file, self.time, kspace.shape[-1], **item)
         return scaled(
             Sample(
-                kspace, target, sampled[None], sensitivities, torch.tensor(1.0), self.names[index], "measured", geometry
+                kspace, None, sampled[None], sensitivities, torch.tensor(1.0), self.names[index], "measured", geometry
             )
         )
 

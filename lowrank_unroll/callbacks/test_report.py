@@ -26,7 +26,7 @@ from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step, Stopwatch
 from lowrank_unroll.names import one_line, told_apart
-from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of, side_by_side
 from lowrank_unroll.prox import trained_low_rank_steps
 from lowrank_unroll.reports import (
     Cine,
@@ -43,7 +43,7 @@ from lowrank_unroll.reports import (
 )
 from lowrank_unroll.reports.evaluation import METRICS_FILE
 from lowrank_unroll.reports.figures import spectra, thresholds
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import Sample, known_target
 
 LOG_WIDTH = 120
 VERSIONS_OF = ("torch", "lightning", "numpy")
@@ -107,8 +107,9 @@ class TestReport(Callback):
         self, trainer: Trainer, pl_module: ReconstructionModule, outputs: Step, batch: Sample, *_: Any
     ) -> None:
         """Measure a batch, and keep pictures of the first samples."""
+        target = known_target(batch)
         images = {
-            "reference": batch.target,
+            "reference": target,
             "zero-filled": pl_module.zero_filled(batch),
             "reconstruction": outputs["reconstruction"],
         }
@@ -120,9 +121,10 @@ class TestReport(Callback):
                 self._spectra = {name: _singular_values(image) for name, image in zip(images, of_sample, strict=True)}
             if index < self.panels:
                 psnr = result.zero_filled["psnr"], result.reconstruction["psnr"]
-                panel = panel_of(pl_module, result.name, of_sample, mask, psnr)
-            if index < self.cines and batch.target.is_complex():
-                cine = Cine(result.name, COMPARISON_TITLES, side_by_side(comparison(*of_sample)))
+                panel = panel_of(pl_module, result.name, tuple(of_sample), mask, psnr)
+            if index < self.cines and target.is_complex():
+                shown = comparison(*of_sample)
+                cine = Cine(result.name, tuple(shown), side_by_side(list(shown.values())))
             self._tested[index] = Tested(result, panel, cine)
 
     def _untrained(self, module: ReconstructionModule, batch: Sample) -> dict[str, tuple[Tensor, float]]:
@@ -209,7 +211,7 @@ def _write_panels(trainer: Trainer, panels: Sequence[Panel], path: Path) -> None
 
 def _write_cine(cines: Sequence[Cine], path: Path) -> None:
     if cines:
-        write_whole(path, animation(cines[0].frames, COMPARISON_TITLES))
+        write_whole(path, animation(cines[0].frames, cines[0].captions))
 
 
 def _results(
@@ -219,9 +221,10 @@ def _results(
     untrained: Mapping[str, tuple[Tensor, float]],
     seconds: float,
 ) -> Iterator[SampleResult]:
-    norms = torch.linalg.vector_norm(batch.target.flatten(1), dim=1) * batch.scale
+    target = images["reference"]
+    norms = torch.linalg.vector_norm(target.flatten(1), dim=1) * batch.scale
     ours, zeros, *others = (
-        _measure(module, image, batch.target)
+        _measure(module, image, target)
         for image in (images["reconstruction"], images["zero-filled"], *(image for image, _ in untrained.values()))
     )
     times = {"reconstruction": seconds} | {name: taken for name, (_, taken) in untrained.items()}

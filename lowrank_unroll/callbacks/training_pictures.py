@@ -11,16 +11,17 @@ from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
-from lowrank_unroll.pictures import COMPARISON_TITLES, Panel, animation, comparison, draw_panels, panel_of, side_by_side
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of, side_by_side
 from lowrank_unroll.sample import Sample
 
 
 class TrainingPictures(Callback):
     """Show the same few validation samples again and again while a network is trained.
 
-    A row per sample: reference, zero-filled, reconstruction, error, magnified, and mask; of series of images also the
-    first one as a moving picture. They go to Weights & Biases or TensorBoard if the run is logged there, and else to
-    ``pictures/epoch0003.png`` and ``.gif`` in the folder of the run, where the last validation of an epoch stays.
+    A row per sample: reference, zero-filled, reconstruction, error, magnified, and mask, without reference and error
+    where there is no ground truth; of series of images also the first one as a moving picture. They go to Weights &
+    Biases or TensorBoard if the run is logged there, and else to ``pictures/epoch0003.png`` and ``.gif`` in the folder
+    of the run, where the last validation of an epoch stays.
 
     The reconstructions are those that validation has made, so the training is the same with and without.
 
@@ -39,7 +40,7 @@ class TrainingPictures(Callback):
         self.every_n_validations = every_n_validations
         self._validations = 0
         self._panels: list[Panel] = []
-        self._series: list[Tensor] = []
+        self._series: dict[str, Tensor] = {}
 
     def on_validation_batch_end(  # type: ignore[override]
         self,
@@ -56,11 +57,12 @@ class TrainingPictures(Callback):
             return
         batch, reconstruction = _first(batch, missing), outputs["reconstruction"][:missing]
         zero_filled = pl_module.zero_filled(batch)
-        if not self._panels and batch.target.is_complex():
-            self._series = comparison(batch.target[0], zero_filled[0], reconstruction[0])
+        targets = [None] * len(reconstruction) if batch.target is None else batch.target
+        if not self._panels and reconstruction.is_complex():
+            self._series = comparison(targets[0], zero_filled[0], reconstruction[0])
         psnr = zip(*(_psnr(pl_module, image, batch.target) for image in (zero_filled, reconstruction)), strict=True)
-        rows = zip(batch.name, batch.target, zero_filled, reconstruction, batch.mask, psnr, strict=True)
-        self._panels += [panel_of(pl_module, name, images, mask, psnr) for name, *images, mask, psnr in rows]
+        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask, psnr, strict=True)
+        self._panels += [panel_of(pl_module, name, tuple(images), mask, psnr) for name, *images, mask, psnr in rows]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show them."""
@@ -71,10 +73,9 @@ class TrainingPictures(Callback):
         if self._panels:
             _show(trainer, "val/pictures", draw_panels(self._panels), path.with_suffix(".png"))
         if self._series:
-            _show(
-                trainer, "val/cine", animation(side_by_side(self._series), COMPARISON_TITLES), path.with_suffix(".gif")
-            )
-        self._panels, self._series = [], []
+            moving = animation(side_by_side(list(self._series.values())), tuple(self._series))
+            _show(trainer, "val/cine", moving, path.with_suffix(".gif"))
+        self._panels, self._series = [], {}
         self._validations += 1
 
     def _is_due(self, trainer: Trainer) -> bool:
@@ -88,7 +89,9 @@ def _first(batch: Sample, count: int) -> Sample:
     return Sample._make(None if field is None else field[:count] for field in batch)
 
 
-def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[float | None]:
+def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> list[float | None]:
+    if target is None:
+        return [None] * len(image)
     values = module.metrics()["psnr"].function(image, target)
     defined = is_defined(values, target)
     return [value if counts else None for value, counts in zip(values.tolist(), defined, strict=True)]

@@ -19,7 +19,7 @@ from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
-from lowrank_unroll.sample import Sample
+from lowrank_unroll.sample import Sample, known_target
 from lowrank_unroll.weights import differing_weights, load_weights
 
 Stage = Literal["train", "val", "test"]
@@ -114,7 +114,7 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def loss(self, reconstruction: Tensor, batch: Sample) -> Tensor:
         """The training loss."""
-        return self.error(reconstruction, batch.target)  # type: ignore[no-any-return]
+        return self.error(reconstruction, known_target(batch))  # type: ignore[no-any-return]
 
     def metrics(self) -> dict[str, SampleMean]:
         """The metrics of validation and test by name; must hold "psnr", by which the best checkpoint is chosen."""
@@ -158,7 +158,7 @@ class ReconstructionModule(L.LightningModule, ABC):
             self._log_loss(loss, batch, stage, prog_bar=stage == "train")
             if stage != "train":
                 metrics = self.val_metrics if stage == "val" else self.test_metrics
-                metrics.update(reconstruction, batch.target)
+                metrics.update(reconstruction, known_target(batch))
                 self.log_dict(metrics, prog_bar=stage == "val")
         return Step(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
 
@@ -177,7 +177,7 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def _log_loss(self, loss: Tensor, batch: Sample, stage: Stage, *, prog_bar: bool) -> None:
         # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
-        samples: Any = float(len(batch.target))
+        samples: Any = float(len(batch.measurement))
         self.log(f"{stage}/loss", loss, prog_bar=prog_bar, batch_size=samples, sync_dist=True)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Step:

@@ -14,13 +14,18 @@ from lowrank_unroll.pictures.panel import ERROR_GAIN
 MILLISECONDS = 60
 SHORTEST_SIDE = 192
 TITLE_SIZE = 14
-COMPARISON_TITLES = ("reference", "zero-filled", "reconstruction", f"error x {ERROR_GAIN}")
 
 
-def comparison(target: Tensor, zero_filled: Tensor, reconstruction: Tensor) -> list[Tensor]:
-    """Magnitudes of three complex series (time, height, width), and the magnified error of the last."""
-    magnitudes = [series.abs() for series in (target, zero_filled, reconstruction)]
-    return [*magnitudes, ERROR_GAIN * (magnitudes[2] - magnitudes[0]).abs()]
+def comparison(target: Tensor | None, zero_filled: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    """Magnitudes of complex series (time, height, width) by their titles, with the magnified error if there is a target.
+
+    The first is what the brightness of all is taken from.
+    """
+    shown = {"zero-filled": zero_filled.abs(), "reconstruction": reconstruction.abs()}
+    if target is None:
+        return shown
+    error = ERROR_GAIN * (shown["reconstruction"] - target.abs()).abs()
+    return {"reference": target.abs()} | shown | {f"error x {ERROR_GAIN}": error}
 
 
 def side_by_side(magnitudes: Sequence[Tensor]) -> npt.NDArray[np.uint8]:

@@ -17,10 +17,10 @@ INCHES = 3.0
 
 
 class Panel(NamedTuple):
-    """One row of the picture; the images and the mask are colour, (3, height, width), black 0 and white 1."""
+    """One row of the picture; images and mask are colour, (3, height, width), black 0 and white 1; None if unknown."""
 
     name: str
-    target: Tensor
+    target: Tensor | None
     zero_filled: Tensor
     reconstruction: Tensor
     mask: Tensor | None
@@ -31,7 +31,7 @@ class Panel(NamedTuple):
 def panel_of(
     module: ReconstructionModule,
     name: str,
-    images: Sequence[Tensor],
+    images: tuple[Tensor | None, Tensor, Tensor],
     mask: Tensor,
     psnr: tuple[float | None, float | None],
 ) -> Panel:
@@ -40,34 +40,48 @@ def panel_of(
     Args:
         module: says how to show images and masks as colours.
         name: of the sample.
-        images: target, zero-filled image and reconstruction, all of the target's shape.
+        images: target, or None if unknown, zero-filled image and reconstruction, all of one shape.
         mask: of the sample.
         psnr: of the zero-filled image and of the reconstruction, dB; None where undefined.
     """
-    target, zero_filled, reconstruction = (module.picture(image, images[0]).cpu() for image in images)
-    return Panel(name, target, zero_filled, reconstruction, module.picture_of_mask(mask.cpu()), *psnr)
+    target, *others = images
+    bright = others[-1] if target is None else target
+    zero_filled, reconstruction = (module.picture(image, bright).cpu() for image in others)
+    reference = None if target is None else module.picture(target, bright).cpu()
+    return Panel(name, reference, zero_filled, reconstruction, module.picture_of_mask(mask.cpu()), *psnr)
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
     """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel, as a PNG.
 
-    There is no column of masks where no panel has one.
+    There is no column for what no panel has: a reference and the error, or a mask.
     """
-    columns = 4 if all(panel.mask is None for panel in panels) else 5
-    heights = [panel.target.shape[-2] / panel.target.shape[-1] for panel in panels]
+    rows = [_titled(panel) for panel in panels]
+    columns = max(map(len, rows))
+    heights = [panel.reconstruction.shape[-2] / panel.reconstruction.shape[-1] for panel in panels]
     figure = Figure(figsize=(columns * INCHES, sum(INCHES * height + 0.35 for height in heights)), layout="constrained")
     grid = figure.subplots(len(panels), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for axes, panel in zip(grid, panels, strict=True):
-        error = ERROR_GAIN * (panel.reconstruction - panel.target).abs()
-        _show(axes[0], panel.target, f"{drawable(panel.name)}: reference")
-        _show(axes[1], panel.zero_filled, f"zero-filled{_quality(panel.zero_filled_psnr)}")
-        _show(axes[2], panel.reconstruction, f"reconstruction{_quality(panel.reconstruction_psnr)}")
-        _show(axes[3], error, f"error x {ERROR_GAIN}")
-        if panel.mask is not None:
-            _show(axes[4], panel.mask, "mask")
+    for axes, row in zip(grid, rows, strict=True):
+        for place, (title, image) in zip(axes, row.items(), strict=False):
+            _show(place, image, title)
     encoded = BytesIO()
     figure.savefig(encoded, format="png", dpi=150)
     return encoded.getvalue()
+
+
+def _titled(panel: Panel) -> dict[str, Tensor]:
+    """What a row shows, with the titles of it; the first one names the sample."""
+    shown = {
+        f"zero-filled{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
+        f"reconstruction{_quality(panel.reconstruction_psnr)}": panel.reconstruction,
+    }
+    if panel.target is not None:
+        error = ERROR_GAIN * (panel.reconstruction - panel.target).abs()
+        shown = {"reference": panel.target} | shown | {f"error x {ERROR_GAIN}": error}
+    if panel.mask is not None:
+        shown["mask"] = panel.mask
+    first, *others = shown
+    return {f"{drawable(panel.name)}: {first}": shown[first]} | {title: shown[title] for title in others}
 
 
 def _quality(psnr: float | None) -> str:

@@ -1,0 +1,62 @@
+"""What the datasets of dynamic MRI share."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch.utils.data import Dataset
+
+from datamodules.dynamic_mri.measured_series import measured_series
+from datamodules.dynamic_mri.raw_series import Coils
+from datamodules.loading.data_module import ReconstructionDataModule, Split
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.sample import SERIES_AXES, Sample
+
+# Numbers by which what is random in one split differs from that in the others.
+SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
+
+
+class SeriesDataModule(ReconstructionDataModule):
+    """Series of images to train and test on, and measured k-space to predict.
+
+    Args:
+        predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
+            folder of them, see :class:`RawSeries` and :class:`KSpaceFiles`.
+        raw_coils: what is done with the coils of raw files.
+        batch_size: samples in a batch of training and validation.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: of everything random: shuffling, crops, masks, and what is simulated.
+
+    Raises:
+        ValueError: if a number is too small.
+    """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+
+    def __init__(
+        self,
+        predict_kspace: Path | None = None,
+        raw_coils: Coils = Coils(),  # noqa: B008  immutable
+        batch_size: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, **kwargs)
+        self.predict_kspace = predict_kspace
+        self.raw_coils = raw_coils
+
+    @abstractmethod
+    def measured(self, split: Split) -> Dataset[Sample]:
+        """The samples of "train", "val" or "test"."""
+
+    def dataset(self, split: Split) -> Dataset[Sample]:
+        """The samples of a split.
+
+        Raises:
+            UsageError: in "predict", if no k-space is given; or if a series is smaller than a crop.
+            DataError: if a file cannot be read.
+        """
+        if split != "predict":
+            return self.measured(split)
+        if self.predict_kspace is None:
+            raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
+        return measured_series(Path(self.predict_kspace), self.raw_coils)
