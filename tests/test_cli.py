@@ -18,8 +18,8 @@ from lowrank_unroll.modules import ColorCS, DynamicMRI
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
 EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
-# Tested with local files in test_cifar100.py and test_ocmr.py.
-NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml", "dynamic_mri/ocmr.yaml"}
+# Tested with local files in test_cifar100.py, test_ocmr.py and test_raw_scans.py.
+NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml", "dynamic_mri/ocmr.yaml", "dynamic_mri/ocmr_selfsupervised.yaml"}
 RUNS = Path("runs/color_cs_demo")
 CHECKOUT = Path(__file__).parent.parent
 

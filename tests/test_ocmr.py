@@ -24,10 +24,9 @@ from datamodules.loading.data_module import collate
 from datamodules.raw_data.coils import compress_coils, estimate_sensitivities
 from datamodules.raw_data.ismrmrd import ISMRMRDError
 from datamodules.raw_data.readout import without_oversampling
-from datamodules.scanners import scanned_cines
-from datamodules.scanners.ocmr import ORIGINAL_SPLIT, read_split
+from datamodules.scanners import prepared_files
 from datamodules.scanners.preparation import Preparation
-from datamodules.scanners.scanned_cines import hashed_split
+from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
@@ -88,7 +87,7 @@ def start_preparation(root):
 
 def prepare_all(root, ready):
     fork = multiprocessing.get_context("fork")  # safe here, where there are no threads yet
-    scanned_cines.multiprocessing = types.SimpleNamespace(get_context=lambda _: fork)
+    prepared_files.multiprocessing = types.SimpleNamespace(get_context=lambda _: fork)
     os.setpgid(0, 0)
     ready.set()
     OCMR(root).prepare_data()
@@ -159,7 +158,7 @@ class TestCoilCompression:
         (raw, _) = data.raw_files()
         assert data.prepared(raw).name == "fs_0001_1_5T_version3.h5"
         assert compressed.prepared(raw).name == "fs_0001_1_5T_version3_coils2.h5"
-        compressed.preparation(OCMR.read, raw, compressed.prepared(raw))
+        compressed.preparation()(raw, compressed.prepared(raw))
         with h5py.File(compressed.prepared(raw)) as content:
             assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
 
@@ -208,7 +207,7 @@ class TestDataModule:
         command_line("prepare", *words)
         assert len(list((root / "prepared").iterdir())) == 2
         assert not Path("runs").exists()
-        monkeypatch.setattr(scanned_cines, "ProcessPoolExecutor", None)  # would fail if anything were left to do
+        monkeypatch.setattr(prepared_files, "ProcessPoolExecutor", None)  # would fail if anything were left to do
         command_line("fit", *words)
         split_file.write_text("file,split\nfs_0001_1_5T.h5,test\n")
         command_line("test", *words)
@@ -221,7 +220,7 @@ class TestDataModule:
             prepare(raw, data.prepared(raw))
         prepared = {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()}
         assert len(prepared) == 2
-        monkeypatch.setattr(scanned_cines, "ProcessPoolExecutor", None)  # would fail if anything were left to do
+        monkeypatch.setattr(prepared_files, "ProcessPoolExecutor", None)  # would fail if anything were left to do
         data.prepare_data()
         assert {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()} == prepared
 
@@ -353,9 +352,9 @@ class TestDataModule:
 
 class TestSplit:
     def test_the_original_files(self):
-        with ORIGINAL_SPLIT.open() as file:
+        with OCMR_SPLIT.open() as file:
             rows = list(csv.DictReader(file))
-        assert len(rows) == len(read_split(ORIGINAL_SPLIT)) == 74
+        assert len(rows) == len(read_split(OCMR_SPLIT)) == 74
         items = {s: sum(int(row["items"]) for row in rows if row["split"] == s) for s in ("train", "val", "test")}
         assert items == {"train": 124, "val": 40, "test": 40}
 

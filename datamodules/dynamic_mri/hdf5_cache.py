@@ -13,13 +13,13 @@ from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import written_whole
 
 # At most; a crop of 16 x 128 x 128 reads few chunks beyond its own.
-CHUNK = (8, 64, 64)
+CHUNK = (1, 8, 64, 64)
 # The oldest format that has checksums also of what is not the content of a dataset.
 FORMAT = ("v110", "v110")
 
 
 def write_hdf5(path: Path, arrays: Iterable[tuple[str, npt.NDArray[Any]]]) -> None:
-    """Write named arrays of three dims into an HDF5 file, whole or not at all, with a checksum for every part.
+    """Write named arrays of at most four dims into an HDF5 file, whole or not at all, with a checksum for every part.
 
     The file is made in memory first, since the library crashes on a full disk.
 
@@ -36,7 +36,9 @@ def write_hdf5(path: Path, arrays: Iterable[tuple[str, npt.NDArray[Any]]]) -> No
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Sides that divide those of an array evenly, since HDF5 stores whole chunks."""
-    return tuple(math.ceil(side / math.ceil(side / most)) for side, most in zip(shape, CHUNK, strict=True))
+    return tuple(
+        math.ceil(side / math.ceil(side / most)) for side, most in zip(shape, CHUNK[-len(shape) :], strict=True)
+    )
 
 
 def hdf5_damage(path: Path, thorough: bool = True) -> str | None:

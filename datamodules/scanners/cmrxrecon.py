@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 
 from datamodules.loading.data_module import Split
 from datamodules.scanners.preparation import Scan
-from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
+from datamodules.scanners.scanned_cines import ScannedCines
+from datamodules.scanners.splits import hashed_split
 from lowrank_unroll.errors import DataError, first_line
 
 VARIABLES = ("kspace_full", "kspace")  # of the challenge of 2023, and of those after it
@@ -27,7 +28,7 @@ class CMRxRecon(ScannedCines):
         kwargs: see :class:`ScannedCines`.
     """
 
-    pattern_of_files: ClassVar[str] = "**/FullSample/**/cine_*.mat"
+    pattern_of_files = "**/FullSample/**/cine_*.mat"
 
     def __init__(self, root: Path = Path("data/cmrxrecon"), **kwargs: Any) -> None:
         super().__init__(root, **kwargs)

@@ -1,9 +1,8 @@
 """OCMR, raw data of cardiac cine MRI."""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +12,9 @@ from datamodules.loading.data_module import Split
 from datamodules.raw_data.ismrmrd import read_ismrmrd
 from datamodules.raw_data.ismrmrd_lines import DIMS
 from datamodules.scanners.preparation import Scan
-from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
-from lowrank_unroll.errors import DataError, first_line
+from datamodules.scanners.scanned_cines import ScannedCines
+from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 
-ORIGINAL_SPLIT = Path(__file__).with_name("ocmr_split.csv")
 ALWAYS_NAMED = ("slice", "average")
 
 
@@ -32,11 +30,11 @@ class OCMR(ScannedCines):
         kwargs: see :class:`ScannedCines`.
     """
 
-    pattern_of_files: ClassVar[str] = "fs_*.h5"
+    pattern_of_files = "fs_*.h5"
 
     def __init__(self, root: Path = Path("data/ocmr"), split_file: Path | None = None, **kwargs: Any) -> None:
         super().__init__(root, **kwargs)
-        self.split_file = Path(split_file or ORIGINAL_SPLIT)
+        self.split_file = Path(split_file or OCMR_SPLIT)
 
     def prepare_data(self) -> None:
         """Prepare the raw files that are not prepared yet, and say which of the split are missing.
@@ -71,23 +69,3 @@ class OCMR(ScannedCines):
     def split_of(self, raw: Path) -> Split:
         """As the split file says, or else by a hash of the name."""
         return read_split(self.split_file).get(raw.name, hashed_split(raw.name))
-
-
-def read_split(path: Path) -> Mapping[str, Split]:
-    """The split of each file that a CSV file with columns `file` and `split` names.
-
-    Raises:
-        DataError: if it cannot be read, a column is missing or a split is none of the three; names the file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or ())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {first_line(error)}") from error
-    if not {"file", "split"} <= set(columns):
-        raise DataError(f"{path}: expected the columns file and split, found {columns!r:.200}")
-    splits = {row["file"]: row["split"] or "" for row in rows}
-    if wrong := set(splits.values()) - {"train", "val", "test"}:
-        raise DataError(f"{path}: the split is {min(wrong)!r}, expected 'train', 'val' or 'test'")
-    return cast("Mapping[str, Split]", splits)

@@ -1,0 +1,83 @@
+"""What the coils of a scanner measured, as samples: as it was sampled, or undersampled anew."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.dynamic_mri.acquisition import scaled
+from datamodules.dynamic_mri.cine import Frames
+from datamodules.dynamic_mri.crops import Crops
+from datamodules.loading.random_numbers import generator_of
+from datamodules.raw_data.readout import narrow_readout
+from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.sampling import SamplingPattern
+
+
+class MeasuredScan(NamedTuple):
+    """A series: what to call it, k-space (coil, time, height, width), where it is sampled (time, height, width).
+
+    The sensitivities of the coils are (coil, height, width).
+    """
+
+    name: str
+    kspace: Frames
+    sampled: Frames
+    coil_sensitivities: Frames
+
+
+class MeasuredScans(Dataset[Sample]):
+    """Series as they were measured, or crops of them in time and along the readout, where lines are sampled whole.
+
+    With a pattern, k-space is undersampled by it, and the target is what the coils see together in all that was
+    measured, noise included. Without, there is no target. A sample is a function of the seeds and its draw, as in
+    :class:`MeasuredCines`.
+
+    Args:
+        scans: what was measured.
+        pattern: to undersample it by; None leaves it as it is.
+        seeds: of everything random, for one split other than for the next.
+        crops: which crops of each series there are; the length is how many.
+
+    Raises:
+        UsageError: if a series is smaller than the window; names the series.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[MeasuredScan],
+        pattern: SamplingPattern | None,
+        seeds: Sequence[int],
+        crops: Crops = Crops(),  # noqa: B008  immutable
+    ) -> None:
+        for scan in scans:
+            crops.window.check_fits(scan.name, scan.sampled.shape)
+        self.pattern, self.seeds, self.window = pattern, seeds, crops.window
+        self.crops = [(scan, start) for scan in scans for start in crops.starts(scan.sampled.shape)]
+        self.one_crop_each = len(self.crops) == len(scans)
+
+    def __len__(self) -> int:
+        """The number of crops."""
+        return len(self.crops)
+
+    def __getitem__(self, draw: int) -> Sample:
+        """The sample of a draw, complex64."""
+        scan, start = self.crops[draw % len(self)]
+        generator = generator_of(*self.seeds, draw)
+        time, height, _ = self.window.place(scan.sampled.shape, start, generator)
+        kspace, sampled = narrow_readout(
+            torch.from_numpy(scan.kspace[:, time]),
+            torch.from_numpy(scan.sampled[time]),
+            height.stop - height.start,
+            height.start,
+        )
+        sensitivities = torch.from_numpy(scan.coil_sensitivities[:, height])[:, None]
+        name = scan.name if self.one_crop_each and draw < len(self) else f"{scan.name}[draw {draw}]"
+        target = None
+        if self.pattern is not None:
+            target = (Fourier() @ CoilSensitivity(sensitivities[None])).adjoint(kspace[None])[0]
+            sampled = sampled & self.pattern(sampled.shape, generator)
+        unit = torch.tensor(1.0)
+        return scaled(Sample(kspace * sampled, target, sampled[None], sensitivities, unit, name, "measured"))

@@ -1,0 +1,144 @@
+"""Raw files of a scanner, each prepared once into a file of its own."""
+
+import multiprocessing
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+from rich.progress import track
+
+from datamodules.dynamic_mri.hdf5_cache import hdf5_damage
+from datamodules.dynamic_mri.series_data_module import SeriesDataModule
+from datamodules.dynamic_mri.stored_frames import HDF5Frames
+from datamodules.loading.caches import is_to_be_made
+from datamodules.loading.data_module import Split
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.errors import DataError, first_line
+
+
+class PreparedSeries:
+    """One series in a prepared file.
+
+    Args:
+        file: with a group for each series.
+        group: the group, with the arrays of the series.
+        name: what to call the series.
+    """
+
+    def __init__(self, file: Path, group: str, name: str) -> None:
+        self.file, self.group, self.name = file, group, name
+
+    def frames(self, array: str) -> HDF5Frames:
+        """An array of the series, which stays in the file.
+
+        Raises:
+            DataError: if the file is damaged; names it.
+        """
+        with _telling_damage(self.file):
+            return HDF5Frames(self.file, f"{self.group}/{array}")
+
+
+class PreparedFiles(SeriesDataModule):
+    """Series in a scanner's raw files, each of which is prepared once; a file that is done is not done again.
+
+    Args:
+        root: folder of the raw files; what is prepared goes into the folder `prepared` in it.
+        processes: how many files to prepare at once.
+        kwargs: see :class:`SeriesDataModule`.
+
+    Attributes:
+        pattern_of_files: which files of the folder are raw files, with wildcards.
+
+    Raises:
+        ValueError: if a number is not positive.
+    """
+
+    pattern_of_files: str
+
+    def __init__(self, root: Path, processes: int = 2, **kwargs: Any) -> None:
+        check_at_least(1, processes=processes)
+        super().__init__(**kwargs)
+        self.root = Path(root)
+        self.processes = processes
+
+    @property
+    @abstractmethod
+    def name_of_preparation(self) -> str:
+        """Everything that what is prepared depends on, as part of the name of a file."""
+
+    @abstractmethod
+    def preparation(self) -> Callable[[Path, Path], None]:
+        """What prepares a raw file, the first, and writes the second; it can be sent to another process."""
+
+    @abstractmethod
+    def split_of(self, raw: Path) -> Split:
+        """Which split a raw file belongs to."""
+
+    def raw_files(self) -> list[Path]:
+        """All raw files, in order.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        files = sorted(self.root.glob(self.pattern_of_files))
+        if not files:
+            raise FileNotFoundError(
+                f"no {self.pattern_of_files} file in {self.root.absolute()}: put the raw files there, or say where "
+                "they are with --data.root FOLDER"
+            )
+        return files
+
+    def prepared(self, raw: Path) -> Path:
+        """What is made of a raw file."""
+        name = raw.relative_to(self.root).with_suffix("")
+        return self.root / "prepared" / name.with_name(f"{name.name}_{self.name_of_preparation}.h5")
+
+    def prepare_data(self) -> None:
+        """Prepare the raw files that are not prepared yet, or whose preparation is damaged.
+
+        That is looked for thoroughly only where nothing else is to be done, since it takes as long as to read them all.
+
+        Raises:
+            FileNotFoundError: if there is no raw file at all.
+            DataError: if one cannot be read; the others are kept.
+        """
+        damage = partial(hdf5_damage, thorough=self.trainer is None or self.trainer.state.fn is None)
+        todo = [raw for raw in self.raw_files() if is_to_be_made(self.prepared(raw), damage)]
+        if not todo:
+            return
+        # Spawned, since forking a process that has threads may hang it.
+        with ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn")) as pool:
+            jobs = [pool.submit(self.preparation(), raw, self.prepared(raw)) for raw in todo]
+            for job in track(as_completed(jobs), f"Preparing {type(self).__name__}", total=len(jobs)):
+                job.result()
+
+    def series(self, split: Split) -> list[PreparedSeries]:
+        """The series in the prepared files of a split.
+
+        Raises:
+            DataError: if a file is damaged; names it.
+        """
+        return [series for raw in self.raw_files() if self.split_of(raw) == split for series in self._series_of(raw)]
+
+    def _series_of(self, raw: Path) -> list[PreparedSeries]:
+        prepared = self.prepared(raw)
+        source = raw.relative_to(self.root).with_suffix("").as_posix()
+        with _telling_damage(prepared), h5py.File(prepared) as content:
+            return [PreparedSeries(prepared, group, f"{source}/{group}") for group in sorted(content)]
+
+
+@contextmanager
+def _telling_damage(prepared: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # HDF5 raises errors of many unrelated classes
+        raise DataError(
+            f"{prepared} is damaged: {first_line(error)}. `lowrank-unroll prepare` makes it anew"
+        ) from error
