@@ -18,6 +18,7 @@ from datamodules import (
     CinePhantom,
     CMRxRecon,
     ImageFolder,
+    RawScans,
     SamplePhotos,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
@@ -82,9 +83,9 @@ FASTER = {"acceleration": 4}
 
 # The constructor, the argument that it refuses, its value, what is expected, and the arguments beside it.
 REFUSED = [
-    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *DYNAMIC) for value in (0, -4)),
-    *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC)),
-    *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC)),
+    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *DYNAMIC, RawScans) for value in (0, -4)),
+    *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
+    *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
     # colour images
     *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
     *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
@@ -101,7 +102,8 @@ REFUSED = [
     *((kind, "crops_per_cine", 4, r"but crop_strides \(8, 8, 8\)", {"crop_strides": (8, 8, 8)}) for kind in DYNAMIC),
     *((CinePhantom, "size", value, SERIES) for value in ((0, 96, 96), (16, 96, -96), (96, 96))),
     *((CinePhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series")),
-    *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon) for value in (0, -2)),
+    *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon, RawScans) for value in (0, -2)),
+    *((RawScans, name, 0, COUNT) for name in ("frames", "crop", "crops_per_cine")),
     *((kind, "virtual_coils", 0, f"{COUNT}, or null") for kind in (OCMR, CMRxRecon, Preparation)),
     (Acquisition, "coils", 0, COUNT, {"pattern": Uniform(0.5)}),
     (Acquisition, "snr", 0, AMOUNT, {"pattern": Uniform(0.5)}),

@@ -88,8 +88,8 @@ class PreparedFiles(SeriesDataModule):
         files = sorted(self.root.glob(self.pattern_of_files))
         if not files:
             raise FileNotFoundError(
-                f"no {self.pattern_of_files} file in {self.root.absolute()}: put the raw files there, or say where "
-                "they are with --data.root FOLDER"
+                f"no {self.pattern_of_files} file in {self.root.absolute()}: put the data of {type(self).__name__} "
+                "there, or say where they are with --data.root FOLDER"
             )
         return files
 

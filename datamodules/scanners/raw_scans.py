@@ -14,6 +14,7 @@ from datamodules.scanners.kspace_preparation import KSPACE, SAMPLED, SENSITIVITI
 from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans
 from datamodules.scanners.prepared_files import PreparedFiles
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
@@ -53,6 +54,7 @@ class RawScans(PreparedFiles):
         split_file: Path | None = None,
         **kwargs: Any,
     ) -> None:
+        check_at_least(1, crop=crop)
         super().__init__(root, **kwargs)
         self.pattern_of_files = files
         self.pattern = pattern
