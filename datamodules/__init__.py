@@ -14,6 +14,7 @@ from datamodules.photographs.image_folder import ImageFolder
 from datamodules.photographs.sample_photos import SamplePhotos
 from datamodules.scanners.cmrxrecon import CMRxRecon
 from datamodules.scanners.ocmr import OCMR
+from datamodules.scanners.prepared_files import PreparedFiles
 from datamodules.scanners.raw_scans import RawScans
 from datamodules.scanners.scanned_cines import ScannedCines
 
@@ -29,6 +30,7 @@ __all__ = [
     "ColorDataModule",
     "DynamicDataModule",
     "ImageFolder",
+    "PreparedFiles",
     "RawScans",
     "ReconstructionDataModule",
     "SamplePhotos",
