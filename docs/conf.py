@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `sphinx-build -W -n docs docs/_build`."""
+"""How Sphinx builds the documentation: `sphinx-build -W docs docs/_build`."""
 
 import sys
 from pathlib import Path
