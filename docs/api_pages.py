@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from pathlib import Path
+import pkgutil
 from typing import Any
 
 from docutils.nodes import Element, reference
@@ -12,14 +12,13 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
-CHECKOUT = Path(__file__).parent.parent
+import lowrank_unroll
 
 
 def public_names() -> list[str]:
     """The dotted names in the `__all__` of every room."""
-    folders = (file.parent for file in CHECKOUT.glob("lowrank_unroll/*/__init__.py"))
-    rooms = ["datamodules", *(f"lowrank_unroll.{folder.name}" for folder in folders)]
-    modules = {room: importlib.import_module(room) for room in rooms}
+    rooms = [f"lowrank_unroll.{room.name}" for room in pkgutil.iter_modules(lowrank_unroll.__path__)]
+    modules = {room: importlib.import_module(room) for room in ["datamodules", *rooms] if not room.endswith("__")}
     return sorted(f"{room}.{name}" for room, module in modules.items() for name in getattr(module, "__all__", []))
 
 
@@ -38,7 +37,7 @@ def list_public_names(app: Sphinx, what: str, name: str, room: Any, options: Any
         lines += ["", ".. list-table::", "   :widths: 1 3", ""]
         for public_name, value in public.items():
             if inspect.isclass(value) or inspect.isfunction(value):
-                summary, *_ = (inspect.getdoc(value) or "").splitlines()
+                summary = (inspect.getdoc(value) or "").partition("\n")[0]
                 lines += [f"   * - :py:obj:`{public_name}`", f"     - {summary}"]
         lines.append("")
 

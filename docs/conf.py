@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `sphinx-build -W -n docs docs/_build`."""
+"""How Sphinx builds the documentation: `sphinx-build -W docs docs/_build`."""
 
 import sys
 from pathlib import Path
@@ -41,7 +41,11 @@ napoleon_use_ivar = True  # fields of a dataclass are documented once
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "show-inheritance": True, "exclude-members": "ranges"}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "exclude-members": "ranges, set",  # what numbers may be, as functions; set is matplotlib's
+}
 python_maximum_signature_line_length = 88
 
 sphinx_gallery_conf = {
