@@ -6,6 +6,7 @@ from torch import Tensor
 
 COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
+TICK = 2.5  # ms of a time stamp in ISMRMRD files
 
 
 class Geometry(NamedTuple):

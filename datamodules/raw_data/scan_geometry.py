@@ -5,9 +5,7 @@ import numpy.typing as npt
 import torch
 
 from datamodules.raw_data.ismrmrd import RawFile
-from lowrank_unroll.sample import Geometry
-
-TICK = 2.5  # ms of a time stamp
+from lowrank_unroll.sample import TICK, Geometry
 
 
 def scan_geometry(file: RawFile, time: str, width: int, **index: int) -> Geometry:
