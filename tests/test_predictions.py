@@ -115,7 +115,7 @@ def oblique():
     """A geometry whose directions are a rotation, and where its pixels are."""
     directions = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
     spacing, centre = torch.tensor([1.5, 2.0, 8.0]), torch.tensor([10.0, -20.0, 35.0])
-    geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]))
+    geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]), torch.tensor(6))
 
     def place(row, column, height, width):
         return (
@@ -169,6 +169,24 @@ class TestGeometry:
             np.testing.assert_allclose(image.field_of_view, (10.5, 12, 8))
             assert image.matrix_size[:] == [7, 6, 1] or tuple(image.matrix_size) == (7, 6, 1)
             assert (image.phase, image.physiology_time_stamp[0]) == (number, 16 * number)
+
+    @pytest.mark.parametrize("width", [6, 7, 11])
+    def test_pixels_keep_their_place_without_oversampling(self, tmp_path, width):
+        nibabel = pytest.importorskip("nibabel")
+        geometry, place = oblique()
+        values = series(5, 7, width)
+        wide = sample(values, "scan")._replace(
+            coil_sensitivities=series(2, 1, 7, width), geometry=geometry._replace(width=torch.tensor(6))
+        )
+        folder, _ = predict(tmp_path, [wide], series_formats=["h5", "nii.gz", "png"])
+        first = {6: 0, 7: 0, 11: 2}[width]
+        np.testing.assert_array_equal(read_back(folder / "scan.h5"), values[..., first : first + 6])
+        image = nibabel.load(folder / "scan.nii.gz")
+        shown = image.get_fdata()[:, :, 0, 0]
+        for row, column in ((0, 0), (6, 5), (2, 3)):
+            found = image.affine @ (column, row, 0, 1) * (-1, -1, 1, 1)
+            np.testing.assert_allclose(found[:3], place(row, first + column, 7, width), atol=1e-3)
+            np.testing.assert_allclose(shown[column, row], values[0, row, first + column].abs(), rtol=1e-6)
 
     def test_hdf5(self, tmp_path):
         geometry, _ = oblique()

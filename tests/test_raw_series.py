@@ -245,6 +245,16 @@ class TestSeries:
         given_one = RawSeries(path, Coils(virtual=None, noise_covariance=tmp_path / "covariance.npy"))
         torch.testing.assert_close(given_one.whitening, series.whitening)
 
+    @pytest.mark.parametrize(("view", "shown"), [(270, 32), (269.99, 32), (180, 21), (300, 32), (0, 32)])
+    def test_oversampling_of_the_phase_encoding_is_told(self, tmp_path, view, shown):
+        kspace, _ = measured()
+        header = header_of(kspace)
+        header.encoding[0].reconSpace.fieldOfView_mm.y = view
+        sample = RawSeries(write(tmp_path / "scan.h5", header, readouts_of(kspace)), KEEP_ALL)[0]
+        assert sample.measurement.shape[-1] == WIDTH
+        assert sample.geometry.width == shown
+        np.testing.assert_allclose(sample.geometry.spacing[1], 270 / WIDTH)
+
     def test_coils_are_compressed(self, tmp_path):
         kspace, _ = measured()
         path = write(tmp_path / "scan.h5", header_of(kspace), lines(kspace))
