@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities, squared_magnitude
@@ -14,6 +13,7 @@ from datamodules.raw_data.ismrmrd import Place
 from datamodules.raw_data.ismrmrd_header import Header, Space
 from datamodules.raw_data.ismrmrd_writer import RawScan
 from datamodules.raw_data.prewhitening import mix_coils
+from datamodules.raw_data.readout import without_oversampling
 from lowrank_unroll.checks import check_at_least, check_positive, check_sides
 from lowrank_unroll.operators import Fourier
 from lowrank_unroll.sampling.lines import CartesianLines
@@ -23,12 +23,12 @@ INTERVAL, ECHO_TIME, FLIP_ANGLE, FIELD_STRENGTH = 50.0, 1.3, 50.0, 1.5  # ms, ms
 # Of a short axis: down in the image is to the feet and the back, right to the left of the patient.
 PLACE = Place((20.0, -30.0, 10.0), (1 / 3, 2 / 3, -2 / 3), (2 / 3, 1 / 3, 2 / 3), (2 / 3, -2 / 3, -1 / 3))
 NOISE_SAMPLES = 8192
-COUPLING = 0.3  # of the noise of each coil with that of every other
+COUPLING = 0.1  # of the noise of each coil with that of every other
 
 
 @dataclass(frozen=True)
 class PhantomScan:
-    """How a beating heart is drawn and measured, with twofold oversampling of the readout.
+    """How a beating heart is drawn and measured: the readout is oversampled twofold, and the body goes on there.
 
     Args:
         pattern: which lines are sampled.
@@ -63,9 +63,10 @@ class PhantomScan:
         """
         generator = generator_of(self.seed)
         time, height, width = self.size
-        heart = beating_heart(self.size, generator)
-        coil_images = coil_sensitivities(self.coils, height, width, generator) * heart
-        kspace = Fourier()(pad(coil_images, (0, 0, height - height // 2, height // 2)))
+        body = beating_heart((time, 2 * height, width), generator)
+        heart = without_oversampling(body, height)
+        body, heart = body / heart.abs().max(), heart / heart.abs().max()
+        kspace = Fourier()(coil_sensitivities(self.coils, 2 * height, width, generator) * body)
         sampled = self.pattern((time, 2 * height, width), generator)[:, 0]
         centre = slice(
             max(0, width // 2 - self.calibration // 2), width // 2 - self.calibration // 2 + self.calibration

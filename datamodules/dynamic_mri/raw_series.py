@@ -17,7 +17,7 @@ from datamodules.raw_data.given_arrays import read_array
 from datamodules.raw_data.ismrmrd import RawFile
 from datamodules.raw_data.ismrmrd_lines import DIMS, ITEMS
 from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
-from datamodules.raw_data.readout import narrow_readout
+from datamodules.raw_data.readout import narrow_readout, without_oversampling
 from datamodules.raw_data.scan_geometry import scan_geometry
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
@@ -79,6 +79,7 @@ class RawSeries(Dataset[Sample]):
         self.time = "phase" if sizes["phase"] > 1 else "repetition"
         self.items = self.file.indices([dim for dim in ITEMS if dim != self.time])
         self.names = [f"{path.stem}/{self.file.name_of(item)}" for item in self.items]
+        self.readout = min(self.file.header.recon.matrix_size[0], sizes["kx"])
         self.whitening = self._whitening() if coils.prewhiten else None
         self.given = None if coils.sensitivities is None else self._given(coils.sensitivities)
 
@@ -95,7 +96,8 @@ class RawSeries(Dataset[Sample]):
             ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
         """
         item = self.items[index]
-        kspace, sampled = self._whitened(*self._measured(item))
+        whole, sampled_of_whole = self._measured(item)
+        kspace, sampled = narrow_readout(whole, sampled_of_whole, self.readout)
         virtual = self.coils.virtual or len(kspace)
         compression = compression_matrix(kspace, virtual) if virtual < len(kspace) else torch.eye(len(kspace))
         kspace = mix_coils(compression, kspace)
@@ -103,7 +105,7 @@ class RawSeries(Dataset[Sample]):
         if self.given is not None:
             sensitivities, gain = self._mixed(self.given[item["slice"] % len(self.given)], compression)
         elif len(kspace) > 1:
-            sensitivities = self._estimated(item["slice"], compression, kspace, sampled)
+            sensitivities = self._estimated(item["slice"], compression, whole, sampled_of_whole)
         target = torch.zeros(kspace.shape[1:], dtype=torch.complex64)
         geometry = scan_geometry(self.file, self.time, kspace.shape[-1], **item)
         sample = scaled(
@@ -114,7 +116,7 @@ class RawSeries(Dataset[Sample]):
         return sample._replace(scale=sample.scale / gain)
 
     def _measured(self, item: dict[str, int]) -> tuple[Tensor, Tensor]:
-        """K-space (coil, time, kx, ky) of the file, and where it is sampled, (time, kx, ky)."""
+        """K-space (coil, time, kx, ky) of the file, of white coils, and where it is sampled, (time, kx, ky)."""
         part = self.file.kspace(**item)
         kspace = torch.from_numpy(_inner(part.kspace, DIMS, ("coil", self.time, "kx", "ky")))
         sampled = torch.from_numpy(_inner(part.sampled, WITHOUT_COILS, (self.time, "kx", "ky")))
@@ -124,19 +126,14 @@ class RawSeries(Dataset[Sample]):
                 f"{self.file.path}: the largest sample of a series is {largest:.0e}, expected a number that single "
                 f"precision can work with, from {SMALLEST:.0e} to {LARGEST:.0e}"
             )
-        return kspace, sampled
+        return self._white(kspace), sampled
 
-    def _whitened(self, kspace: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
-        """K-space (coil, time, height, width) of white coils and the image without oversampling of the readout."""
-        if self.whitening is not None:
-            kspace = mix_coils(self.whitening, kspace)
-        return narrow_readout(kspace, sampled, self.file.header.recon.matrix_size[0])
+    def _white(self, coils: Tensor) -> Tensor:
+        return coils if self.whitening is None else mix_coils(self.whitening, coils)
 
     def _mixed(self, sensitivities: Tensor, compression: Tensor) -> tuple[Tensor, float]:
         """Those of virtual coils, divided so that their root sum of squares is at most 1, and by what."""
-        if self.whitening is not None:
-            sensitivities = mix_coils(self.whitening, sensitivities)
-        mixed = mix_coils(compression, sensitivities)
+        mixed = mix_coils(compression, self._white(sensitivities))
         gain = float(mixed.abs().square().sum(0).sqrt().max())
         return (mixed / gain).to(torch.complex64)[:, None], gain
 
@@ -144,13 +141,13 @@ class RawSeries(Dataset[Sample]):
         sources = [(time_average(kspace, sampled), sampled.any(0))]
         separate = self.file.calibration(number)
         if separate is not None:
-            lines, among = (torch.from_numpy(array) for array in separate)
-            white, (whole,) = self._whitened(lines[:, None], among[None])
-            sources.insert(0, (mix_coils(compression, white[:, 0]), whole))
+            sources.insert(0, (self._white(torch.from_numpy(separate.kspace)), torch.from_numpy(separate.sampled)))
         widths = [calibration_width(there) for _, there in sources]
         for (source, _), width in zip(sources, widths, strict=True):
             if width >= LEAST_CALIBRATION:
-                return estimate_sensitivities(source, width)[:, None]
+                # With the oversampling, for where the body goes on beyond the image there would be two sets of them.
+                sensitivities = estimate_sensitivities(mix_coils(compression, source), width)
+                return without_oversampling(sensitivities, self.readout)[:, None]
         raise DataError(
             f"{self.file.path}: only {max(widths)} x {max(widths)} of the centre of k-space are sampled by any frame, "
             f"expected {LEAST_CALIBRATION} x {LEAST_CALIBRATION} or more, to estimate coil sensitivities. Give your "
@@ -176,8 +173,8 @@ class RawSeries(Dataset[Sample]):
 
     def _given(self, path: Path) -> Tensor:
         """Sensitivities (slice or 1, coil, height, width), complex128."""
-        sizes, readout = self.file.sizes, self.file.header.recon.matrix_size[0]
-        shape = sizes["coil"], min(readout, sizes["kx"]), sizes["ky"]
+        sizes = self.file.sizes
+        shape = sizes["coil"], self.readout, sizes["ky"]
         maps = read_array(path, "coil sensitivities", shape, (sizes["slice"], *shape)).reshape(-1, *shape)
         for largest in maps.abs().amax((1, 2, 3)).tolist():
             if not SMALLEST < largest < LARGEST:

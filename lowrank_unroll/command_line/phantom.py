@@ -29,7 +29,8 @@ def phantom(words: Sequence[str]) -> None:
         OSError: if a file cannot be written.
     """
     arguments = _parsed(words)
-    for path in filter(None, (arguments.file, arguments.reference)):
+    reference = getattr(arguments, "reference", None)
+    for path in filter(None, (arguments.file, reference)):
         if path.exists():
             raise UsageError(f"{path} is there already: give another name, or remove it first")
     try:
@@ -45,8 +46,8 @@ def phantom(words: Sequence[str]) -> None:
     except ValueError as error:
         raise UsageError(first_line(error)) from error
     write_ismrmrd(arguments.file, scan)
-    if arguments.reference is not None:
-        write_hdf5(arguments.reference, [("series", heart.numpy())])
+    if reference is not None:
+        write_hdf5(reference, [("series", heart.numpy())])
     told = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. Reconstruct them, for instance, with"
     command = (
         f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {arguments.file}"
@@ -81,7 +82,6 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         "--reference", type=Path, default=argparse.SUPPRESS, metavar="FILE",
         help="also write the heart itself: an HDF5 file, the dataset `series` (time, height, width), complex",
     )  # fmt: skip
-    parser.set_defaults(reference=None)
     return parser.parse_args(words)
 
 
