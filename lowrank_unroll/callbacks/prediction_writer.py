@@ -36,9 +36,9 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
-        series_formats: of complex series: "h5", complex64 with attributes; "gif" and "png", to look at, the latter with
-            the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16 bits; "mrd",
-            complex ISMRMRD images.
+        series_formats: of complex series: "h5", complex64 with attributes; "gif", "mp4" and "png", to look at, the
+            last with the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16
+            bits; "mrd", complex ISMRMRD images.
 
     Raises:
         ValueError: if no format is given, or one that is unknown or of the other kind of data.
