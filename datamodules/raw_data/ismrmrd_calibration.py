@@ -15,6 +15,7 @@ from datamodules.raw_data.ismrmrd_lines import (
     REVERSE,
     Lines,
     flags_of,
+    integers,
 )
 
 
@@ -50,20 +51,20 @@ def find_calibration(
     if header.calibration_is_embedded or not len(rows):
         return None
     channels, samples, centers = (
-        heads[name][rows].astype(np.intp) for name in ("active_channels", "number_of_samples", "center_sample")
+        integers(heads[name][rows]) for name in ("active_channels", "number_of_samples", "center_sample")
     )
-    ky = heads["idx"]["kspace_encode_step_1"][rows].astype(np.intp) + first_ky
+    ky = integers(heads["idx"]["kspace_encode_step_1"][rows]) + first_ky
     first_kx = _first_sample(int(samples[0]), int(centers[0]), sizes["kx"])
     if (
         (channels != sizes["coil"]).any()
         or np.ptp(samples) > 0
         or np.ptp(centers) > 0
         or not 0 <= first_kx <= sizes["kx"] - samples[0]
-        or ky.max() >= sizes["ky"]
+        or not 0 <= ky.min() <= ky.max() < sizes["ky"]
         or len(rows) * sizes["coil"] * int(samples[0]) * 8 > file_size
     ):
         return None
-    counters = {"slice": heads["idx"]["slice"][rows].astype(np.intp), "ky": ky}
+    counters = {"slice": integers(heads["idx"]["slice"][rows]), "ky": ky}
     return Lines(rows, counters, sizes["coil"], int(samples[0]), centers)
 
 

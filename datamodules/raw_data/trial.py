@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from rich.progress import track
+from rich.progress import Progress
 
 from datamodules.raw_data.ismrmrd import ISMRMRDError, RawFile, is_ismrmrd
 from datamodules.raw_data.ismrmrd_lines import ITEMS
@@ -28,7 +28,9 @@ def raw_files_among(files: Sequence[Path]) -> list[Path]:
     process.start()
     sender.close()
     try:
-        return [file for file in track(files, "Trying to read files", transient=True) if _verdict(file, receiver)]
+        with Progress(transient=True) as progress:
+            tried = progress.track(files, description="Trying to read files")
+            return [file for file in tried if _verdict(file, receiver)]
     finally:
         process.kill()
         process.join()

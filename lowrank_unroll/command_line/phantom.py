@@ -1,6 +1,7 @@
 """The command ``lowrank-unroll phantom FILE``."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,9 +50,8 @@ def phantom(words: Sequence[str]) -> None:
     if reference is not None:
         write_hdf5(reference, [("series", heart.numpy())])
     told = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. Reconstruct them, for instance, with"
-    command = (
-        f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {arguments.file}"
-    )
+    name = shlex.quote(str(arguments.file))
+    command = f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {name}"
     Console(soft_wrap=True).print(f"{told}\n  {command}", markup=False, highlight=False)
 
 
