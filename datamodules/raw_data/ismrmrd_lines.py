@@ -12,6 +12,7 @@ from datamodules.raw_data.ismrmrd_header import Header, Limit
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
 # At each index of these there is a series of its own.
 ITEMS = ("slice", "average", "repetition", "set", "contrast")
+ALWAYS_NAMED = ("slice", "average")
 
 # The counters that place a readout in k-space, in the order of DIMS: in the table of readouts and in the header.
 COUNTERS = {
@@ -88,7 +89,7 @@ def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines
         raise ValueError("some readouts are reversed, as in echo-planar imaging")
     if heads["encoding_space_ref"][is_line].any():
         raise ValueError("some readouts belong to another encoding than the first")
-    counters = {dim: _integers(heads["idx"][name][is_line]) for dim, (name, _) in COUNTERS.items()}
+    counters = {dim: integers(heads["idx"][name][is_line]) for dim, (name, _) in COUNTERS.items()}
     channels = common_number(heads["active_channels"][is_line], "channels")
     samples = common_number(heads["number_of_samples"][is_line], "samples")
     number = int(is_line.sum())
@@ -97,7 +98,7 @@ def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines
             f"{number} readouts of {channels} channels and {samples} samples are more than {file_size} bytes can hold"
         )
     rows = np.flatnonzero(is_line)
-    return Lines(rows, counters, channels, samples, _integers(heads["center_sample"][is_line]))
+    return Lines(rows, counters, channels, samples, integers(heads["center_sample"][is_line]))
 
 
 def flags_of(*numbers: int) -> np.uint64:
@@ -105,7 +106,12 @@ def flags_of(*numbers: int) -> np.uint64:
     return np.uint64(sum(1 << (number - 1) for number in numbers))
 
 
-def _integers(column: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+def integers(column: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """A column of the table as integers.
+
+    Raises:
+        TypeError: if it holds other numbers.
+    """
     return column.astype(np.intp, casting="safe")
 
 
@@ -115,7 +121,7 @@ def common_number(column: npt.NDArray[Any], what: str) -> int:
     Raises:
         ValueError: if they differ, or it is not positive.
     """
-    least, most = int(_integers(column).min()), int(column.max())
+    least, most = int(integers(column).min()), int(column.max())
     if least != most or least < 1:
         raise ValueError(f"readouts have {least} to {most} {what}, expected the same positive number in all")
     return least

@@ -11,7 +11,6 @@ import torch
 
 from datamodules.dynamic_mri.hdf5_cache import write_hdf5
 from datamodules.dynamic_mri.raw_series import Coils, RawSeries
-from datamodules.raw_data.trial import try_to_read
 from lowrank_unroll.errors import first_line
 
 # Part of the name of what is prepared: to be raised when preparation changes.
@@ -36,7 +35,6 @@ def prepare_kspace(coils: Coils, raw: Path, prepared: Path) -> None:
         DataError: if the raw file cannot be read.
         OSError: if the other cannot be written, such as when the disk is full; names both.
     """
-    try_to_read(raw)
     try:
         write_hdf5(prepared, _arrays(RawSeries(raw, coils)))
     except OSError as error:

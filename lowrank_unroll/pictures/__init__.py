@@ -1,8 +1,9 @@
-"""Drawing reconstructions, as pictures and as animations."""
+"""Drawing reconstructions, as pictures, as animations and as videos."""
 
 from lowrank_unroll.pictures.animation import animation, comparison, side_by_side
 from lowrank_unroll.pictures.overview import draw_overview
 from lowrank_unroll.pictures.panel import Panel, draw_panels, panel_of
+from lowrank_unroll.pictures.video import write_video
 
 __all__ = [
     "Panel",
@@ -12,4 +13,5 @@ __all__ = [
     "draw_panels",
     "panel_of",
     "side_by_side",
+    "write_video",
 ]
