@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "networks": {"linalg", "operators", "prox"},
     "weights": {"prox", "networks"},
     "modules": {"linalg", "operators", "prox", "networks", "sampling", "metrics", "weights"},
+    "notebook": {"operators", "modules", "pictures", "weights"},
     "callbacks": {"linalg", "prox", "metrics", "modules", "pictures", "predictions", "reports"},
     "pictures": {"modules"},
     "predictions": {"pictures"},

@@ -1,16 +1,20 @@
 """Drawing reconstructions, as pictures and as animations."""
 
 from lowrank_unroll.pictures.animation import COMPARISON_TITLES, animation, comparison, side_by_side
+from lowrank_unroll.pictures.notebook import Movie, Picture
 from lowrank_unroll.pictures.overview import draw_overview
-from lowrank_unroll.pictures.panel import Panel, draw_panels, panel_of
+from lowrank_unroll.pictures.panel import Panel, draw_panels, figure_of_panels, panel_of
 
 __all__ = [
     "COMPARISON_TITLES",
+    "Movie",
     "Panel",
+    "Picture",
     "animation",
     "comparison",
     "draw_overview",
     "draw_panels",
+    "figure_of_panels",
     "panel_of",
     "side_by_side",
 ]

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import drawable
+from lowrank_unroll.pictures.notebook import Picture
 
 ERROR_GAIN = 5
 INCHES = 3.0
@@ -49,13 +49,21 @@ def panel_of(
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel, as a PNG.
+    """The figure of panels as a PNG."""
+    encoded = BytesIO()
+    figure_of_panels(panels).savefig(encoded, format="png", dpi=150)
+    return encoded.getvalue()
+
+
+def figure_of_panels(panels: Sequence[Panel]) -> Picture:
+    """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel.
 
     There is no column of masks where no panel has one.
     """
     columns = 4 if all(panel.mask is None for panel in panels) else 5
     heights = [panel.target.shape[-2] / panel.target.shape[-1] for panel in panels]
-    figure = Figure(figsize=(columns * INCHES, sum(INCHES * height + 0.35 for height in heights)), layout="constrained")
+    size = columns * INCHES, sum(INCHES * height + 0.35 for height in heights)
+    figure = Picture(figsize=size, layout="constrained")
     grid = figure.subplots(len(panels), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, panel in zip(grid, panels, strict=True):
         error = ERROR_GAIN * (panel.reconstruction - panel.target).abs()
@@ -65,9 +73,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         _show(axes[3], error, f"error x {ERROR_GAIN}")
         if panel.mask is not None:
             _show(axes[4], panel.mask, "mask")
-    encoded = BytesIO()
-    figure.savefig(encoded, format="png", dpi=150)
-    return encoded.getvalue()
+    return figure
 
 
 def _quality(psnr: float | None) -> str:
