@@ -22,7 +22,10 @@ MAY_IMPORT = {
     "predictions": {"pictures"},
     "reports": set(),
     "studies": {"reports"},
-    "command_line": {"networks", "sampling", "callbacks", "modules", "reports", "studies", "weights", "datamodules"},
+    "command_line": {
+        *("prox", "networks", "sampling", "metrics", "callbacks", "modules", "reports", "studies", "weights"),
+        "datamodules",
+    },
     "datamodules": {"operators", "sampling"},
     "sample": set(),
     "files": set(),

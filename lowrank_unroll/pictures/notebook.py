@@ -13,10 +13,10 @@ from lowrank_unroll.files import write_whole
 class Picture(Figure):
     """A figure of matplotlib that needs no pyplot to be shown; ``savefig`` writes it."""
 
-    def _repr_png_(self) -> bytes:
+    def _repr_html_(self) -> str:
         encoded = BytesIO()
         self.savefig(encoded, format="png", dpi=100)
-        return encoded.getvalue()
+        return _embedded("png", encoded.getvalue())
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,8 @@ class Movie:
         write_whole(Path(path), self.gif)
 
     def _repr_html_(self) -> str:
-        return f'<img src="data:image/gif;base64,{b64encode(self.gif).decode()}">'
+        return _embedded("gif", self.gif)
+
+
+def _embedded(kind: str, encoded: bytes) -> str:
+    return f'<img src="data:image/{kind};base64,{b64encode(encoded).decode()}">'
