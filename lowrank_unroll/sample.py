@@ -6,6 +6,7 @@ from torch import Tensor
 
 COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
+TICK = 2.5  # ms of a time stamp in ISMRMRD files
 
 
 class Geometry(NamedTuple):
@@ -18,12 +19,14 @@ class Geometry(NamedTuple):
         directions: unit vectors along the height, along the width, and across the slice, (3, 3), float32.
         spacing: of pixels along the height and the width, and the thickness of the slice, (3,), float32, mm.
         times: of the frames after the heart's trigger or the first of them, (time,), float32, ms; NaN if unknown.
+        width: how many pixels along the width, around the centre, are to be shown, (), int64; beyond is oversampling.
     """
 
     centre: Tensor
     directions: Tensor
     spacing: Tensor
     times: Tensor
+    width: Tensor
 
 
 class Sample(NamedTuple):

@@ -22,7 +22,7 @@ from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import Fourier
-from lowrank_unroll.predictions import IMAGE_WRITERS, SERIES_WRITERS, Prediction
+from lowrank_unroll.predictions import IMAGE_WRITERS, OPTIONAL_PACKAGES, SERIES_WRITERS, Prediction
 from lowrank_unroll.reports import Evaluation, SampleResult
 from lowrank_unroll.sample import Sample
 
@@ -100,7 +100,7 @@ def test_the_numbers_fit_on_a_disk_that_the_pictures_fill(tmp_path):
 @pytest.mark.parametrize("size", [0, 300, 3000])
 @pytest.mark.parametrize(("kind", "suffix"), [*product(["series"], SERIES_WRITERS), *product(["image"], IMAGE_WRITERS)])
 def test_a_prediction_on_a_full_disk_leaves_no_half_file(tmp_path, kind, suffix, size):
-    pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}.get(suffix, "numpy"))
+    pytest.importorskip(OPTIONAL_PACKAGES.get(suffix, ("numpy",))[0])
     values = 255 * torch.rand(3, 200, 200) if kind == "image" else torch.randn(4, 60, 60, dtype=torch.complex64)
     write = (IMAGE_WRITERS if kind == "image" else SERIES_WRITERS)[suffix]
     prediction = Prediction(values, "scan", "measured", 1.0, "")

@@ -1,6 +1,7 @@
 """What `predict` writes is read back the same."""
 
 import re
+import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -20,7 +21,7 @@ from datamodules.loading.data_module import collate
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
 from lowrank_unroll.modules import DynamicMRI
-from lowrank_unroll.predictions import IMAGE_WRITERS, SERIES_WRITERS, Prediction
+from lowrank_unroll.predictions import IMAGE_WRITERS, OPTIONAL_PACKAGES, SERIES_WRITERS, Prediction
 from lowrank_unroll.sample import Geometry, Sample
 
 BASELINE = ["predict", "--config", "dynamic_mri/nuclear_norm.yaml", *TINY_BASELINE]
@@ -102,9 +103,31 @@ class TestSeries:
         with Image.open(written(series(5, 3, 4), tmp_path, "gif")) as animation:
             assert animation.n_frames == 5
 
+    @pytest.mark.parametrize("size", [(16, 12), (15, 301), (200, 33)])
+    def test_video_has_every_frame_as_bright_as_it_is(self, tmp_path, size):
+        imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+        rows, columns = torch.meshgrid(torch.linspace(0, 1, size[0]), torch.linspace(0, 1, size[1]), indexing="ij")
+        values = torch.stack([rows, columns, rows * columns, 1 - rows]).to(torch.complex64)
+        words = ["-i", written(values, tmp_path, "mp4"), "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+        read = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], capture_output=True, check=True)
+        times = max(1, 192 // min(size))
+        height, width = (times * side + times * side % 2 for side in size)
+        assert re.search(rf"Video: h264 .* yuv420p.* {width}x{height}".encode(), read.stderr)
+        frames = np.frombuffer(read.stdout, np.uint8).reshape(4, height, width)
+        expected = 255 * values.real.numpy().repeat(times, axis=1).repeat(times, axis=2)
+        shown = frames[:, : expected.shape[1], : expected.shape[2]]
+        assert abs(shown - expected).mean() < 2
+
+    def test_a_video_that_fails_says_why(self, tmp_path, monkeypatch):
+        pytest.importorskip("imageio_ffmpeg")
+        monkeypatch.setattr("lowrank_unroll.pictures.video.QUALITY", "sharp")
+        with pytest.raises(OSError, match=r"scan\.mp4 cannot be written: .*sharp"):
+            written(series(2, 3, 4), tmp_path, "mp4")
+        assert not list(tmp_path.iterdir())
+
     @pytest.mark.parametrize("suffix", SERIES_WRITERS)
     def test_nothing_is_left_of_a_file_that_fails(self, tmp_path, suffix, monkeypatch):
-        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}.get(suffix, "numpy"))
+        pytest.importorskip(OPTIONAL_PACKAGES.get(suffix, ("numpy",))[0])
         monkeypatch.setattr(Path, "replace", None)
         with pytest.raises(TypeError):
             written(series(2, 3, 4), tmp_path, suffix)
@@ -115,7 +138,7 @@ def oblique():
     """A geometry whose directions are a rotation, and where its pixels are."""
     directions = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
     spacing, centre = torch.tensor([1.5, 2.0, 8.0]), torch.tensor([10.0, -20.0, 35.0])
-    geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]))
+    geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]), torch.tensor(6))
 
     def place(row, column, height, width):
         return (
@@ -170,6 +193,24 @@ class TestGeometry:
             assert image.matrix_size[:] == [7, 6, 1] or tuple(image.matrix_size) == (7, 6, 1)
             assert (image.phase, image.physiology_time_stamp[0]) == (number, 16 * number)
 
+    @pytest.mark.parametrize("width", [6, 7, 11])
+    def test_pixels_keep_their_place_without_oversampling(self, tmp_path, width):
+        nibabel = pytest.importorskip("nibabel")
+        geometry, place = oblique()
+        values = series(5, 7, width)
+        wide = sample(values, "scan")._replace(
+            coil_sensitivities=series(2, 1, 7, width), geometry=geometry._replace(width=torch.tensor(6))
+        )
+        folder, _ = predict(tmp_path, [wide], series_formats=["h5", "nii.gz", "png"])
+        first = {6: 0, 7: 0, 11: 2}[width]
+        np.testing.assert_array_equal(read_back(folder / "scan.h5"), values[..., first : first + 6])
+        image = nibabel.load(folder / "scan.nii.gz")
+        shown = image.get_fdata()[:, :, 0, 0]
+        for row, column in ((0, 0), (6, 5), (2, 3)):
+            found = image.affine @ (column, row, 0, 1) * (-1, -1, 1, 1)
+            np.testing.assert_allclose(found[:3], place(row, first + column, 7, width), atol=1e-3)
+            np.testing.assert_allclose(shown[column, row], values[0, row, first + column].abs(), rtol=1e-6)
+
     def test_hdf5(self, tmp_path):
         geometry, _ = oblique()
         with h5py.File(written(series(5, 7, 6), tmp_path, "h5", geometry=geometry)) as file:
@@ -178,7 +219,7 @@ class TestGeometry:
 
     @pytest.mark.parametrize("suffix", ["nii.gz", "dcm", "mrd"])
     def test_unknown_times_are_left_out(self, tmp_path, suffix):
-        pytest.importorskip({"nii.gz": "nibabel", "dcm": "pydicom", "mrd": "ismrmrd"}[suffix])
+        pytest.importorskip(OPTIONAL_PACKAGES[suffix][0])
         geometry = oblique()[0]._replace(times=torch.full((5,), torch.nan))
         path = written(series(5, 7, 6), tmp_path, suffix, geometry=geometry)
         if suffix == "dcm":
@@ -219,7 +260,7 @@ class TestFormats:
     @pytest.mark.parametrize("formats", [["npy"], ["jpg"], ["h5", "tiff"], [], "h5"])
     def test_unknown_ones_and_those_of_images_are_refused(self, formats):
         with pytest.raises(
-            ValueError, match=r"series_formats is .*, expected one or more of 'h5', 'gif', 'png', 'nii.gz'"
+            ValueError, match=r"series_formats is .*, expected one or more of 'h5', 'gif', 'mp4', 'png', 'nii.gz'"
         ):
             PredictionWriter(series_formats=formats)
 
@@ -235,7 +276,12 @@ class TestFormats:
 
     @pytest.mark.parametrize(
         ("suffix", "package", "extra"),
-        [("nii.gz", "nibabel", "nifti"), ("dcm", "pydicom", "dicom"), ("mrd", "ismrmrd", "mri")],
+        [
+            ("nii.gz", "nibabel", "nifti"),
+            ("dcm", "pydicom", "dicom"),
+            ("mrd", "ismrmrd", "mri"),
+            ("mp4", "imageio_ffmpeg", "video"),
+        ],
     )
     def test_a_missing_package_is_named_before_anything_is_reconstructed(
         self, refused, monkeypatch, suffix, package, extra

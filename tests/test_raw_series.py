@@ -245,6 +245,16 @@ class TestSeries:
         given_one = RawSeries(path, Coils(virtual=None, noise_covariance=tmp_path / "covariance.npy"))
         torch.testing.assert_close(given_one.whitening, series.whitening)
 
+    @pytest.mark.parametrize(("view", "shown"), [(270, 32), (269.99, 32), (180, 21), (300, 32), (0, 32)])
+    def test_oversampling_of_the_phase_encoding_is_told(self, tmp_path, view, shown):
+        kspace, _ = measured()
+        header = header_of(kspace)
+        header.encoding[0].reconSpace.fieldOfView_mm.y = view
+        sample = RawSeries(write(tmp_path / "scan.h5", header, readouts_of(kspace)), KEEP_ALL)[0]
+        assert sample.measurement.shape[-1] == WIDTH
+        assert sample.geometry.width == shown
+        np.testing.assert_allclose(sample.geometry.spacing[1], 270 / WIDTH)
+
     def test_coils_are_compressed(self, tmp_path):
         kspace, _ = measured()
         path = write(tmp_path / "scan.h5", header_of(kspace), lines(kspace))
@@ -337,22 +347,37 @@ class TestCommandLine:
 
     def test_a_file_that_hangs_is_given_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trial, "PATIENCE", 3.0)
-        monkeypatch.setattr(trial, "_read_all", hang)
+        monkeypatch.setattr(trial, "_try_all", hang)
         with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it has not gone on for 3 s"):
-            trial.try_to_read(tmp_path / "scan.h5")
+            trial.raw_files_among([tmp_path / "scan.h5"])
 
     def test_a_crash_is_told(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(trial, "_read_all", crash)
-        with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it ended the HDF5 library"):
-            trial.try_to_read(tmp_path / "scan.h5")
+        monkeypatch.setattr(trial, "_try_all", crash)
+        with pytest.raises(ISMRMRDError, match=r"second\.h5: reading it ended the HDF5 library"):
+            trial.raw_files_among([tmp_path / "first.h5", tmp_path / "second.h5"])
+
+    def test_files_of_both_kinds_are_told_apart_and_opened_nowhere_else(self, tmp_path, monkeypatch):
+        kspace, _ = measured()
+        raw = write(tmp_path / "raw.h5", header_of(kspace), lines(kspace))
+        with h5py.File(tmp_path / "other.h5", "w") as file:
+            file["kspace"] = kspace[0, 0, 0, 0, 0, 0, :1]
+        (tmp_path / "damaged.h5").write_bytes(b"text")
+        files = sorted(tmp_path.iterdir())
+        monkeypatch.setattr(h5py, "File", None)
+        assert trial.raw_files_among(files) == [raw]
+        cut = raw.read_bytes()
+        (tmp_path / "cut.h5").write_bytes(cut[: len(cut) // 2 + 1000] + bytes(len(cut) // 2 - 1000))
+        with pytest.raises(ISMRMRDError, match=r"cut\.h5: "):
+            trial.raw_files_among(sorted(tmp_path.iterdir()))
 
 
-def hang(path, sender):
-    sender.send(True)
+def hang(files, sender):
+    sender.send(None)
     time.sleep(1000)
 
 
-def crash(path, sender):
+def crash(files, sender):
+    sender.send(False)
     os.abort()
 
 

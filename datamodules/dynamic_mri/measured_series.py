@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from rich.progress import track
 from torch.utils.data import ConcatDataset, Dataset
 
 from datamodules.dynamic_mri.kspace_files import READERS, KSpaceFiles
 from datamodules.dynamic_mri.raw_series import Coils, RawSeries
-from datamodules.raw_data.ismrmrd import is_ismrmrd
-from datamodules.raw_data.trial import try_to_read
+from datamodules.raw_data.trial import raw_files_among
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.sample import Sample
 
@@ -23,9 +21,7 @@ def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
         DataError: if a file is of another kind, or a raw file cannot be read.
     """
     files = _files(path)
-    raw = [file for file in files if file.suffix.lower() != ".npz" and is_ismrmrd(file)]
-    for file in track(raw, "Trying to read raw files", transient=True):
-        try_to_read(file)
+    raw = raw_files_among([file for file in files if file.suffix.lower() != ".npz"])
     others = [file for file in files if file not in raw]
     if strange := [file for file in others if file.suffix.lower() not in READERS]:
         raise DataError(f"{strange[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")

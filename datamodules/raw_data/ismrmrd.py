@@ -10,10 +10,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.raw_data.ismrmrd_calibration import Calibration, assemble_calibration, find_calibration
 from datamodules.raw_data.ismrmrd_header import Header, parse_header
 from datamodules.raw_data.ismrmrd_lines import (
+    ALWAYS_NAMED,
     COUNTERS,
     DIMS,
+    ITEMS,
     NOISE,
     Lines,
     common_number,
@@ -75,8 +78,8 @@ class RawFile:
 
     An asymmetric echo, which is shorter than the encoded matrix and has its centre in the first half of that, is padded
     with zeros in front. With a pilot tone the first three samples and the last of each readout are zeroed. Noise scans,
-    separate calibration and other readouts that are no lines of an image are passed over. Of readouts at the same place
-    the last one counts; averages have a dimension of their own, segments do not.
+    separate calibration and other readouts that are no lines of an image are no part of k-space. Of readouts at the
+    same place the last one counts; averages have a dimension of their own, segments do not.
 
     On some malformed files HDF5 itself hangs (h5py issue 2088) or takes gigabytes; read files from untrusted sources in
     a process with limits of time and memory.
@@ -108,6 +111,7 @@ class RawFile:
             self._heads = read_heads(content["data"], path.stat().st_size)
             self._lines = find_lines(self._heads, self.header, path.stat().st_size)
             self.sizes, first_ky = sizes_of(self._lines, self.header)
+            self._calibration = find_calibration(self._heads, self.header, self.sizes, first_ky, path.stat().st_size)
             self._lines.counters["ky"][:] += first_ky
             self._is_sampled = sampled_of_readout(self._lines, self.header)
 
@@ -146,6 +150,20 @@ class RawFile:
             readouts = read_samples(content["data"], rows, channels, samples)
             return np.concatenate([readout for block in readouts for readout in block], axis=1)
 
+    def calibration(self, number: int) -> Calibration | None:
+        """What was measured of a slice for the calibration of its coils alone; None if nothing that fits the image.
+
+        Raises:
+            ISMRMRDError: if samples cannot be read, are too few or too many, or hold NaN or infinity.
+        """
+        lines = None if self._calibration is None else self._calibration.at({"slice": number})
+        if lines is None or not len(lines.rows):
+            return None
+        with self._opened() as content:
+            samples = np.full(len(lines.rows), lines.samples)
+            readouts = read_samples(content["data"], lines.rows, lines.channels, samples)
+            return assemble_calibration(readouts, lines, self.sizes, self.header)
+
     def place(self, **index: int) -> Place:
         """Where the readouts at an index of some dimensions lie, by the first of them.
 
@@ -176,6 +194,11 @@ class RawFile:
         """The indices of some dimensions at which there are readouts, in ascending order."""
         found = np.unique(np.stack([self._lines.counters[dim] for dim in dims], axis=1), axis=0)
         return [dict(zip(dims, map(int, index), strict=True)) for index in found]
+
+    def name_of(self, index: Mapping[str, int]) -> str:
+        """A name of an index: its slice, its average, and whatever else there are several of."""
+        named = [dim for dim in (*ITEMS, "kz") if dim in index and (dim in ALWAYS_NAMED or self.sizes[dim] > 1)]
+        return "_".join(f"{dim}{index[dim]}" for dim in named)
 
     @contextmanager
     def _opened(self) -> Iterator[h5py.Group]:

@@ -12,6 +12,7 @@ from datamodules.raw_data.ismrmrd_header import Header, Limit
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
 # At each index of these there is a series of its own.
 ITEMS = ("slice", "average", "repetition", "set", "contrast")
+ALWAYS_NAMED = ("slice", "average")
 
 # The counters that place a readout in k-space, in the order of DIMS: in the table of readouts and in the header.
 COUNTERS = {

@@ -5,15 +5,14 @@ import numpy.typing as npt
 import torch
 
 from datamodules.raw_data.ismrmrd import RawFile
-from lowrank_unroll.sample import Geometry
-
-TICK = 2.5  # ms of a time stamp
+from lowrank_unroll.sample import TICK, Geometry
 
 
 def scan_geometry(file: RawFile, time: str, width: int, **index: int) -> Geometry:
     """The geometry of the series at an index of some dimensions.
 
-    Pixels are as wide as the encoded field of view divided by the lines of ky. The times are those after the trigger of
+    Pixels are as wide as the encoded field of view divided by the lines of ky; those are shown that the field of view
+    to be reconstructed has room for, where it is the smaller. The times are those after the trigger of
     each frame's readouts, on average, where a time stamp tells; else the repetition times of the header, from zero; and
     unknown where that has none.
 
@@ -32,7 +31,12 @@ def scan_geometry(file: RawFile, time: str, width: int, **index: int) -> Geometr
         torch.tensor([read, phase, across], dtype=torch.float32),
         torch.tensor(spacing, dtype=torch.float32),
         torch.from_numpy(_times(file, time, index)).float(),
+        torch.tensor(_shown(width, encoded.field_of_view[1], recon.field_of_view[1])),
     )
+
+
+def _shown(width: int, encoded: float, recon: float) -> int:
+    return min(width, max(1, round(width * recon / encoded))) if 0 < recon < encoded else width
 
 
 def _times(file: RawFile, time: str, index: dict[str, int]) -> npt.NDArray[np.float64]:

@@ -10,14 +10,14 @@ import torch
 from rich.console import Console
 
 from datamodules.loading.data_module import Split
-from datamodules.raw_data.ismrmrd import read_ismrmrd
+from datamodules.raw_data.ismrmrd import RawFile
 from datamodules.raw_data.ismrmrd_lines import DIMS
 from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines, hashed_split
 from lowrank_unroll.errors import DataError, first_line
 
 ORIGINAL_SPLIT = Path(__file__).with_name("ocmr_split.csv")
-ALWAYS_NAMED = ("slice", "average")
+OUTER = DIMS[: DIMS.index("coil")]
 
 
 class OCMR(ScannedCines):
@@ -53,20 +53,16 @@ class OCMR(ScannedCines):
 
     @staticmethod
     def read(raw: Path) -> Iterator[Scan]:
-        """Each slice and average of a raw file, and of whatever else there are several of.
+        """Each slice and average of a raw file, and of whatever else there are several of, one after the other.
 
         Raises:
             ISMRMRDError: if the file cannot be assembled.
         """
-        scan = read_ismrmrd(raw)
-        outer = DIMS[: DIMS.index("coil")]
-        sizes = dict(zip(outer, scan.kspace.shape, strict=False))
-        others = [dim for dim in outer if dim not in ALWAYS_NAMED and sizes[dim] > 1]
-        for index in np.ndindex(*sizes.values()):
-            if scan.sampled[index].any():
-                name = "_".join(f"{dim}{index[outer.index(dim)]}" for dim in (*ALWAYS_NAMED, *others))
-                kspace = torch.from_numpy(np.ascontiguousarray(scan.kspace[index]))
-                yield Scan(name, kspace, readout=scan.header.recon.matrix_size[0])
+        file = RawFile(raw)
+        for index in file.indices(OUTER):
+            kspace = file.kspace(**index).kspace[(0,) * len(OUTER)]
+            readout = file.header.recon.matrix_size[0]
+            yield Scan(file.name_of(index), torch.from_numpy(np.ascontiguousarray(kspace)), readout)
 
     def split_of(self, raw: Path) -> Split:
         """As the split file says, or else by a hash of the name."""

@@ -21,6 +21,7 @@ from lowrank_unroll.predictions import (
     Prediction,
     SeriesFormat,
     Writer,
+    without_oversampling,
 )
 from lowrank_unroll.sample import Geometry, Sample
 
@@ -28,15 +29,16 @@ from lowrank_unroll.sample import Geometry, Sample
 class PredictionWriter(BasePredictionWriter):
     """Write what is reconstructed, as it is made, into ``predictions/`` in the folder of the run.
 
+    What the phase encoding of a scanner sees beyond the field of view is left out.
     Files are in the data's own unit and called NAME.FORMAT. A slash in the name of a sample makes a folder, but none
     outside of ``predictions/``. No file is overwritten: a second sample of a name becomes NAME_2, and so
     does one that differs in capitals only where the file system does not tell them apart.
 
     Args:
         image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
-        series_formats: of complex series: "h5", complex64 with attributes; "gif" and "png", to look at, the latter with
-            the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16 bits; "mrd",
-            complex ISMRMRD images.
+        series_formats: of complex series: "h5", complex64 with attributes; "gif", "mp4" and "png", to look at, the
+            last with the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16
+            bits; "mrd", complex ISMRMRD images.
 
     Raises:
         ValueError: if no format is given, or one that is unknown or of the other kind of data.
@@ -84,8 +86,9 @@ class PredictionWriter(BasePredictionWriter):
         checkpoint = str(trainer.ckpt_path or "")
         for index, values in enumerate(prediction.cpu()):
             place = _unused(self.folder, path_of_name(batch.name[index]), writers)
+            shown = without_oversampling(_prediction(values, batch, index, checkpoint))
             for suffix, write in writers.items():
-                write(_prediction(values, batch, index, checkpoint), _with_suffix(place, suffix))
+                write(shown, _with_suffix(place, suffix))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""

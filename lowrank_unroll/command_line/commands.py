@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "reconstruct measurements of your own",
     "prepare": "download and prepare the data and do nothing else, for machines that train without a network",
     "compare": "print and plot finished tests side by side",
+    "phantom": "write a simulated beating heart as a scanner's raw file, to try out predict",
     "study": "train and test many methods under many conditions, into one table",
     "list": "list configs, networks, data, sampling patterns, weights and more, with a line of each",
     "schema": "print the JSON schema of configs, by which editors complete and check them",
@@ -67,7 +68,7 @@ def chosen_command(words: Sequence[str]) -> Run:
         meant = nearest(words[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}{meant}")
     name = parser.parse_args(words).command
-    others = {"compare": _compare, "study": _study, "list": _list, "schema": _schema}
+    others = {"compare": _compare, "phantom": _phantom, "study": _study, "list": _list, "schema": _schema}
     return others.get(name) or partial(_run_trainer, name)
 
 
@@ -79,6 +80,12 @@ def _compare(words: Sequence[str]) -> None:
     from lowrank_unroll.command_line.compare import compare  # noqa: PLC0415
 
     compare(words)
+
+
+def _phantom(words: Sequence[str]) -> None:
+    from lowrank_unroll.command_line.phantom import phantom  # noqa: PLC0415
+
+    phantom(words)
 
 
 def _study(words: Sequence[str]) -> None:

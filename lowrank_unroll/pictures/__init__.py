@@ -1,9 +1,10 @@
-"""Drawing reconstructions, as pictures and as animations."""
+"""Drawing reconstructions, as pictures, as animations and as videos."""
 
 from lowrank_unroll.pictures.animation import COMPARISON_TITLES, animation, comparison, side_by_side
 from lowrank_unroll.pictures.notebook import Movie, Picture
 from lowrank_unroll.pictures.overview import draw_overview
 from lowrank_unroll.pictures.panel import Panel, draw_panels, figure_of_panels, panel_of
+from lowrank_unroll.pictures.video import write_video
 
 __all__ = [
     "COMPARISON_TITLES",
@@ -17,4 +18,5 @@ __all__ = [
     "figure_of_panels",
     "panel_of",
     "side_by_side",
+    "write_video",
 ]

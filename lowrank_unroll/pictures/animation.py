@@ -41,9 +41,7 @@ def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> byte
         frames: of one series, or of several side by side.
         titles: one above each of several series; none for no titles.
     """
-    shortest = min(frames.shape[1], frames.shape[2] // max(1, len(titles)))
-    enlarged = max(1, SHORTEST_SIDE // shortest)
-    pixels = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    pixels = enlarged(frames, max(1, len(titles)))
     if titles:
         heading = _heading(titles, pixels.shape[2])
         pixels = np.concatenate([np.broadcast_to(heading, (len(pixels), *heading.shape)), pixels], axis=1)
@@ -51,6 +49,17 @@ def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> byte
     encoded = BytesIO()
     first.save(encoded, "GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
     return encoded.getvalue()
+
+
+def enlarged(frames: npt.NDArray[np.uint8], series: int = 1) -> npt.NDArray[np.uint8]:
+    """Frames whose pixels are squares large enough to be seen.
+
+    Args:
+        frames: (time, height, width), uint8.
+        series: how many are side by side.
+    """
+    times = max(1, SHORTEST_SIDE // min(frames.shape[1], frames.shape[2] // series))
+    return frames.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _heading(titles: Sequence[str], width: int) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from lowrank_unroll.predictions.formats import (
     SeriesFormat,
     Writer,
 )
-from lowrank_unroll.predictions.prediction import Prediction
+from lowrank_unroll.predictions.prediction import Prediction, without_oversampling
 
 __all__ = [
     "IMAGE_WRITERS",
@@ -18,4 +18,5 @@ __all__ = [
     "Prediction",
     "SeriesFormat",
     "Writer",
+    "without_oversampling",
 ]

@@ -13,14 +13,14 @@ from PIL import Image
 from lowrank_unroll import __version__
 from lowrank_unroll.files import write_whole, written_whole
 from lowrank_unroll.names import one_line
-from lowrank_unroll.pictures import animation, draw_overview, side_by_side
+from lowrank_unroll.pictures import animation, draw_overview, side_by_side, write_video
 from lowrank_unroll.predictions.dicom import write_dicom
 from lowrank_unroll.predictions.mrd import write_mrd
 from lowrank_unroll.predictions.nifti import write_nifti
 from lowrank_unroll.predictions.prediction import Prediction
 
 ImageFormat = Literal["png", "tiff"]
-SeriesFormat = Literal["h5", "gif", "png", "nii.gz", "dcm", "mrd"]
+SeriesFormat = Literal["h5", "gif", "mp4", "png", "nii.gz", "dcm", "mrd"]
 Writer = Callable[[Prediction, Path], None]
 
 
@@ -64,6 +64,12 @@ def write_gif(prediction: Prediction, path: Path) -> None:
     write_whole(path, animation(side_by_side([prediction.values.abs()])))
 
 
+def write_mp4(prediction: Prediction, path: Path) -> None:
+    """Write the magnitude of a series as a video, its maximum white."""
+    with written_whole(path) as temporary:
+        write_video(temporary, side_by_side([prediction.values.abs()]))
+
+
 def write_overview(prediction: Prediction, path: Path) -> None:
     """Draw the middle frame of a series and its profile over time, the sampling, and what the coils see."""
     series = prediction.values.abs()
@@ -74,10 +80,16 @@ IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "tiff": write_tiff
 SERIES_WRITERS: dict[SeriesFormat, Writer] = {
     "h5": write_hdf5,
     "gif": write_gif,
+    "mp4": write_mp4,
     "png": write_overview,
     "nii.gz": write_nifti,
     "dcm": write_dicom,
     "mrd": write_mrd,
 }
 # Suffix: the package that its writer imports, and the extra of this one that installs it.
-OPTIONAL_PACKAGES = {"nii.gz": ("nibabel", "nifti"), "dcm": ("pydicom", "dicom"), "mrd": ("ismrmrd", "mri")}
+OPTIONAL_PACKAGES = {
+    "mp4": ("imageio_ffmpeg", "video"),
+    "nii.gz": ("nibabel", "nifti"),
+    "dcm": ("pydicom", "dicom"),
+    "mrd": ("ismrmrd", "mri"),
+}

@@ -10,9 +10,8 @@ import numpy as np
 
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.predictions.prediction import Prediction
-from lowrank_unroll.sample import Geometry
+from lowrank_unroll.sample import TICK, Geometry
 
-TICK = 2.5  # ms of a time stamp
 GROUP = "images"
 
 

@@ -30,3 +30,16 @@ class Prediction(NamedTuple):
     mask: Tensor | None = None
     coil_sensitivities: Tensor | None = None
     geometry: Geometry | None = None
+
+
+def without_oversampling(prediction: Prediction) -> Prediction:
+    """A prediction without the pixels beyond the field of view along its width, if that is known."""
+    if prediction.geometry is None:
+        return prediction
+    width, coils = prediction.values.shape[-1], prediction.coil_sensitivities
+    shown = int(prediction.geometry.width)
+    first = width // 2 - shown // 2
+    return prediction._replace(
+        values=prediction.values[..., first : first + shown],
+        coil_sensitivities=None if coils is None else coils[..., first : first + shown],
+    )

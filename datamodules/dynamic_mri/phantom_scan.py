@@ -1,0 +1,122 @@
+"""The simulated beating heart as a scanner would measure it, in raw data."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.simulation import coil_sensitivities, squared_magnitude
+from datamodules.loading.random_numbers import generator_of
+from datamodules.raw_data.ismrmrd import Place
+from datamodules.raw_data.ismrmrd_header import Header, Space
+from datamodules.raw_data.ismrmrd_writer import RawScan
+from datamodules.raw_data.prewhitening import mix_coils
+from datamodules.raw_data.readout import without_oversampling
+from lowrank_unroll.checks import check_at_least, check_positive, check_sides
+from lowrank_unroll.operators import Fourier
+from lowrank_unroll.sampling.lines import CartesianLines
+
+FIELD_OF_VIEW, THICKNESS = 180.0, 8.0  # mm, of the shorter side and of the slice
+INTERVAL, ECHO_TIME, FLIP_ANGLE, FIELD_STRENGTH = 50.0, 1.3, 50.0, 1.5  # ms, ms, degrees, T
+# Of a short axis: down in the image is to the feet and the back, right to the left of the patient.
+PLACE = Place((20.0, -30.0, 10.0), (1 / 3, 2 / 3, -2 / 3), (2 / 3, 1 / 3, 2 / 3), (2 / 3, -2 / 3, -1 / 3))
+NOISE_SAMPLES = 8192
+COUPLING = 0.1  # of the noise of each coil with that of every other
+
+
+@dataclass(frozen=True)
+class PhantomScan:
+    """How a beating heart is drawn and measured: the readout is oversampled twofold, and the body goes on there.
+
+    Args:
+        pattern: which lines are sampled.
+        size: time, height and width of the series.
+        coils: number of receive coils, whose noise is correlated.
+        snr: signal-to-noise ratio, as in :func:`add_noise`; None for no noise, and no noise scan.
+        calibration: lines of the centre of k-space that are measured for the coils alone, before the first frame.
+        seed: of all that is random.
+
+    Raises:
+        ValueError: if a number is too small.
+    """
+
+    pattern: CartesianLines
+    size: tuple[int, int, int] = (16, 128, 128)
+    coils: int = 8
+    snr: float | None = 30.0
+    calibration: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_sides("time, height, width", size=self.size)
+        check_at_least(1, coils=self.coils)
+        check_at_least(0, calibration=self.calibration, seed=self.seed)
+        check_positive(snr=self.snr)
+
+    def measure(self) -> tuple[RawScan, Tensor]:
+        """Draw the heart and measure it.
+
+        Returns:
+            The raw data, and the heart, (time, height, width), complex64, in their unit.
+        """
+        generator = generator_of(self.seed)
+        time, height, width = self.size
+        body = beating_heart((time, 2 * height, width), generator)
+        heart = without_oversampling(body, height)
+        body, heart = body / heart.abs().max(), heart / heart.abs().max()
+        kspace = Fourier()(coil_sensitivities(self.coils, 2 * height, width, generator) * body)
+        sampled = self.pattern((time, 2 * height, width), generator)[:, 0]
+        centre = slice(
+            max(0, width // 2 - self.calibration // 2), width // 2 - self.calibration // 2 + self.calibration
+        )
+        calibration, noise = torch.zeros_like(kspace[:, 0]), None
+        calibration[..., centre] = kspace[:, 0, :, centre]
+        if self.snr is not None:
+            sigma = float(squared_magnitude(heart).mean().sqrt()) / self.snr
+            coupling = sigma * _coupling(self.coils, generator)
+            noise = _noise(coupling, (NOISE_SAMPLES,), generator)
+            kspace += _noise(coupling, kspace.shape[1:], generator)
+            calibration[..., centre] += _noise(coupling, calibration[0, :, centre].shape, generator)
+        scan = RawScan(
+            kspace[None].numpy(),
+            sampled[None].numpy(),
+            self._header(),
+            [PLACE],
+            [INTERVAL * frame for frame in range(time)],
+            None if noise is None else noise.numpy(),
+            calibration[None].numpy() if self.calibration else None,
+        )
+        return scan, heart
+
+    def _header(self) -> Header:
+        _, height, width = self.size
+        pixel = FIELD_OF_VIEW / min(height, width)
+        return Header(
+            encoded=Space((2 * height, width, 1), (2 * pixel * height, pixel * width, THICKNESS)),
+            recon=Space((height, width, 1), (pixel * height, pixel * width, THICKNESS)),
+            trajectory="cartesian",
+            limits={},
+            channels=self.coils,
+            field_strength=FIELD_STRENGTH,
+            repetition_times=(INTERVAL,),
+            echo_times=(ECHO_TIME,),
+            flip_angles=(FLIP_ANGLE,),
+            pilot_tone=False,
+            calibration_is_embedded=False,
+        )
+
+
+def _coupling(coils: int, generator: torch.Generator) -> Tensor:
+    """What makes correlated noise of unit variance out of white noise, (coil, coil)."""
+    others = torch.randn(coils, coils, dtype=torch.complex64, generator=generator)
+    mixing = torch.eye(coils) + COUPLING * others * (1 - torch.eye(coils))
+    return mixing / mixing.abs().square().sum(1, keepdim=True).sqrt()
+
+
+def _noise(coupling: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Noise of coils, (coil, *shape), whose real and imaginary parts have the standard deviation that coupling has."""
+    # A complex normal number of torch has variance 1 in all, 1/2 in each part.
+    white = math.sqrt(2) * torch.randn(len(coupling), *shape, dtype=torch.complex64, generator=generator)
+    return mix_coils(coupling, white)

@@ -1,0 +1,100 @@
+"""Which readouts of an ISMRMRD file were measured for the calibration of coils alone, and their k-space."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.raw_data.ismrmrd_header import Header
+from datamodules.raw_data.ismrmrd_lines import (
+    CALIBRATION,
+    NO_IMAGE,
+    PILOT_TONE_FIRST,
+    PILOT_TONE_LAST,
+    REVERSE,
+    Lines,
+    flags_of,
+)
+
+
+class Calibration(NamedTuple):
+    """K-space for the calibration of the coils of a slice, averaged over all that was measured of it.
+
+    Attributes:
+        kspace: (coil, kx, ky), complex64, in the units of the file; zero where not sampled.
+        sampled: (kx, ky), boolean.
+    """
+
+    kspace: npt.NDArray[np.complex64]
+    sampled: npt.NDArray[np.bool_]
+
+
+def find_calibration(
+    heads: npt.NDArray[Any], header: Header, sizes: Mapping[str, int], first_ky: int, file_size: int
+) -> Lines | None:
+    """The lines for calibration alone, with their slice and ky; None if there are none that fit into the image.
+
+    Those fit that were measured by the same number of coils, in the direction and within the k-space of the image.
+
+    Args:
+        heads: of all readouts.
+        header: of the file.
+        sizes: of the image's k-space.
+        first_ky: where its first line lies.
+        file_size: bytes, more than which cannot be promised.
+    """
+    flags = heads["flags"]
+    chosen = (flags & flags_of(CALIBRATION) != 0) & (flags & flags_of(*NO_IMAGE.values(), REVERSE) == 0)
+    rows = np.flatnonzero(chosen & (heads["encoding_space_ref"] == 0))
+    if header.calibration_is_embedded or not len(rows):
+        return None
+    channels, samples, centers = (
+        heads[name][rows].astype(np.intp) for name in ("active_channels", "number_of_samples", "center_sample")
+    )
+    ky = heads["idx"]["kspace_encode_step_1"][rows].astype(np.intp) + first_ky
+    first_kx = _first_sample(int(samples[0]), int(centers[0]), sizes["kx"])
+    if (
+        (channels != sizes["coil"]).any()
+        or np.ptp(samples) > 0
+        or np.ptp(centers) > 0
+        or not 0 <= first_kx <= sizes["kx"] - samples[0]
+        or ky.max() >= sizes["ky"]
+        or len(rows) * sizes["coil"] * int(samples[0]) * 8 > file_size
+    ):
+        return None
+    counters = {"slice": heads["idx"]["slice"][rows].astype(np.intp), "ky": ky}
+    return Lines(rows, counters, sizes["coil"], int(samples[0]), centers)
+
+
+def assemble_calibration(
+    readouts: Iterable[list[npt.NDArray[np.complex64]]], lines: Lines, sizes: Mapping[str, int], header: Header
+) -> Calibration:
+    """The mean of the readouts of each line.
+
+    Args:
+        readouts: (coil, sample) each, block after block, as :func:`read_samples` yields them.
+        lines: where they lie.
+        sizes: of the image's k-space.
+        header: of the file.
+    """
+    total = np.zeros((sizes["ky"], sizes["coil"], sizes["kx"]), np.complex64)
+    first = _first_sample(lines.samples, int(lines.centers[0]), sizes["kx"])
+    kx = slice(first, first + lines.samples)
+    places = iter(lines.counters["ky"])
+    for block in readouts:
+        for readout in block:
+            total[next(places), :, kx] += readout
+    numbers = np.bincount(lines.counters["ky"], minlength=sizes["ky"])
+    is_measured = np.zeros(sizes["kx"], np.bool_)
+    is_measured[kx] = True
+    if header.pilot_tone:
+        is_measured[first : first + PILOT_TONE_FIRST] = is_measured[kx.stop - PILOT_TONE_LAST : kx.stop] = False
+    mean = total / np.maximum(numbers, 1)[:, None, None] * is_measured
+    sampled = is_measured[:, None] & (numbers > 0)
+    return Calibration(np.ascontiguousarray(mean.transpose(1, 2, 0), np.complex64), sampled)
+
+
+def _first_sample(samples: int, center: int, encoded: int) -> int:
+    """Where a readout begins that is shorter than the encoded one, if its centre is that of k-space."""
+    return 0 if samples == encoded else encoded // 2 - center

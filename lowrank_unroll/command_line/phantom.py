@@ -1,0 +1,91 @@
+"""The command ``lowrank-unroll phantom FILE``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from datamodules.dynamic_mri.hdf5_cache import write_hdf5
+from datamodules.dynamic_mri.phantom_scan import PhantomScan
+from datamodules.raw_data.ismrmrd_writer import write_ismrmrd
+from lowrank_unroll import sampling
+from lowrank_unroll.command_line.words import WordsParser
+from lowrank_unroll.errors import UsageError, first_line
+
+PATTERNS = ("EquispacedLines", "KtGaussian", "RandomLines", "Vista")
+SUFFIXES = (".h5", ".mrd")
+
+
+def phantom(words: Sequence[str]) -> None:
+    """Write a simulated beating heart as a scanner's raw file.
+
+    Args:
+        words: the arguments of the command.
+
+    Raises:
+        UsageError: if they cannot be understood, or a file is there already.
+        ModuleNotFoundError: if the package ismrmrd is not installed.
+        OSError: if a file cannot be written.
+    """
+    arguments = _parsed(words)
+    reference = getattr(arguments, "reference", None)
+    for path in filter(None, (arguments.file, reference)):
+        if path.exists():
+            raise UsageError(f"{path} is there already: give another name, or remove it first")
+    try:
+        pattern = getattr(sampling, arguments.pattern)(arguments.acceleration)
+        scan, heart = PhantomScan(
+            pattern,
+            tuple(arguments.size),
+            arguments.coils,
+            arguments.snr or None,
+            arguments.calibration,
+            arguments.seed,
+        ).measure()
+    except ValueError as error:
+        raise UsageError(first_line(error)) from error
+    write_ismrmrd(arguments.file, scan)
+    if reference is not None:
+        write_hdf5(reference, [("series", heart.numpy())])
+    told = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. Reconstruct them, for instance, with"
+    command = (
+        f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {arguments.file}"
+    )
+    Console(soft_wrap=True).print(f"{told}\n  {command}", markup=False, highlight=False)
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    parser = WordsParser(
+        prog="lowrank-unroll phantom",
+        description="Write a simulated beating heart as the raw file (ISMRMRD) of a scan: undersampled lines of "
+        "several coils, readouts oversampled twofold, a noise scan, times after the trigger, and where the slice lies.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    default = PhantomScan(sampling.EquispacedLines(6))
+    parser.add_argument("file", type=_raw_file, metavar="FILE", help="raw file to write, .h5 or .mrd")
+    parser.add_argument(
+        "--size", type=int, nargs=3, default=list(default.size), metavar=("FRAMES", "HEIGHT", "WIDTH"),
+        help="of the series; the height is along the readout",
+    )  # fmt: skip
+    parser.add_argument("--coils", type=int, default=default.coils, help="receive coils, whose noise is correlated")
+    parser.add_argument("--pattern", choices=PATTERNS, default="EquispacedLines", help="which lines are sampled")
+    parser.add_argument("--acceleration", type=float, default=default.pattern.acceleration, help="of the pattern")
+    parser.add_argument(
+        "--calibration", type=int, default=default.calibration, metavar="LINES",
+        help="lines of the centre of k-space, measured separately for the sensitivities of the coils",
+    )  # fmt: skip
+    parser.add_argument("--snr", type=float, default=default.snr, help="signal-to-noise ratio; 0 for no noise")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of all that is random")
+    parser.add_argument(
+        "--reference", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="also write the heart itself: an HDF5 file, the dataset `series` (time, height, width), complex",
+    )  # fmt: skip
+    return parser.parse_args(words)
+
+
+def _raw_file(text: str) -> Path:
+    if Path(text).suffix.lower() not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    return Path(text)
