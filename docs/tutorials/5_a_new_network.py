@@ -119,7 +119,7 @@ def train(shrinkage):
     L.seed_everything(3407)
     task = DynamicMRI(
         SharedNet(),
-        optimizer=lambda weights: torch.optim.Adam(weights, lr=3e-3),
+        optimizer=lambda weights: torch.optim.Adam(weights, lr=1e-2),
         scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.3),
         shrinkage=shrinkage,
         loss=LogSquaredError(),
