@@ -58,7 +58,7 @@ figure, grid = plt.subplots(2, 6, figsize=(9, 3.2), layout="constrained")
 for number, axes in enumerate(grid.flat):
     one = torch.zeros(16, 16)
     one[8 - number // 4, 8 + number % 4] = 1
-    axes.imshow(transform.H(one), cmap="gray")
+    axes.imshow(transform.H(one), cmap="gray", vmin=-1 / 16, vmax=1 / 16)
     axes.axis("off")
 figure.suptitle("patterns that the mirror shows")
 
