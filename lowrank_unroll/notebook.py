@@ -24,6 +24,8 @@ from lowrank_unroll.pictures import (
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.weights import load_network
 
+__all__ = ["animate", "operator_of", "quality", "reconstruct", "show"]
+
 IMAGE_DIMS = 3  # of a single image or series
 
 

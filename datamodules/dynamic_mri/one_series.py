@@ -32,8 +32,8 @@ def measure_series(
         seed: of phase, coils, noise and mask.
 
     Returns:
-        The sample, without a batch dim: k-space (coil, time, height, width) and target (time, height, width),
-        complex64, divided by ``scale``.
+        The sample without a batch dim; its k-space is (coil, time, height, width), its target (time, height, width),
+        both complex64 and divided by ``scale``.
 
     Raises:
         ValueError: if an array is of another shape, a number is too small, or the pattern does not fit.

@@ -31,7 +31,7 @@ def measure_image(
         seed: of the random mask.
 
     Returns:
-        The sample, without a batch dim: images (3, height, width), float32 in [0, 1].
+        The sample without a batch dim; its images are (3, height, width), float32 in [0, 1].
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -91,6 +91,7 @@ axes.axis("off")
 #
 # Charts of many runs are drawn by the website. The overlay only adds a logger, though: the numbers of each run also
 # lie in its ``metrics.csv``, and ``lowrank-unroll compare`` sets finished tests side by side, sample by sample.
+# An interval that holds zero says that these samples tell no difference.
 
 import numpy as np
 
