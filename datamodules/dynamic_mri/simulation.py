@@ -90,9 +90,9 @@ def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
 
         SNR = root mean square of the image's magnitude / sigma,
 
-    the mean over all pixels and times. The transform is orthonormal and sum |C|^2 = 1, so by Parseval the mean square
-    is that of the k-space, summed over coils, and sigma is also the noise of a coil-combined image: this is SNR in the
-    units of Kellman and McVeigh, "Image reconstruction in SNR units", Magnetic Resonance in Medicine 54, 2005.
+    the mean over all pixels and times. The transform is orthonormal and sum ``|C|^2`` = 1, so by Parseval the mean
+    square is that of the k-space, summed over coils, and sigma is also the noise of a coil-combined image: this is SNR
+    in the units of Kellman and McVeigh, "Image reconstruction in SNR units", Magnetic Resonance in Medicine 54, 2005.
 
     Args:
         kspace: fully sampled, (coil, time, height, width), complex64.

@@ -30,7 +30,7 @@ def spectral_function(A: Tensor, shrinkage: Shrinkage, *, driver: Driver = "auto
         A: matrices, shape (..., m, n), real or complex floating point; half precision is computed in single.
         shrinkage: the function, such as :class:`Soft`; its parameters are differentiable.
         driver: "svd"; "gram", the eigenvalues of A^H A in double precision, which refuses where it would be less
-            accurate; or "auto", the faster of them that is accurate (see :mod:`lowrank_unroll.linalg.drivers`).
+            accurate; or "auto", the faster of them that is accurate.
 
     Returns:
         Y, shape and dtype of A.

@@ -27,8 +27,8 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
         radius: how many pixels up, down, left and right patches are searched.
 
     Returns:
-        Where the patches of a group begin, row * width + column of their first pixel in the image: (batch, group,
-        neighbours), int64. It has no gradient.
+        (batch, group, neighbours), int64, row * width + column of the first pixel of each patch of a group. It has no
+        gradient.
 
     Raises:
         ValueError: if the image is smaller than a patch.

@@ -45,7 +45,7 @@ class Shrinkage(ABC):
     """A real function f of non-negative numbers with f(0) = 0, applied to singular values S, descending, (..., k)."""
 
     parameter_dims: ClassVar[int] = 0
-    """Dims of a parameter beyond the batch: 0 for one number per matrix, 1 for one per singular value."""
+    """Dims of a parameter beyond the batch, 0 for one number per matrix, 1 for one per singular value."""
 
     ranges: ClassVar[Mapping[str, Range]] = {}
     """What the fields may be, by name."""

@@ -155,7 +155,7 @@ class WeightedSoft(Shrinkage):
 
 @dataclass(frozen=True)
 class SchattenP(Shrinkage):
-    """The proximal map of strength * |s|^p, generalised soft thresholding (Zuo et al., ICCV 2013).
+    """The proximal map of ``strength * |s|^p``, generalised soft thresholding (Zuo et al., ICCV 2013).
 
     f(s) = 0 up to a threshold t, where it jumps (unless p = 1), and beyond it the larger root x of x + strength p
     x^(p-1) = s, with x0 = (2 strength (1 - p))^(1 / (2 - p)) and t = x0 + strength p x0^(p - 1).

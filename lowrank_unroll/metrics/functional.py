@@ -15,13 +15,13 @@ from lowrank_unroll.metrics.comparison import Measure, comparable, compares
 
 @compares()
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error |x - x^|^2 over all values of a sample, shape (batch,), in the squared unit of the image."""
+    """Mean squared error ``|x - x^|^2`` over all values of a sample, shape (batch,), in the image's unit squared."""
     return (reconstruction - target).abs().square().flatten(1).mean(1)
 
 
 @compares(scale_free=True)
 def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio 10 log10(max|x|^2 / mse) in dB, shape (batch,); the peak is each target's own.
+    """Peak signal-to-noise ratio ``10 log10(max|x|^2 / mse)`` in dB, shape (batch,); the peak is each target's own.
 
     NaN for a target that is zero everywhere.
     """
@@ -31,7 +31,7 @@ def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 @compares(scale_free=True)
 def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Signal-to-error ratio 10 log10(||x||^2 / ||x - x^||^2) in dB, shape (batch,).
+    """Signal-to-error ratio ``10 log10(||x||^2 / ||x - x^||^2)`` in dB, shape (batch,).
 
     NaN for a target that is zero everywhere.
     """
@@ -53,7 +53,7 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 @compares(scale_free=True)
 def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """Normalised mean squared error ||x - x^||^2 / ||x||^2, shape (batch,).
+    """Normalised mean squared error ``||x - x^||^2 / ||x||^2``, shape (batch,).
 
     NaN for a target that is zero everywhere.
     """

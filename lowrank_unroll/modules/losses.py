@@ -8,7 +8,7 @@ from lowrank_unroll.metrics import mse
 
 
 class SquaredError(nn.Module):
-    """The mean squared error |x - x^|^2 over all values."""
+    """The mean squared error ``|x - x^|^2`` over all values."""
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch, a scalar in the squared unit of the image; real or complex images of one shape."""

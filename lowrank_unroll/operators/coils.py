@@ -10,8 +10,8 @@ class CoilSensitivity(LinearOperator):
     """Weight a series of images by the sensitivity of each coil; the adjoint combines the coils' images.
 
     Args:
-        sensitivities: C, (batch, coil, 1, height, width), complex. With sum over coils |C|^2 <= 1 the operator's norm
-            is at most 1, as step sizes of the networks expect.
+        sensitivities: C, (batch, coil, 1, height, width), complex. With sum over coils ``|C|^2 <= 1`` the operator's
+            norm is at most 1, as step sizes of the networks expect.
 
     Raises:
         ValueError: if the sensitivities are of another shape, or do not fit an image or a measurement.

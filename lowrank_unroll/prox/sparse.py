@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def soft_threshold(values: Tensor, threshold: Tensor | float) -> Tensor:
-    """Shrink magnitudes: max(|v| - threshold, 0) v / |v|, the proximal map of threshold * l1 norm.
+    """Shrink magnitudes: ``max(|v| - threshold, 0) v / |v|``, the proximal map of threshold * l1 norm.
 
     Args:
         values: real or complex, any shape.

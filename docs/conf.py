@@ -1,0 +1,70 @@
+"""How Sphinx builds the documentation: `sphinx-build -W docs docs/_build`."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from lowrank_unroll import __version__
+
+project = "lowrank_unroll"
+author = copyright = "The lowrank_unroll developers"  # noqa: A001  as Sphinx calls it
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "api_pages",
+]
+exclude_patterns = ["_build", "tutorials"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+default_role = "code"  # docstrings write `x`
+nitpicky = True
+# Inventories of other projects would have to be downloaded, and the build is to need no network.
+OTHERS = "torch|torchmetrics|lightning|numpy|matplotlib|PIL|rich|abc|collections|datetime|pathlib|typing"
+nitpick_ignore_regex = [
+    (r"py:.*", rf"({OTHERS})\..*"),
+    # Types in signatures that no room exports, such as the state of a network.
+    (r"py:(class|obj)", r"(lowrank_unroll|datamodules)\.\w+\.\w+\.\w+"),
+    (r"py:class", "Parameters"),
+]
+napoleon_use_ivar = True  # fields of a dataclass are documented once
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "exclude-members": "ranges, set",  # what numbers may be, as functions; set is matplotlib's
+}
+python_maximum_signature_line_length = 88
+
+sphinx_gallery_conf = {
+    "examples_dirs": "tutorials",
+    "gallery_dirs": "_tutorials",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "matplotlib_animations": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "ignore_repr_types": r"matplotlib\..*",
+    "remove_config_comments": True,
+    "plot_gallery": "False",  # a build for the web runs them: -D plot_gallery=1
+}
+
+html_theme = "furo"
+html_title = "lowrank_unroll"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
