@@ -3,6 +3,7 @@
 from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.dynamic_mri.one_series import measure_series
 from datamodules.dynamic_mri.series_data_module import SeriesDataModule
 from datamodules.loading.data_module import ReconstructionDataModule
 from datamodules.photographs.augmentation import Augmentation
@@ -11,6 +12,7 @@ from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.cifar100 import CIFAR100
 from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.image_folder import ImageFolder
+from datamodules.photographs.one_image import measure_image
 from datamodules.photographs.sample_photos import SamplePhotos
 from datamodules.scanners.cmrxrecon import CMRxRecon
 from datamodules.scanners.ocmr import OCMR
@@ -36,4 +38,6 @@ __all__ = [
     "SamplePhotos",
     "ScannedCines",
     "SeriesDataModule",
+    "measure_image",
+    "measure_series",
 ]

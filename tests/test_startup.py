@@ -39,6 +39,11 @@ def test_networks_need_only_pytorch():
     assert imported("import lowrank_unroll.networks") & HEAVY == {"torch"}
 
 
+@pytest.mark.parametrize("command", ["list", "schema"])
+def test_what_there_is_costs_no_pytorch_until_it_is_asked_for(command):
+    assert "torch" not in imported(f"import sys; sys.argv[1:] = ['{command}']; import lowrank_unroll.__main__")
+
+
 def test_comparing_needs_no_pytorch():
     assert not imported(words_end(["compare", "--help"])) & {"torch", "lightning", "wandb"}
 

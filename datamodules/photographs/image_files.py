@@ -52,6 +52,18 @@ def read_images(path: Path) -> Images:
     return Images(pixels, names)
 
 
+def pixels_of(array: npt.ArrayLike) -> Pixels:
+    """The pixels (height, width, 3) of an array (height, width[, 1 to 4]); values as in :func:`read_images`.
+
+    Raises:
+        ValueError: if it is of another shape, or a value is out of range or no real number.
+    """
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"an array of shape {values.shape} and type {values.dtype}, expected finite real numbers")
+    return srgb(_as_images(values[None])[0], None)
+
+
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     """Read a mask, True where the file is not zero: (height, width) for all channels, or (height, width, 3).
 
@@ -81,16 +93,19 @@ def _values(content: Image.Image | npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _read(path: Path) -> Sequence[Pixels]:
     content, profile = decode(path)
     try:
-        images = [content] if isinstance(content, Image.Image) else _as_images(path, content)
+        images = [content] if isinstance(content, Image.Image) else _as_images(_stacked(path, content))
         return [srgb(image, profile) for image in images]
     except ValueError as error:
         raise DataError(f"{path}: {first_line(error)}") from error
 
 
-def _as_images(path: Path, array: npt.NDArray[Any]) -> list[Image.Image]:
-    stack = array if path.suffix.lower() == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
+def _stacked(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array if path.suffix.lower() == ".npy" and array.ndim == 4 else array[None]  # noqa: PLR2004
+
+
+def _as_images(stack: npt.NDArray[Any]) -> list[Image.Image]:
     stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
     if stack.ndim != 4 or stack.shape[-1] not in {1, 2, 3, 4}:  # noqa: PLR2004
-        raise ValueError(f"an array of shape {array.shape}, expected (height, width[, 1 to 4])")
+        raise ValueError(f"an array of shape {stack.shape[1:]}, expected (height, width[, 1 to 4])")
     opaque = eight_bits(stack[..., :3] if stack.shape[-1] >= 3 else stack[..., 0])  # noqa: PLR2004
     return [Image.fromarray(image) for image in opaque]

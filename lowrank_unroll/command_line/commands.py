@@ -21,6 +21,8 @@ COMMANDS = {
     "compare": "print and plot finished tests side by side",
     "phantom": "write a simulated beating heart as a scanner's raw file, to try out predict",
     "study": "train and test many methods under many conditions, into one table",
+    "list": "list configs, networks, data, sampling patterns, weights and more, with a line of each",
+    "schema": "print the JSON schema of configs, by which editors complete and check them",
 }
 EXAMPLES = """
   lowrank-unroll fit --config color_cs/demo.yaml
@@ -38,7 +40,8 @@ resumes that run. To test a run that was trained with other arguments, give its 
 --config runs/NAME/version_0/config.yaml.
 
 COMMAND --help lists the arguments of a command; fit --model.help ColorCS and fit --data.help SamplePhotos list those
-of a model or of data. With --debug, or LOWRANK_UNROLL_DEBUG=1, mistakes are shown with their traceback."""
+of a model or of data, and list what there is to choose from. With --debug, or LOWRANK_UNROLL_DEBUG=1, mistakes are
+shown with their traceback."""
 
 Run = Callable[[Sequence[str]], None]
 
@@ -65,7 +68,8 @@ def chosen_command(words: Sequence[str]) -> Run:
         meant = nearest(words[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}{meant}")
     name = parser.parse_args(words).command
-    return {"compare": _compare, "phantom": _phantom, "study": _study}.get(name) or partial(_run_trainer, name)
+    others = {"compare": _compare, "phantom": _phantom, "study": _study, "list": _list, "schema": _schema}
+    return others.get(name) or partial(_run_trainer, name)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -88,6 +92,18 @@ def _study(words: Sequence[str]) -> None:
     from lowrank_unroll.command_line.study import study  # noqa: PLC0415
 
     study(words)
+
+
+def _list(words: Sequence[str]) -> None:
+    from lowrank_unroll.command_line.catalogue import catalogue  # noqa: PLC0415
+
+    catalogue(words)
+
+
+def _schema(words: Sequence[str]) -> None:
+    from lowrank_unroll.command_line.schema import schema  # noqa: PLC0415
+
+    schema(words)
 
 
 def _run_trainer(name: str, words: Sequence[str]) -> None:

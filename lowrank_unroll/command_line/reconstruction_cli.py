@@ -109,7 +109,8 @@ class ReconstructionCLI(LightningCLI):
         known = {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
         return {self.name: known[self.name]}
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+    @staticmethod
+    def add_arguments_to_parser(parser: LightningArgumentParser) -> None:
         """Let the callbacks that every run has be set up, and keep the checkpoint of the best validation PSNR."""
         parser.add_lightning_class_args(TrainingPictures, "pictures")
         parser.add_lightning_class_args(TestReport, "report")

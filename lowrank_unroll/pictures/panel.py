@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import drawable
+from lowrank_unroll.pictures.notebook import Picture
 
 ERROR_GAIN = 5
 INCHES = 3.0
@@ -52,21 +52,27 @@ def panel_of(
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel, as a PNG.
+    """The figure of panels as a PNG."""
+    encoded = BytesIO()
+    figure_of_panels(panels).savefig(encoded, format="png", dpi=150)
+    return encoded.getvalue()
+
+
+def figure_of_panels(panels: Sequence[Panel]) -> Picture:
+    """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel.
 
     There is no column for what no panel has: a reference and the error, or a mask.
     """
     rows = [_titled(panel) for panel in panels]
     columns = max(map(len, rows))
     heights = [panel.reconstruction.shape[-2] / panel.reconstruction.shape[-1] for panel in panels]
-    figure = Figure(figsize=(columns * INCHES, sum(INCHES * height + 0.35 for height in heights)), layout="constrained")
+    size = columns * INCHES, sum(INCHES * height + 0.35 for height in heights)
+    figure = Picture(figsize=size, layout="constrained")
     grid = figure.subplots(len(panels), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, row in zip(grid, rows, strict=True):
         for place, (title, image) in zip(axes, row.items(), strict=False):
             _show(place, image, title)
-    encoded = BytesIO()
-    figure.savefig(encoded, format="png", dpi=150)
-    return encoded.getvalue()
+    return figure
 
 
 def _titled(panel: Panel) -> dict[str, Tensor]:

@@ -1,0 +1,172 @@
+"""What a notebook needs besides a sample, each in one line: reconstruct it, judge the result, and look at it.
+
+Samples are made by ``datamodules.measure_image`` and ``datamodules.measure_series``, or are batches of a DataModule.
+All functions take a single sample, without batch dim, as well as a batch.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule
+from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.pictures import (
+    Movie,
+    Picture,
+    animation,
+    comparison,
+    figure_of_panels,
+    panel_of,
+    side_by_side,
+)
+from lowrank_unroll.sample import Sample, known_target
+from lowrank_unroll.weights import load_network
+
+__all__ = ["animate", "operator_of", "quality", "reconstruct", "show"]
+
+IMAGE_DIMS = 3  # of a single image or series
+
+
+def operator_of(sample: Sample) -> LinearOperator:
+    """The forward model of a sample: of real images a mask, of complex series coils, Fourier transform and mask."""
+    return _task(sample).operator(_batch(sample))
+
+
+@torch.no_grad()
+def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: LinearOperator | None = None) -> Tensor:
+    """Reconstruct a sample.
+
+    Args:
+        network: called as ``network(measurement, operator)``, used where its weights are; or the name of one in the
+            box, a file of weights or a checkpoint, see :func:`lowrank_unroll.weights.load_network`.
+        sample: of colour or of dynamic MRI.
+        operator: of batches; None for that of :func:`operator_of`.
+
+    Returns:
+        The image, on the sample's device, in the shape and the unit of a target; times ``sample.scale`` in the data's
+        own.
+
+    Raises:
+        UsageError: if there are no such weights.
+        DataError: if a file holds no weights; names it.
+        ValueError: if the network is for images of another shape.
+        TypeError: if it is for images of another kind, real or complex.
+    """
+    network = load_network(network) if isinstance(network, str | Path) else network
+    device = next((weight.device for weight in network.parameters()), sample.measurement.device)
+    batch = _moved(_batch(sample), device)
+    was_training = network.training
+    image: Tensor = network.eval()(batch.measurement, operator or operator_of(batch))
+    network.train(was_training)
+    return (image[0] if _is_single(sample) else image).to(sample.measurement.device)
+
+
+def quality(image: Tensor, sample: Sample) -> dict[str, float]:
+    """How near a reconstruction is to the target, by the metrics of the sample's task; the mean of a batch.
+
+    Args:
+        image: what :func:`reconstruct` returned, shape and unit of the target.
+        sample: that was reconstructed.
+
+    Returns:
+        Of colour PSNR and SER (dB), SSIM and MSE, see :class:`ColorCS`; of series PSNR and SER (dB), SSIM, NMSE and
+        HFEN, see :class:`DynamicMRI`.
+
+    Raises:
+        UsageError: if the target is not known, as of what a scanner measured.
+        ValueError: if the image is not of the target's shape.
+    """
+    target = known_target(_batch(sample))
+    values = {}
+    for name, metric in _task(sample).metrics().items():
+        metric.update(_image_batch(image, sample), target)
+        values[name] = float(metric.compute())
+    return values
+
+
+def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) -> Picture:
+    """Draw reference, input A^H y, reconstruction, magnified error and mask, as far as they are known; a row a sample.
+
+    Args:
+        image: what :func:`reconstruct` returned.
+        sample: that was reconstructed.
+        operator: of batches; None for that of :func:`operator_of`.
+
+    Raises:
+        ValueError: if the image is not of the target's shape.
+    """
+    task, batch, images = _task(sample), _batch(sample), _image_batch(image, sample)
+    zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
+    targets = [None] * len(images) if batch.target is None else batch.target
+    rows = zip(batch.name, targets, zero_filled, images, batch.mask, strict=True)
+    return figure_of_panels(
+        [
+            panel_of(
+                task, name, (target, before, after), mask, (_psnr(task, before, target), _psnr(task, after, target))
+            )
+            for name, target, before, after, mask in rows
+        ]
+    )
+
+
+def animate(image: Tensor, sample: Sample | None = None) -> Movie:
+    """A moving picture of the magnitudes of a series.
+
+    Args:
+        image: (time, height, width), real or complex.
+        sample: that it was reconstructed from, without batch dim, to show input and, where they are known, reference and
+            magnified error beside it; None for the series alone.
+
+    Raises:
+        ValueError: if the image is no single series, or not of the target's shape.
+    """
+    if image.ndim != IMAGE_DIMS:
+        raise ValueError(f"the image is {tuple(image.shape)}, expected (time, height, width): choose one of the batch")
+    if sample is None:
+        return Movie(animation(side_by_side([image.detach().abs()])))
+    (series,) = _image_batch(image, sample)
+    batch = _batch(sample)
+    (zero_filled,) = operator_of(sample).adjoint(batch.measurement)
+    shown = comparison(sample.target, zero_filled, series)
+    return Movie(animation(side_by_side(list(shown.values())), tuple(shown)))
+
+
+def _task(sample: Sample) -> ReconstructionModule:
+    return DynamicMRI(nn.Identity()) if sample.measurement.is_complex() else ColorCS(nn.Identity())
+
+
+def _psnr(task: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
+    return None if target is None else float(task.metrics()["psnr"].function(image[None], target[None]))
+
+
+def _is_single(sample: Sample) -> bool:
+    return isinstance(sample.name, str)
+
+
+def _batch(sample: Sample) -> Sample:
+    """The sample with a batch dim."""
+    if not _is_single(sample):
+        return sample
+    maps, target = sample.coil_sensitivities, sample.target
+    return sample._replace(
+        measurement=sample.measurement[None],
+        target=None if target is None else target[None],
+        mask=sample.mask[None],
+        coil_sensitivities=None if maps is None else maps[None],
+        scale=sample.scale[None],
+        name=[str(sample.name)],
+        origin=[str(sample.origin)],
+        geometry=None,
+    )
+
+
+def _moved(batch: Sample, device: torch.device) -> Sample:
+    return Sample._make(value.to(device) if isinstance(value, Tensor) else value for value in batch)
+
+
+def _image_batch(image: Tensor, sample: Sample) -> Tensor:
+    if sample.target is not None and image.shape != sample.target.shape:
+        given, expected = tuple(image.shape), tuple(sample.target.shape)
+        raise ValueError(f"the image is {given}, expected {expected}, the shape of the sample's target")
+    return image.detach()[None] if _is_single(sample) else image.detach()

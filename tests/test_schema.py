@@ -1,0 +1,135 @@
+"""What editors are told of configs is what the command line takes."""
+
+import copy
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from lowrank_unroll.command_line.configs import config_folder, config_names
+from lowrank_unroll.command_line.schema import config_schema
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return config_schema()
+
+
+@pytest.fixture(scope="module")
+def editor(schema):
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def config_of(name):
+    return yaml.safe_load((config_folder() / name).read_text())
+
+
+def places(section, at=()):
+    """Where the keys of a config are."""
+    items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
+    for key, value in items:
+        if isinstance(section, dict):
+            yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+def with_typo(config, place):
+    changed = copy.deepcopy(config)
+    section = changed
+    for key in place[:-1]:
+        section = section[key]
+    section[f"{place[-1]}x"] = section.pop(place[-1])
+    return changed
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_is_valid_and_no_key_of_it_can_be_mistyped(name, editor):
+    config = config_of(name)
+    editor.validate(config)
+    for place in places(config):
+        free = "plugins" in place and "init_args" in place[:-1]  # a class of another package
+        assert editor.is_valid(with_typo(config, place)) == free, place
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("model", "class_path"), "ColourCS"),
+        (("model", "init_args", "network", "class_path"), "TLRNett"),
+        (("model", "init_args", "network", "class_path"), "SamplePhotos"),
+        (("model", "init_args", "network", "init_args", "iterations"), "five"),
+        (("model", "init_args", "network", "init_args", "gradient"), "exakt"),
+        (("model", "init_args", "network", "init_args", "start"), "ZeroFiled"),
+        (("data", "init_args", "batch_size"), 2.5),
+        (("data", "init_args", "ratio"), [0.1, 0.2, 0.3]),
+        (("trainer", "max_epochs"), "many"),
+        (("report", "untrained"), ["ZeroFiled"]),
+        (("optimizer",), "Adam"),
+    ],
+)
+def test_values_that_the_command_line_refuses_are_invalid(place, value, editor, refused, tmp_path):
+    config = config_of("color_cs/demo.yaml")
+    *path, last = place
+    section = config
+    for key in path:
+        section = section[key]
+    section[last] = value
+    assert not editor.is_valid(config)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert refused("fit", "--config", "config.yaml", "--print_config")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("model", "init_args", "network", "init_args", "start"), "ZeroFilled"),
+        (("model", "init_args", "network", "init_args", "start"), None),
+        (("model", "init_args", "network", "class_path"), "lowrank_unroll.networks.TLRNet"),
+        (("model", "init_args", "self_supervision"), {"class_path": "SSDU", "init_args": {"masks": 4}}),
+        (("data", "init_args", "ratio"), [0.1, 0.2]),
+        (("trainer", "callbacks"), [{"class_path": "SpectrumMonitor", "init_args": {"every_n_steps": 5}}]),
+        (("trainer", "max_time"), {"minutes": 5}),
+        (("prediction",), {"image_formats": ["png", "tiff"]}),
+    ],
+)
+def test_values_that_the_command_line_takes_are_valid(place, value, editor, command_line, tmp_path):
+    config = config_of("color_cs/demo.yaml")
+    *path, last = place
+    section = config
+    for key in path:
+        section = section[key]
+    section[last] = value
+    editor.validate(config)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as stop:
+        command_line("fit", "--config", "config.yaml", "--print_config")
+    assert not stop.value.code
+
+
+def test_a_class_of_ones_own_is_taken_with_any_arguments(editor):
+    task = {"class_path": "my_tasks.Deblurring", "init_args": {"blur": 3}}
+    editor.validate({"model": task, "data": "my_tasks.Photos"})
+    assert not editor.is_valid({"model": task | {"arguments": {}}})
+    assert not editor.is_valid({"model": {"class_path": "Deblurring", "init_args": {"blur": 3}}})
+
+
+def test_all_that_a_run_keeps_of_its_config_is_known(editor, command_line, capsys):
+    with pytest.raises(SystemExit):
+        command_line("fit", "--config", "color_cs/demo.yaml", "--print_config")
+    editor.validate(yaml.safe_load(capsys.readouterr().out))
+
+
+def test_keys_are_explained(schema):
+    assert schema["properties"]["trainer"]["properties"]["max_epochs"]["description"].startswith("Stop training")
+    assert schema["properties"]["pictures"]["properties"]["samples"]["default"] == 2
+    networks = {one.get("title"): one for one in schema["$defs"]["Module"]["anyOf"]}
+    assert networks["TLRNet"]["description"].startswith("Unrolled ADMM")
+    assert networks["TLRNet"]["properties"]["init_args"]["properties"]["iterations"]["default"] == 10
+
+
+def test_the_command_prints_it(schema, command_line, capsys, refused):
+    command_line("schema")
+    assert json.loads(capsys.readouterr().out) == schema
+    assert "unrecognized arguments: more" in refused("schema", "more")
