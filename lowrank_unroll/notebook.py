@@ -100,14 +100,11 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
     zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
     targets = [None] * len(images) if batch.target is None else batch.target
     rows = zip(batch.name, targets, zero_filled, images, batch.mask, strict=True)
-    return figure_of_panels(
-        [
-            panel_of(
-                task, name, (target, before, after), mask, (_psnr(task, before, target), _psnr(task, after, target))
-            )
-            for name, target, before, after, mask in rows
-        ]
-    )
+    panels = []
+    for name, target, before, after, mask in rows:
+        psnr = _psnr(task, before, target), _psnr(task, after, target)
+        panels.append(panel_of(task, name, (target, before, after), mask, psnr))
+    return figure_of_panels(panels)
 
 
 def animate(image: Tensor, sample: Sample | None = None) -> Movie:
@@ -115,7 +112,7 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
 
     Args:
         image: (time, height, width), real or complex.
-        sample: that it was reconstructed from, without batch dim, to show input and, where they are known, reference and
+        sample: that it was reconstructed from, without batch dim, to show input and, if it is known, reference and
             magnified error beside it; None for the series alone.
 
     Raises:

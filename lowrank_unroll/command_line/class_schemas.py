@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -98,15 +99,19 @@ class ClassSchemas:
                     **_section({"class_path": {"$ref": f"#/$defs/{OWN}"}, "init_args": {"type": "object"}}),
                     "required": ["class_path"],
                 },
+                *([self._arguments_of(kind)] if is_dataclass(kind) else []),
             ]
         return {"$ref": f"#/$defs/{kind.__name__}"}
 
-    def _with_arguments(self, known: type) -> JsonSchema:
+    def _arguments_of(self, known: type) -> JsonSchema:
         parser = ArgumentParser()
         parser.add_class_arguments(known)
+        return self.arguments(parser)
+
+    def _with_arguments(self, known: type) -> JsonSchema:
         chosen = {
             "class_path": {"enum": _paths(known)},
-            "init_args": self.arguments(parser),
+            "init_args": self._arguments_of(known),
             "dict_kwargs": {"type": "object"},
         }
         return {**_section(chosen), "title": known.__name__, "description": first_line(known)}
