@@ -104,6 +104,22 @@ def same_content(one, other):
         return sorted(ours) == sorted(theirs) and all(np.array_equal(ours[name], theirs[name]) for name in names)
 
 
+def test_sensitivities_are_right_where_the_body_goes_on_beyond_the_image(tmp_path):
+    generator = torch.Generator().manual_seed(4)
+    body = beating_heart((TIME, 2 * HEIGHT, WIDTH), generator)
+    coil_images = coil_sensitivities(COILS, 2 * HEIGHT, WIDTH, generator) * body
+    kspace = Fourier()(coil_images)[None, None, None, None, None, None].numpy()
+    prepare(write(tmp_path / "fs_1.h5", header_of(kspace), readouts_of(kspace)), tmp_path / "prepared.h5")
+    with h5py.File(tmp_path / "prepared.h5") as content:
+        series, maps = (
+            torch.from_numpy(content["slice0_average0"][key][()]) for key in ("series", "coil_sensitivities")
+        )
+    measured = without_oversampling(coil_images, HEIGHT)
+    unexplained = (maps[:, None] * series - measured).abs().square().sum((0, 1, 3)).sqrt()
+    edges = [0, 1, -2, -1]
+    assert unexplained[edges].norm() < 0.1 * measured[..., edges, :].norm()
+
+
 def test_a_series_survives_the_way_through_the_file(tmp_path):
     kspace, series = scan(1, slices=2)
     raw = write(tmp_path / "fs_1.h5", header_of(kspace), readouts_of(kspace))
@@ -156,8 +172,8 @@ class TestCoilCompression:
     def test_compressed_coils_have_files_of_their_own(self, root):
         data, compressed = OCMR(root=root), OCMR(root=root, virtual_coils=2)
         (raw, _) = data.raw_files()
-        assert data.prepared(raw).name == "fs_0001_1_5T_version3.h5"
-        assert compressed.prepared(raw).name == "fs_0001_1_5T_version3_coils2.h5"
+        assert data.prepared(raw).name == "fs_0001_1_5T_version4.h5"
+        assert compressed.prepared(raw).name == "fs_0001_1_5T_version4_coils2.h5"
         compressed.preparation()(raw, compressed.prepared(raw))
         with h5py.File(compressed.prepared(raw)) as content:
             assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
@@ -230,8 +246,8 @@ class TestDataModule:
             OCMR(root=root, processes=1).prepare_data()
         # A single process works through the files in turn; what was queued before the failure is still done.
         assert {file.name for file in (root / "prepared").iterdir()} == {
-            "fs_0001_1_5T_version3.h5",
-            "fs_9999_3T_version3.h5",
+            "fs_0001_1_5T_version4.h5",
+            "fs_9999_3T_version4.h5",
         }
 
     @pytest.mark.slow(seconds=30)
@@ -298,7 +314,7 @@ class TestDataModule:
         cine.frames.path.write_bytes(damaged)
         HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
         hdf5_datasets(cine.frames.path)  # forgets the file as it was
-        with pytest.raises(OSError, match=r"version3\.h5 is damaged: .*/series cannot be read .* makes anew"):
+        with pytest.raises(OSError, match=r"version4\.h5 is damaged: .*/series cannot be read .* makes anew"):
             cine.frames[:]
 
     @pytest.mark.slow(seconds=10)

@@ -16,7 +16,7 @@ from lowrank_unroll.errors import first_line
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 
 # Part of the name of what is prepared: to be raised when preparation changes.
-VERSION = 3
+VERSION = 4
 SERIES, SENSITIVITIES = "series", "coil_sensitivities"
 
 
@@ -76,10 +76,12 @@ class Preparation:
 
     def _arrays(self, scans: Iterable[Scan]) -> Iterator[tuple[str, npt.NDArray[np.complex64]]]:
         for name, kspace, readout in scans:
-            coil_images = without_oversampling(Fourier().adjoint(kspace), readout)
+            whole = Fourier().adjoint(kspace)
             if self.virtual_coils is not None:
-                coil_images = compress_coils(coil_images, self.virtual_coils)
-            sensitivities = estimate_sensitivities(Fourier()(coil_images.mean(1)))
+                whole = compress_coils(whole, self.virtual_coils)
+            # With the oversampling, for where the body goes on beyond the image there would be two sets of them.
+            sensitivities = without_oversampling(estimate_sensitivities(Fourier()(whole.mean(1))), readout)
+            coil_images = without_oversampling(whole, readout)
             series = CoilSensitivity(sensitivities[None, :, None]).adjoint(coil_images[None])[0]
             yield f"{name}/{SERIES}", series.numpy()
             yield f"{name}/{SENSITIVITIES}", sensitivities.numpy()
