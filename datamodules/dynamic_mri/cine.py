@@ -30,3 +30,8 @@ class Cine(NamedTuple):
     frames: Frames
     name: str
     coil_sensitivities: Frames | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(time, height, width)."""
+        return self.frames.shape

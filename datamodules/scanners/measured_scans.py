@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from datamodules.dynamic_mri.acquisition import scaled
 from datamodules.dynamic_mri.cine import Frames
 from datamodules.dynamic_mri.crops import Crops
-from datamodules.loading.random_numbers import generator_of
+from datamodules.dynamic_mri.drawn_crops import DrawnCrops
 from datamodules.raw_data.readout import narrow_readout
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 from lowrank_unroll.sample import Sample
@@ -27,13 +27,18 @@ class MeasuredScan(NamedTuple):
     sampled: Frames
     coil_sensitivities: Frames
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(time, height, width)."""
+        return self.sampled.shape
+
 
 class MeasuredScans(Dataset[Sample]):
     """Series as they were measured, or crops of them in time and along the readout, where lines are sampled whole.
 
     With a pattern, k-space is undersampled by it, and the target is what the coils see together in all that was
-    measured, noise included. Without, there is no target. A sample is a function of the seeds and its draw, as in
-    :class:`MeasuredCines`.
+    measured, noise included. Without, there is no target. A sample is a function of the seeds and its draw, see
+    :class:`DrawnCrops`.
 
     Args:
         scans: what was measured.
@@ -52,21 +57,16 @@ class MeasuredScans(Dataset[Sample]):
         seeds: Sequence[int],
         crops: Crops = Crops(),  # noqa: B008  immutable
     ) -> None:
-        for scan in scans:
-            crops.window.check_fits(scan.name, scan.sampled.shape)
-        self.pattern, self.seeds, self.window = pattern, seeds, crops.window
-        self.crops = [(scan, start) for scan in scans for start in crops.starts(scan.sampled.shape)]
-        self.one_crop_each = len(self.crops) == len(scans)
+        self.drawn = DrawnCrops(scans, seeds, crops)
+        self.pattern = pattern
 
     def __len__(self) -> int:
         """The number of crops."""
-        return len(self.crops)
+        return len(self.drawn)
 
     def __getitem__(self, draw: int) -> Sample:
         """The sample of a draw, complex64."""
-        scan, start = self.crops[draw % len(self)]
-        generator = generator_of(*self.seeds, draw)
-        time, height, _ = self.window.place(scan.sampled.shape, start, generator)
+        scan, (time, height, _), name, generator = self.drawn(draw)
         kspace, sampled = narrow_readout(
             torch.from_numpy(scan.kspace[:, time]),
             torch.from_numpy(scan.sampled[time]),
@@ -74,7 +74,6 @@ class MeasuredScans(Dataset[Sample]):
             height.start,
         )
         sensitivities = torch.from_numpy(scan.coil_sensitivities[:, height])[:, None]
-        name = scan.name if self.one_crop_each and draw < len(self) else f"{scan.name}[draw {draw}]"
         target = None
         if self.pattern is not None:
             target = (Fourier() @ CoilSensitivity(sensitivities[None])).adjoint(kspace[None])[0]

@@ -59,7 +59,7 @@ for number, axes in enumerate(grid.flat):
     one = torch.zeros(16, 16)
     one[8 - number // 4, 8 + number % 4] = 1
     axes.imshow(transform.H(one), cmap="gray", vmin=-1 / 16, vmax=1 / 16)
-    axes.axis("off")
+    axes.set_axis_off()
 figure.suptitle("patterns that the mirror shows")
 
 # %%
@@ -178,4 +178,4 @@ print((folder / "metrics.csv").read_text())
 
 figure, axes = plt.subplots(figsize=(10, 6), layout="constrained")
 axes.imshow(plt.imread(folder / "panels.png"))
-axes.axis("off")
+axes.set_axis_off()
