@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "docs" / "tutorials").glob("[0-9]*.py"))
-pytestmark = pytest.mark.slow(seconds=120)
 
 
 def numbers(text):
@@ -88,6 +87,7 @@ def test_every_tutorial_is_tested():
     assert [file.stem for file in TUTORIALS] == list(ENDS)
 
 
+@pytest.mark.slow(seconds=120)
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda file: file.stem)
 def test_a_tutorial_ends_in_what_it_says(tutorial, tmp_path):
     environment = os.environ | {"MPLBACKEND": "agg", "COLUMNS": "200", "PYTHONPATH": os.pathsep.join(sys.path)}

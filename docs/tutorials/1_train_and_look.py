@@ -11,8 +11,8 @@ from skimage import data
 
 photo = data.chelsea()[40:168, 100:260]
 figure, axes = plt.subplots(layout="constrained")
-axes.imshow(photo)
 axes.set(title="what we want back", xticks=[], yticks=[])
+axes.imshow(photo)
 
 # %%
 # A measurement
@@ -61,6 +61,9 @@ print(f"before training: {before:.2f} dB")
 # ``network(measurement, operator)``; :class:`~datamodules.SamplePhotos` hands it random patches of other photographs,
 # with a fresh mask each time. The loss is the logarithm of the squared error, which is what PSNR measures.
 
+import logging
+import warnings
+
 import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
@@ -68,6 +71,8 @@ from lightning.pytorch.loggers import CSVLogger
 from datamodules import SamplePhotos
 from lowrank_unroll.modules import ColorCS, LogSquaredError
 
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # without its advice
+warnings.filterwarnings("ignore", ".*treespec")
 L.seed_everything(3407)
 task = ColorCS(
     network,

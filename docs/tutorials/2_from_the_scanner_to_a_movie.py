@@ -86,8 +86,8 @@ print("\n".join(sorted(str(path) for path in newest.glob("predictions/**/*.*")))
 
 overview = next(newest.glob("predictions/**/*.png"))
 figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
-axes.imshow(plt.imread(overview))
 axes.set_axis_off()
+axes.imshow(plt.imread(overview))
 
 # %%
 # And with a trained network

@@ -177,5 +177,5 @@ folder = max(Path("runs/single_pixel").glob("version_*/test"), key=lambda path: 
 print((folder / "metrics.csv").read_text())
 
 figure, axes = plt.subplots(figsize=(10, 6), layout="constrained")
-axes.imshow(plt.imread(folder / "panels.png"))
 axes.set_axis_off()
+axes.imshow(plt.imread(folder / "panels.png"))

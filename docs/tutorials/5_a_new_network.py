@@ -7,6 +7,8 @@ does not have, whose iterations share their weights, and the question that every
 need its low-rank step at all?
 """
 
+import logging
+import warnings
 from typing import NamedTuple
 
 import lightning as L
@@ -98,6 +100,10 @@ print("largest |net(2 y) - 2 net(y)| =", float((twice - 2 * once).abs().max()))
 # cannot but use what convolutions and the measurement give; only one has low rank.
 
 from lowrank_unroll.modules import DynamicMRI, LogSquaredError
+
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # without its advice
+warnings.filterwarnings("ignore", ".*treespec")
 
 
 def simulated_hearts():

@@ -82,8 +82,8 @@ import matplotlib.pyplot as plt
 
 pictures = sorted(runs[0].glob("files/media/images/**/*.png"))
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-axes.imshow(plt.imread(pictures[-1]))
 axes.set_axis_off()
+axes.imshow(plt.imread(pictures[-1]))
 
 # %%
 # Compare
