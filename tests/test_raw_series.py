@@ -4,8 +4,8 @@ import collections
 import faulthandler
 import math
 import os
+import subprocess
 import sys
-import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -38,6 +38,11 @@ pytest.importorskip("sigpy")
 from test_ismrmrd import header_of, mutated, readouts_of, worker, write  # noqa: E402  it needs ismrmrd
 
 COILS, TIME, HEIGHT, WIDTH = 4, 5, 24, 32
+# Tells that the first file holds no raw data, and ends in the second.
+CRASH = (
+    "import os, sys; from multiprocessing.connection import Connection; "
+    "Connection(int(sys.argv[1]), readable=False).send(False); os.abort()"
+)
 KEEP_ALL = Coils(virtual=None, prewhiten=False)
 
 
@@ -347,12 +352,12 @@ class TestCommandLine:
 
     def test_a_file_that_hangs_is_given_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trial, "PATIENCE", 3.0)
-        monkeypatch.setattr(trial, "_try_all", hang)
+        monkeypatch.setattr(trial, "PROGRAM", "import time; time.sleep(60)")
         with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it has not gone on for 3 s"):
             trial.raw_files_among([tmp_path / "scan.h5"])
 
     def test_a_crash_is_told(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(trial, "_try_all", crash)
+        monkeypatch.setattr(trial, "PROGRAM", CRASH)
         with pytest.raises(ISMRMRDError, match=r"second\.h5: reading it ended the HDF5 library"):
             trial.raw_files_among([tmp_path / "first.h5", tmp_path / "second.h5"])
 
@@ -371,14 +376,22 @@ class TestCommandLine:
             trial.raw_files_among(sorted(tmp_path.iterdir()))
 
 
-def hang(files, sender):
-    sender.send(None)
-    time.sleep(1000)
-
-
-def crash(files, sender):
-    sender.send(False)
-    os.abort()
+def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
+    """Processes of multiprocessing would run it again."""
+    kspace, _ = measured()
+    raw = write(tmp_path / "raw.h5", header_of(kspace), lines(kspace))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from datamodules.dynamic_mri.measured_series import measured_series\n"
+        "from datamodules.dynamic_mri.raw_series import Coils\n"
+        f"print(len(measured_series(Path({str(raw)!r}), Coils())))\n"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    finished = subprocess.run(
+        [sys.executable, script], env=os.environ | paths, check=True, capture_output=True, text=True
+    )
+    assert finished.stdout.split() == ["1"]
 
 
 @pytest.mark.parametrize(

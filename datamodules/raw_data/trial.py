@@ -1,7 +1,10 @@
 """A first reading of raw files in a process of its own, since HDF5 hangs or crashes on some that are damaged."""
 
-import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from datamodules.raw_data.ismrmrd import ISMRMRDError, RawFile, is_ismrmrd
 from datamodules.raw_data.ismrmrd_lines import ITEMS
 
 PATIENCE = 45.0  # s without a sign of life
+# One of multiprocessing would import the user's script again, which then would have to guard its every line.
+PROGRAM = "from datamodules.raw_data.trial import read_as_told; read_as_told()"
 
 
 def raw_files_among(files: Sequence[Path]) -> list[Path]:
@@ -22,10 +27,12 @@ def raw_files_among(files: Sequence[Path]) -> list[Path]:
     """
     if not files:
         return []
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_try_all, args=(files, sender), daemon=True)
-    process.start()
+    receiver, sender = Pipe(duplex=False)
+    words = [sys.executable, "-P", "-c", PROGRAM, str(sender.fileno()), *map(str, files)]
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(  # noqa: S603  its own words
+        words, pass_fds=[sender.fileno()], env=os.environ | paths, stdin=subprocess.DEVNULL
+    )
     sender.close()
     try:
         with Progress(transient=True) as progress:
@@ -33,7 +40,14 @@ def raw_files_among(files: Sequence[Path]) -> list[Path]:
             return [file for file in tried if _verdict(file, receiver)]
     finally:
         process.kill()
-        process.join()
+        process.wait()
+        receiver.close()
+
+
+def read_as_told() -> None:
+    """Read the files that the command line names, and say over its file descriptor what became of each."""
+    descriptor, *files = sys.argv[1:]
+    _try_all(list(map(Path, files)), Connection(int(descriptor), readable=False))
 
 
 def _verdict(file: Path, receiver: Connection) -> bool:

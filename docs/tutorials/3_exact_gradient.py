@@ -31,7 +31,7 @@ print("largest difference of the two:", float((by_svd(A, 0.3) - exactly(A, 0.3))
 # Where they differ
 # -----------------
 #
-# Backward, an SVD divides by :math:`s_i^2 - s_j^2`. Two singular values that are the same are enough, and they are not
+# Backward, an SVD divides by ``s_i² - s_j²``. Two singular values that are the same are enough, and they are not
 # rare: of a static series all but one are zero. The shrunk matrix has no such trouble, and neither has its derivative.
 
 static = torch.ones(8, 30)
