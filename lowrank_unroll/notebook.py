@@ -17,8 +17,8 @@ from lowrank_unroll.pictures import (
     animation,
     comparison,
     figure_of_panels,
+    magnitude_frames,
     panel_of,
-    side_by_side,
 )
 from lowrank_unroll.sample import Sample, known_target
 from lowrank_unroll.weights import load_network
@@ -80,7 +80,7 @@ def quality(image: Tensor, sample: Sample) -> dict[str, float]:
     target = known_target(_batch(sample))
     values = {}
     for name, metric in _task(sample).metrics().items():
-        metric.update(_image_batch(image, sample), target)
+        metric.to(target.device).update(_image_batch(image, sample), target)
         values[name] = float(metric.compute())
     return values
 
@@ -121,12 +121,11 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
     if image.ndim != IMAGE_DIMS:
         raise ValueError(f"the image is {tuple(image.shape)}, expected (time, height, width): choose one of the batch")
     if sample is None:
-        return Movie(animation(side_by_side([image.detach().abs()])))
+        return Movie(animation(magnitude_frames(image.detach())))
     (series,) = _image_batch(image, sample)
     batch = _batch(sample)
     (zero_filled,) = operator_of(sample).adjoint(batch.measurement)
-    shown = comparison(sample.target, zero_filled, series)
-    return Movie(animation(side_by_side(list(shown.values())), tuple(shown)))
+    return Movie(animation(*comparison(sample.target, zero_filled, series)))
 
 
 def _task(sample: Sample) -> ReconstructionModule:

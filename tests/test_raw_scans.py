@@ -1,6 +1,8 @@
 """Raw files are trained and tested on in the k-space that all coils measured."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,6 +121,11 @@ class TestMeasuredScans:
             MeasuredScans([scan()[0]], None, (0,), Crops(Window(None, 40, None)))
 
 
+def write_name(raw, prepared):
+    prepared.parent.mkdir(exist_ok=True)
+    prepared.write_text(raw.name)
+
+
 class TestRawScans:
     def test_what_is_prepared_is_what_predict_reads(self, folder, data):
         (prepared,) = [data().dataset("train")[0]]
@@ -148,6 +155,45 @@ class TestRawScans:
         assert name_of_preparation(choices[-1]) not in names
         prepare_kspace(choices[1], folder / "us_1.h5", tmp_path / "two.h5")
         assert (tmp_path / "two.h5").exists()
+
+    @pytest.mark.parametrize(
+        ("stage", "splits"),
+        [(None, ("train", "val", "test")), ("fit", ("train", "val")), ("test", ("test",)), ("predict", ())],
+    )
+    def test_only_what_a_stage_needs_is_prepared(self, tmp_path, folder, monkeypatch, stage, splits):
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("prepared"))
+        data = RawScans(tmp_path, split_file=folder / "split.csv", processes=1)
+        monkeypatch.setattr(data, "preparation", lambda: write_name)
+        data.trainer = SimpleNamespace(state=SimpleNamespace(fn=stage))
+        data.prepare_data()
+        prepared = {file.read_text() for file in (tmp_path / "prepared").glob("*")}
+        assert prepared == {name for name, split in NAMES.items() if split in splits}
+
+    def test_to_predict_needs_no_folder_of_raw_files(self, tmp_path):
+        data = RawScans(tmp_path)
+        data.trainer = SimpleNamespace(state=SimpleNamespace(fn="predict"))
+        data.prepare_data()
+        with pytest.raises(FileNotFoundError, match=r"with --data\.root FOLDER, and which with --data\.files"):
+            data.raw_files()
+
+    def test_files_of_subjects_are_split_by_their_folder(self, tmp_path):
+        for subject in range(30):
+            for name in ("cine.h5", "other.h5"):
+                (tmp_path / f"p{subject}" / name).parent.mkdir(exist_ok=True)
+                (tmp_path / f"p{subject}" / name).touch()
+        (tmp_path / "prepared").mkdir()
+        (tmp_path / "prepared" / "cine_kspace1_00.h5").touch()
+        data = RawScans(tmp_path, "**/*.h5")
+        assert len(data.raw_files()) == 60
+        splits = {
+            subject: {data.split_of(file) for file in (tmp_path / f"p{subject}").iterdir()} for subject in range(30)
+        }
+        assert all(len(found) == 1 for found in splits.values())
+        assert set().union(*splits.values()) == {"train", "val", "test"}
+
+    def test_what_is_not_fully_sampled_is_no_ground_truth(self, data):
+        with pytest.raises(UsageError, match=r"us_1/slice0_average0 is not fully sampled.*leave out --data\.pattern"):
+            data(pattern=Vista(4)).dataset("train")
 
     def test_without_ground_truth_nothing_is_tested(self, data):
         with pytest.raises(UsageError, match=r"no ground truth to test by: predict it, or give --data\.pattern"):
@@ -184,6 +230,8 @@ def test_the_config_trains_without_ground_truth_and_is_tested_where_there_is_one
     command_line("test", *words, "--config", "pattern/vista8.yaml", "--data.files", "fs_*.h5")
     (report,) = Path("runs").rglob("test/metrics.csv")
     assert "fs_3/slice0_average0,measured," in report.read_text()
+    command_line("predict", *WORDS, "--data.predict_kspace", folder / "us_1.h5")
+    assert list(Path("runs").rglob("predictions/us_1/slice0_average0.gif"))
     told = refused("fit", *words, "--model.self_supervision", "null", "--checkpoint.monitor", "train/loss")
     assert "only the measurement is known, not the image: train without it, with --model.self_supervision SSDU" in told
     assert "no ground truth to test by" in refused("test", *words)

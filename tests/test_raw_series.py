@@ -352,6 +352,7 @@ class TestCommandLine:
 
     def test_a_file_that_hangs_is_given_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trial, "PATIENCE", 3.0)
+        monkeypatch.setattr(trial, "STARTING", 3.0)
         monkeypatch.setattr(trial, "PROGRAM", "import time; time.sleep(60)")
         with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it has not gone on for 3 s"):
             trial.raw_files_among([tmp_path / "scan.h5"])

@@ -18,7 +18,7 @@ from lowrank_unroll.callbacks import TrainingPictures
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 from lowrank_unroll.networks import LplusSNet, TLRNet
 from lowrank_unroll.operators import Fourier
-from lowrank_unroll.pictures import draw_panels, panel_of
+from lowrank_unroll.pictures import comparison, draw_panels, panel_of
 from lowrank_unroll.sample import Sample
 
 COLOUR = ["--config", "color_cs/demo.yaml", *TINY]
@@ -177,3 +177,23 @@ def test_the_mask_of_a_series_is_that_of_the_frame_beside_it():
     assert torch.equal(panel.mask[0, :16], sample.mask[0, 2].float())
     assert torch.equal(panel.mask[0, -8::2], sample.mask[0, :, 8].float())
     torch.testing.assert_close(panel.target[0, :16], sample.target[2].abs() / sample.target.abs().max())
+
+
+def test_without_a_target_the_reconstruction_is_what_is_white():
+    reconstruction, zero_filled = torch.rand(3, 8, 8) + 0j, 0.2 * torch.rand(3, 8, 8) + 0j
+    frames, titles = comparison(None, zero_filled, reconstruction)
+    assert titles == ("zero-filled", "reconstruction")
+    assert frames.shape == (3, 8, 16)
+    brightest = (reconstruction.abs() / reconstruction.abs().max() * 255).round()
+    assert np.array_equal(frames[..., 8:], brightest.numpy().astype(np.uint8))
+
+
+def test_without_a_target_there_is_neither_reference_nor_error():
+    (sample,) = series_samples(1)
+    module = DynamicMRI(LplusSNet(iterations=1))
+    whole, rest = (
+        panel_of(module, "series", (target, sample.target, sample.target), sample.mask, (None, None))
+        for target in (sample.target, None)
+    )
+    wide, narrow = (Image.open(BytesIO(draw_panels([panel]))).width for panel in (whole, rest))
+    assert narrow * 5 == wide * 3

@@ -14,6 +14,7 @@ from datamodules.raw_data.ismrmrd import ISMRMRDError, RawFile, is_ismrmrd
 from datamodules.raw_data.ismrmrd_lines import ITEMS
 
 PATIENCE = 45.0  # s without a sign of life
+STARTING = 300.0  # s until the first, for all that has to be imported
 # One of multiprocessing would import the user's script again, which then would have to guard its every line.
 PROGRAM = "from datamodules.raw_data.trial import read_as_told; read_as_told()"
 
@@ -36,6 +37,7 @@ def raw_files_among(files: Sequence[Path]) -> list[Path]:
     sender.close()
     try:
         with Progress(transient=True) as progress:
+            receiver.poll(STARTING)
             tried = progress.track(files, description="Trying to read files")
             return [file for file in tried if _verdict(file, receiver)]
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -11,6 +12,7 @@ from datamodules.dynamic_mri.cine import Frames
 from datamodules.dynamic_mri.crops import Crops
 from datamodules.dynamic_mri.drawn_crops import DrawnCrops
 from datamodules.raw_data.readout import narrow_readout
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
@@ -80,3 +82,18 @@ class MeasuredScans(Dataset[Sample]):
             sampled = sampled & self.pattern(sampled.shape, generator)
         unit = torch.tensor(1.0)
         return scaled(Sample(kspace * sampled, target, sampled[None], sensitivities, unit, name, "measured"))
+
+
+def check_fully_sampled(scan: MeasuredScan) -> None:
+    """Refuse what is no ground truth: lines are missing between others; at an end they may, as in partial Fourier.
+
+    Raises:
+        UsageError: names the series.
+    """
+    lines = np.asarray(scan.sampled[:].any(1))
+    measured = np.flatnonzero(lines.any(0))
+    if not lines[:, measured[0] : measured[-1] + 1].all():
+        raise UsageError(
+            f"series {scan.name} is not fully sampled, and has no ground truth: leave out --data.pattern, or choose "
+            "other files with --data.files"
+        )

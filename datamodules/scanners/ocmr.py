@@ -43,8 +43,8 @@ class OCMR(ScannedCines):
             FileNotFoundError: if there is no raw file at all.
             ISMRMRDError: if one cannot be assembled; the others are kept.
         """
-        files = {file.name for file in self.raw_files()}
-        if missing := sorted(read_split(self.split_file).keys() - files):
+        files = {file.name for file in self.raw_files()} if self.splits_to_prepare() else set()
+        if files and (missing := sorted(read_split(self.split_file).keys() - files)):
             names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
             Console().print(f"{len(missing)} files of {self.split_file.name} are not in {self.root}: {names}")
         super().prepare_data()

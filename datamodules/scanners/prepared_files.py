@@ -4,6 +4,7 @@ import multiprocessing
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ import h5py
 from rich.progress import track
 
 from datamodules.dynamic_mri.hdf5_cache import hdf5_damage
-from datamodules.dynamic_mri.series_data_module import SeriesDataModule
+from datamodules.dynamic_mri.series_data_module import SPLITS, SeriesDataModule
 from datamodules.dynamic_mri.stored_frames import HDF5Frames
 from datamodules.loading.caches import is_to_be_made
-from datamodules.loading.data_module import Split
+from datamodules.loading.data_module import STAGES, Split
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
+
+PREPARED = "prepared"  # folder
 
 
 class PreparedSeries:
@@ -59,6 +62,7 @@ class PreparedFiles(SeriesDataModule):
     """
 
     pattern_of_files: str
+    hint_of_files = ""  # what else an error says where there is none
 
     def __init__(self, root: Path, processes: int = 2, **kwargs: Any) -> None:
         check_at_least(1, processes=processes)
@@ -85,21 +89,27 @@ class PreparedFiles(SeriesDataModule):
         Raises:
             FileNotFoundError: if there is none.
         """
-        files = sorted(self.root.glob(self.pattern_of_files))
+        found = sorted(self.root.glob(self.pattern_of_files))
+        files = [file for file in found if not file.is_relative_to(self.root / PREPARED)]
         if not files:
             raise FileNotFoundError(
                 f"no {self.pattern_of_files} file in {self.root.absolute()}: put the data of {type(self).__name__} "
-                "there, or say where they are with --data.root FOLDER"
+                f"there, or say where they are with --data.root FOLDER{self.hint_of_files}"
             )
         return files
+
+    def splits_to_prepare(self) -> tuple[Split, ...]:
+        """Those that the stage needs; all where there is none, as for `lowrank-unroll prepare`."""
+        stage = self.trainer.state.fn if self.trainer is not None else None
+        return tuple(split for split in (STAGES[stage] if stage is not None else SPLITS) if split in SPLITS)
 
     def prepared(self, raw: Path) -> Path:
         """What is made of a raw file."""
         name = raw.relative_to(self.root).with_suffix("")
-        return self.root / "prepared" / name.with_name(f"{name.name}_{self.name_of_preparation}.h5")
+        return self.root / PREPARED / name.with_name(f"{name.name}_{self.name_of_preparation}.h5")
 
     def prepare_data(self) -> None:
-        """Prepare the raw files that are not prepared yet, or whose preparation is damaged.
+        """Prepare the raw files that the stage needs and that are not prepared yet, or whose preparation is damaged.
 
         That is looked for thoroughly only where nothing else is to be done, since it takes as long as to read them all.
 
@@ -107,15 +117,23 @@ class PreparedFiles(SeriesDataModule):
             FileNotFoundError: if there is no raw file at all.
             DataError: if one cannot be read; the others are kept.
         """
+        splits = self.splits_to_prepare()
+        if not splits:
+            return
         damage = partial(hdf5_damage, thorough=self.trainer is None or self.trainer.state.fn is None)
-        todo = [raw for raw in self.raw_files() if is_to_be_made(self.prepared(raw), damage)]
+        raw_files = [raw for raw in self.raw_files() if self.split_of(raw) in splits]
+        todo = [raw for raw in raw_files if is_to_be_made(self.prepared(raw), damage)]
         if not todo:
             return
         # Spawned, since forking a process that has threads may hang it.
         with ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn")) as pool:
             jobs = [pool.submit(self.preparation(), raw, self.prepared(raw)) for raw in todo]
-            for job in track(as_completed(jobs), f"Preparing {type(self).__name__}", total=len(jobs)):
-                job.result()
+            try:
+                for job in track(as_completed(jobs), f"Preparing {type(self).__name__}", total=len(jobs)):
+                    job.result()
+            except BrokenProcessPool as error:
+                left = ", ".join(str(raw) for raw in todo if not self.prepared(raw).exists())
+                raise DataError(f"reading ended the HDF5 library: one of {left:.500} seems to be damaged") from error
 
     def series(self, split: Split) -> list[PreparedSeries]:
         """The series in the prepared files of a split.

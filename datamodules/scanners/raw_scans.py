@@ -11,7 +11,7 @@ from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.series_data_module import SPLITS
 from datamodules.loading.data_module import Split
 from datamodules.scanners.kspace_preparation import KSPACE, SAMPLED, SENSITIVITIES, name_of_preparation, prepare_kspace
-from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans
+from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans, check_fully_sampled
 from datamodules.scanners.prepared_files import PreparedFiles
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.checks import check_at_least
@@ -26,8 +26,9 @@ class RawScans(PreparedFiles):
     Fully sampled files are undersampled by a pattern, and what they are fully is the ground truth. Undersampled ones
     stay as they are: there is none, and networks are trained by self-supervision.
 
-    Each file is prepared once: see :class:`RawSeries`. The files are split as a table says, or by a hash of their name:
-    three fifths for training.
+    Each file is prepared once: see :class:`RawSeries`; the sensitivities of fully sampled files are thus better than
+    those of undersampled ones would be. The files are split as a table says, or by a hash of their name, or of their
+    folder in the root, which may be a subject: three fifths for training.
 
     Args:
         root: folder of the raw files; what is prepared goes into the folder `prepared` in it.
@@ -42,6 +43,8 @@ class RawScans(PreparedFiles):
     Raises:
         ValueError: if a number is not positive.
     """
+
+    hint_of_files = ", and which with --data.files '*.h5'"
 
     def __init__(
         self,
@@ -71,14 +74,18 @@ class RawScans(PreparedFiles):
         return partial(prepare_kspace, self.raw_coils)
 
     def split_of(self, raw: Path) -> Split:
-        """As the table says, or else by a hash of the name."""
-        return read_split(self.split_file).get(raw.name, hashed_split(raw.name))
+        """As the table says of the name, or of the path in the root; else by a hash of the folder, or of the name."""
+        path = raw.relative_to(self.root)
+        table = read_split(self.split_file)
+        inside = path.parent.as_posix() if path.parent.parts else path.name
+        return table.get(path.as_posix()) or table.get(path.name) or hashed_split(inside)
 
     def measured(self, split: Split) -> Dataset[Sample]:
         """The series of a split.
 
         Raises:
-            UsageError: if no file belongs to it, or it is to be tested on without a ground truth.
+            UsageError: if no file belongs to it, or it is to be tested on without a ground truth, or to be undersampled
+                though it is not fully sampled.
             DataError: if what was prepared is damaged; names the file.
         """
         if split == "test" and self.pattern is None:
@@ -95,5 +102,8 @@ class RawScans(PreparedFiles):
         scans = [
             MeasuredScan(one.name, one.frames(KSPACE), one.frames(SAMPLED), one.frames(SENSITIVITIES)) for one in series
         ]
+        if self.pattern is not None:
+            for scan in scans:
+                check_fully_sampled(scan)
         crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
         return MeasuredScans(scans, self.pattern, (self.seed, SPLITS[split]), crops)

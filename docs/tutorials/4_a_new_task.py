@@ -23,11 +23,11 @@ import torch
 from lowrank_unroll.operators import LinearOperator, Mask
 
 
-def walsh(side):
+def walsh(side, device):
     """Walsh functions as rows of an orthogonal matrix, the slowest in the middle; for sides that are powers of two."""
     functions = scipy.linalg.hadamard(side, dtype=np.float32) / side**0.5
     changes = (np.diff(np.sign(functions)) != 0).sum(1)
-    return torch.tensor(functions[np.argsort(changes)][np.r_[side - 1 : 0 : -2, 0:side:2]])
+    return torch.tensor(functions[np.argsort(changes)][np.r_[side - 1 : 0 : -2, 0:side:2]], device=device)
 
 
 class WalshTransform(LinearOperator):
@@ -38,12 +38,12 @@ class WalshTransform(LinearOperator):
     def forward(self, image):
         """Rows are patterns along the height, columns along the width."""
         height, width = image.shape[-2:]
-        return walsh(height) @ image @ walsh(width).T
+        return walsh(height, image.device) @ image @ walsh(width, image.device).T
 
     def adjoint(self, measurement):
         """The image of some sums."""
         height, width = measurement.shape[-2:]
-        return walsh(height).T @ measurement @ walsh(width)
+        return walsh(height, measurement.device).T @ measurement @ walsh(width, measurement.device)
 
 
 # %%
@@ -109,7 +109,8 @@ class SinglePixelPhotos(SamplePhotos):
         side = min(128, height)
         top, left = (height - side) // 2, (width - side) // 2
         target = batch.target[..., top : top + side, left : left + side]
-        mask = VariableDensity(self.ratio)((side, side), torch.Generator().manual_seed(0)).expand_as(target)
+        mask = VariableDensity(self.ratio)((side, side), torch.Generator().manual_seed(0))
+        mask = mask.to(target.device).expand_as(target)
         return batch._replace(target=target, mask=mask, measurement=Mask(mask)(WalshTransform()(target)))
 
 

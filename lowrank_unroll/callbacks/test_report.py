@@ -26,7 +26,7 @@ from lowrank_unroll.linalg import casorati
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step, Stopwatch
 from lowrank_unroll.names import one_line, told_apart
-from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of, side_by_side
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
 from lowrank_unroll.prox import trained_low_rank_steps
 from lowrank_unroll.reports import (
     Cine,
@@ -123,8 +123,8 @@ class TestReport(Callback):
                 psnr = result.zero_filled["psnr"], result.reconstruction["psnr"]
                 panel = panel_of(pl_module, result.name, tuple(of_sample), mask, psnr)
             if index < self.cines and target.is_complex():
-                shown = comparison(*of_sample)
-                cine = Cine(result.name, tuple(shown), side_by_side(list(shown.values())))
+                frames, captions = comparison(*of_sample)
+                cine = Cine(result.name, captions, frames)
             self._tested[index] = Tested(result, panel, cine)
 
     def _untrained(self, module: ReconstructionModule, batch: Sample) -> dict[str, tuple[Tensor, float]]:

@@ -11,7 +11,7 @@ from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
-from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of, side_by_side
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
 from lowrank_unroll.sample import Sample
 
 
@@ -40,7 +40,7 @@ class TrainingPictures(Callback):
         self.every_n_validations = every_n_validations
         self._validations = 0
         self._panels: list[Panel] = []
-        self._series: dict[str, Tensor] = {}
+        self._series = b""
 
     def on_validation_batch_end(  # type: ignore[override]
         self,
@@ -59,7 +59,7 @@ class TrainingPictures(Callback):
         zero_filled = pl_module.zero_filled(batch)
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
         if not self._panels and reconstruction.is_complex():
-            self._series = comparison(targets[0], zero_filled[0], reconstruction[0])
+            self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
         psnr = zip(*(_psnr(pl_module, image, batch.target) for image in (zero_filled, reconstruction)), strict=True)
         rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask, psnr, strict=True)
         self._panels += [panel_of(pl_module, name, tuple(images), mask, psnr) for name, *images, mask, psnr in rows]
@@ -73,9 +73,8 @@ class TrainingPictures(Callback):
         if self._panels:
             _show(trainer, "val/pictures", draw_panels(self._panels), path.with_suffix(".png"))
         if self._series:
-            moving = animation(side_by_side(list(self._series.values())), tuple(self._series))
-            _show(trainer, "val/cine", moving, path.with_suffix(".gif"))
-        self._panels, self._series = [], {}
+            _show(trainer, "val/cine", self._series, path.with_suffix(".gif"))
+        self._panels, self._series = [], b""
         self._validations += 1
 
     def _is_due(self, trainer: Trainer) -> bool:

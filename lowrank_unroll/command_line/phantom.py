@@ -31,6 +31,8 @@ def phantom(words: Sequence[str]) -> None:
     """
     arguments = _parsed(words)
     reference = getattr(arguments, "reference", None)
+    if reference is not None and reference.absolute() == arguments.file.absolute():
+        raise UsageError(f"{reference} cannot be the raw file and its reference: give two names")
     for path in filter(None, (arguments.file, reference)):
         if path.exists():
             raise UsageError(f"{path} is there already: give another name, or remove it first")

@@ -1,6 +1,6 @@
 """Drawing reconstructions, as pictures, as animations and as videos."""
 
-from lowrank_unroll.pictures.animation import animation, comparison, side_by_side
+from lowrank_unroll.pictures.animation import animation, comparison, magnitude_frames
 from lowrank_unroll.pictures.notebook import Movie, Picture
 from lowrank_unroll.pictures.overview import draw_overview
 from lowrank_unroll.pictures.panel import Panel, draw_panels, figure_of_panels, panel_of
@@ -15,7 +15,7 @@ __all__ = [
     "draw_overview",
     "draw_panels",
     "figure_of_panels",
+    "magnitude_frames",
     "panel_of",
-    "side_by_side",
     "write_video",
 ]

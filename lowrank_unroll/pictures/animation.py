@@ -16,27 +16,32 @@ SHORTEST_SIDE = 192
 TITLE_SIZE = 14
 
 
-def comparison(target: Tensor | None, zero_filled: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
-    """Magnitudes of complex series (time, height, width) by their titles, and the magnified error if there is a target.
+def comparison(
+    target: Tensor | None, zero_filled: Tensor, reconstruction: Tensor
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Magnitudes of complex series (time, height, width) side by side, the magnified error too if there is a target.
 
-    The first is what the brightness of all is taken from.
+    Returns:
+        Frames (time, height, width of all), uint8, white at the maximum of the target, or else of the reconstruction;
+        and a title of each series.
     """
     shown = {"zero-filled": zero_filled.abs(), "reconstruction": reconstruction.abs()}
-    if target is None:
-        return shown
-    error = ERROR_GAIN * (shown["reconstruction"] - target.abs()).abs()
-    return {"reference": target.abs()} | shown | {f"error x {ERROR_GAIN}": error}
+    white = shown["reconstruction"].max()
+    if target is not None:
+        error = ERROR_GAIN * (shown["reconstruction"] - target.abs()).abs()
+        shown = {"reference": target.abs()} | shown | {f"error x {ERROR_GAIN}": error}
+        white = shown["reference"].max()
+    return _grey(torch.cat(list(shown.values()), dim=2), white), tuple(shown)
 
 
-def side_by_side(magnitudes: Sequence[Tensor]) -> npt.NDArray[np.uint8]:
-    """Put series side by side, (time, height, width of all), uint8.
+def magnitude_frames(series: Tensor) -> npt.NDArray[np.uint8]:
+    """The magnitude of a series (time, height, width), uint8, white at its maximum."""
+    return _grey(series.abs(), series.abs().max())
 
-    Args:
-        magnitudes: each (time, height, width), real; black at 0, white at the maximum of the first.
-    """
-    white = magnitudes[0].max().clamp(min=torch.finfo(magnitudes[0].dtype).tiny)
-    values = torch.cat([(series / white).clamp(0, 1) for series in magnitudes], dim=2).cpu().numpy()
-    return (255 * values).round().astype(np.uint8)
+
+def _grey(values: Tensor, white: Tensor) -> npt.NDArray[np.uint8]:
+    share = (values / white.clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
+    return (255 * share.cpu().numpy()).round().astype(np.uint8)
 
 
 def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> bytes:

@@ -1,7 +1,7 @@
 """Pictures that a notebook shows when they are the last line of a cell."""
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Movie:
         gif: the content of the file, an animated GIF that repeats.
     """
 
-    gif: bytes
+    gif: bytes = field(repr=False)
 
     def save(self, path: str | Path) -> None:
         """Write the file; its name should end in .gif.

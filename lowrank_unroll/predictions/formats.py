@@ -13,7 +13,7 @@ from PIL import Image
 from lowrank_unroll import __version__
 from lowrank_unroll.files import write_whole, written_whole
 from lowrank_unroll.names import one_line
-from lowrank_unroll.pictures import animation, draw_overview, side_by_side, write_video
+from lowrank_unroll.pictures import animation, draw_overview, magnitude_frames, write_video
 from lowrank_unroll.predictions.dicom import write_dicom
 from lowrank_unroll.predictions.mrd import write_mrd
 from lowrank_unroll.predictions.nifti import write_nifti
@@ -61,13 +61,13 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
 
 def write_gif(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as an animation, its maximum white."""
-    write_whole(path, animation(side_by_side([prediction.values.abs()])))
+    write_whole(path, animation(magnitude_frames(prediction.values)))
 
 
 def write_mp4(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as a video, its maximum white."""
     with written_whole(path) as temporary:
-        write_video(temporary, side_by_side([prediction.values.abs()]))
+        write_video(temporary, magnitude_frames(prediction.values))
 
 
 def write_overview(prediction: Prediction, path: Path) -> None:
