@@ -138,6 +138,8 @@ def test_commands_are_understood(words, place, said):
     words = [word.replace("EXPERIMENT", "dynamic_mri/demo.yaml") for word in words]
     if words[0] == "study":
         assert "--help" in words or list(read_study(CHECKOUT / words[1]).cells())
+    elif words[0] == "phantom":
+        assert f"Raw data: {words[1]}" in said(*words, "--size", "3", "24", "20")
     elif words[0] == "compare":
         assert "Picture: comparison.png" in said(*words)
     elif words[0] in {"list", "schema"}:
