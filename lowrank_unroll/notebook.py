@@ -100,11 +100,7 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
     zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
     targets = [None] * len(images) if batch.target is None else batch.target
     rows = zip(batch.name, targets, zero_filled, images, batch.mask, strict=True)
-    panels = []
-    for name, target, before, after, mask in rows:
-        psnr = _psnr(task, before, target), _psnr(task, after, target)
-        panels.append(panel_of(task, name, (target, before, after), mask, psnr))
-    return figure_of_panels(panels)
+    return figure_of_panels([panel_of(task, name, tuple(images), mask) for name, *images, mask in rows])
 
 
 def animate(image: Tensor, sample: Sample | None = None) -> Movie:
@@ -130,10 +126,6 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
 
 def _task(sample: Sample) -> ReconstructionModule:
     return DynamicMRI(nn.Identity()) if sample.measurement.is_complex() else ColorCS(nn.Identity())
-
-
-def _psnr(task: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
-    return None if target is None else float(task.metrics()["psnr"].function(image[None], target[None]))
 
 
 def _is_single(sample: Sample) -> bool:

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "modules": {"linalg", "operators", "prox", "networks", "sampling", "metrics", "weights"},
     "notebook": {"operators", "modules", "pictures", "weights"},
     "callbacks": {"linalg", "prox", "metrics", "modules", "pictures", "predictions", "reports"},
-    "pictures": {"modules"},
+    "pictures": {"metrics", "modules"},
     "predictions": {"pictures"},
     "reports": set(),
     "studies": {"reports"},

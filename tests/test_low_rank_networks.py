@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import same
 from skimage import data
 from test_networks import acquisition
 from test_starts import sampled
@@ -163,6 +164,7 @@ class TestAblation:
         with_shrinkage = ColorCS(kind(features=4, iterations=2))
         without = ColorCS(kind(features=4, iterations=2), shrinkage=False)
         without.load_state_dict(with_shrinkage.state_dict())
+        assert same(without.state_dict(), with_shrinkage.state_dict())
 
     def test_a_network_without_low_rank_is_refused(self):
         with pytest.raises(UsageError, match="LocallyLowRankRecon learns no low-rank step"):

@@ -53,6 +53,17 @@ def test_every_config_is_valid_and_no_key_of_it_can_be_mistyped(name, editor):
         assert editor.is_valid(with_typo(config, place)) == free, place
 
 
+def demo_with(place, value):
+    """The config of the colour demo with another value at a place."""
+    config = config_of("color_cs/demo.yaml")
+    *path, last = place
+    section = config
+    for key in path:
+        section = section[key]
+    section[last] = value
+    return config
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -70,12 +81,7 @@ def test_every_config_is_valid_and_no_key_of_it_can_be_mistyped(name, editor):
     ],
 )
 def test_values_that_the_command_line_refuses_are_invalid(place, value, editor, refused, tmp_path):
-    config = config_of("color_cs/demo.yaml")
-    *path, last = place
-    section = config
-    for key in path:
-        section = section[key]
-    section[last] = value
+    config = demo_with(place, value)
     assert not editor.is_valid(config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert refused("fit", "--config", "config.yaml", "--print_config")
@@ -95,12 +101,7 @@ def test_values_that_the_command_line_refuses_are_invalid(place, value, editor, 
     ],
 )
 def test_values_that_the_command_line_takes_are_valid(place, value, editor, command_line, tmp_path):
-    config = config_of("color_cs/demo.yaml")
-    *path, last = place
-    section = config
-    for key in path:
-        section = section[key]
-    section[last] = value
+    config = demo_with(place, value)
     editor.validate(config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit) as stop:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, TINY_DYNAMIC, quiet_trainer
+from conftest import TINY, TINY_DYNAMIC, quiet_trainer, same
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -105,7 +105,8 @@ def test_checkpoints_stay_plain(tmp_path):
     module = DynamicMRI(T2LRNet(features=2, iterations=1), self_supervision=SSDU())
     trainer = fit(module, collate([sample()]))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    torch.load(tmp_path / "last.ckpt", weights_only=True)
+    loaded = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert same(loaded["state_dict"], module.state_dict())
 
 
 @pytest.mark.parametrize(

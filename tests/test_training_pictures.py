@@ -163,7 +163,7 @@ def test_tensorboard_shows_picture_and_cine(command_line):
 def test_a_task_without_a_mask_has_no_column_for_it():
     (sample,) = colour_samples(1)
     module = ColorCS(TLRNet(iterations=1, features=2))
-    with_mask = panel_of(module, "image", (sample.target,) * 3, sample.mask, (None, 7.0))
+    with_mask = panel_of(module, "image", (sample.target,) * 3, sample.mask)
     wide, narrow = (
         Image.open(BytesIO(draw_panels([panel]))).width for panel in (with_mask, with_mask._replace(mask=None))
     )
@@ -172,7 +172,7 @@ def test_a_task_without_a_mask_has_no_column_for_it():
 
 def test_the_mask_of_a_series_is_that_of_the_frame_beside_it():
     (sample,) = series_samples(1)
-    panel = panel_of(DynamicMRI(LplusSNet(iterations=1)), "series", (sample.target,) * 3, sample.mask, (None, None))
+    panel = panel_of(DynamicMRI(LplusSNet(iterations=1)), "series", (sample.target,) * 3, sample.mask)
     assert panel.mask.shape == panel.target.shape
     assert torch.equal(panel.mask[0, :16], sample.mask[0, 2].float())
     assert torch.equal(panel.mask[0, -8::2], sample.mask[0, :, 8].float())
@@ -192,7 +192,7 @@ def test_without_a_target_there_is_neither_reference_nor_error():
     (sample,) = series_samples(1)
     module = DynamicMRI(LplusSNet(iterations=1))
     whole, rest = (
-        panel_of(module, "series", (target, sample.target, sample.target), sample.mask, (None, None))
+        panel_of(module, "series", (target, sample.target, sample.target), sample.mask)
         for target in (sample.target, None)
     )
     wide, narrow = (Image.open(BytesIO(draw_panels([panel]))).width for panel in (whole, rest))

@@ -120,8 +120,7 @@ class TestReport(Callback):
             if index == 0:
                 self._spectra = {name: _singular_values(image) for name, image in zip(images, of_sample, strict=True)}
             if index < self.panels:
-                psnr = result.zero_filled["psnr"], result.reconstruction["psnr"]
-                panel = panel_of(pl_module, result.name, tuple(of_sample), mask, psnr)
+                panel = panel_of(pl_module, result.name, tuple(of_sample), mask)
             if index < self.cines and target.is_complex():
                 frames, captions = comparison(*of_sample)
                 cine = Cine(result.name, captions, frames)

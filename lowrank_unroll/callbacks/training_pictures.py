@@ -4,12 +4,10 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
 
 from lowrank_unroll.callbacks.media import log_picture
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
-from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule, Step
 from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
 from lowrank_unroll.sample import Sample
@@ -60,9 +58,8 @@ class TrainingPictures(Callback):
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
         if not self._panels and reconstruction.is_complex():
             self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
-        psnr = zip(*(_psnr(pl_module, image, batch.target) for image in (zero_filled, reconstruction)), strict=True)
-        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask, psnr, strict=True)
-        self._panels += [panel_of(pl_module, name, tuple(images), mask, psnr) for name, *images, mask, psnr in rows]
+        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask, strict=True)
+        self._panels += [panel_of(pl_module, name, tuple(images), mask) for name, *images, mask in rows]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show them."""
@@ -86,14 +83,6 @@ class TrainingPictures(Callback):
 
 def _first(batch: Sample, count: int) -> Sample:
     return Sample._make(None if field is None else field[:count] for field in batch)
-
-
-def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> list[float | None]:
-    if target is None:
-        return [None] * len(image)
-    values = module.metrics()["psnr"].function(image, target)
-    defined = is_defined(values, target)
-    return [value if counts else None for value, counts in zip(values.tolist(), defined, strict=True)]
 
 
 def _show(trainer: Trainer, key: str, encoded: bytes, path: Path) -> None:

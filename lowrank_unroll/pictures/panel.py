@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from lowrank_unroll.metrics import is_defined
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import drawable
 from lowrank_unroll.pictures.notebook import Picture
@@ -33,21 +34,20 @@ def panel_of(
     name: str,
     images: tuple[Tensor | None, Tensor, Tensor],
     mask: Tensor,
-    psnr: tuple[float | None, float | None],
 ) -> Panel:
     """Make the row of one sample.
 
     Args:
-        module: says how to show images and masks as colours.
+        module: says how to show images and masks as colours, and what their PSNR is.
         name: of the sample.
         images: target, or None if unknown, zero-filled image and reconstruction, all of one shape.
         mask: of the sample.
-        psnr: of the zero-filled image and of the reconstruction, dB; None where undefined.
     """
     target, *others = images
     bright = others[-1] if target is None else target
     zero_filled, reconstruction = (module.picture(image, bright).cpu() for image in others)
     reference = None if target is None else module.picture(target, bright).cpu()
+    psnr = (_psnr(module, image, target) for image in others)
     return Panel(name, reference, zero_filled, reconstruction, module.picture_of_mask(mask.cpu()), *psnr)
 
 
@@ -88,6 +88,14 @@ def _titled(panel: Panel) -> dict[str, Tensor]:
         shown["mask"] = panel.mask
     first, *others = shown
     return {f"{drawable(panel.name)}: {first}": shown[first]} | {title: shown[title] for title in others}
+
+
+def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
+    """In dB; None where it is not defined, or the target not known."""
+    if target is None:
+        return None
+    value = module.metrics()["psnr"].function(image[None], target[None])
+    return float(value) if is_defined(value, target[None]).item() else None
 
 
 def _quality(psnr: float | None) -> str:
