@@ -123,7 +123,6 @@ LINALG = {
         lambda: singular_value_threshold(ones(2, 1, 1), torch.tensor([0.25, 0.5])),
         torch.tensor([0.75, 0.5]).reshape(2, 1, 1),
     ),
-    "unknown driver": (lambda: singular_value_threshold(EYE, 0.5, driver="qr"), refused("driver is 'qr'")),
     "no values": (lambda: singular_value_threshold(eye(device="meta"), 0.5), torch.Size((3, 3))),
     "firm": (lambda: spectral_function(EYE, Firm(0.5, 3.0)), 0.75 * EYE),
     "firm with a jump": (

@@ -10,6 +10,7 @@ from lowrank_unroll.linalg import (
     average_patches,
     casorati,
     match_patches,
+    patches,
     singular_value_threshold,
     to_patches,
 )
@@ -203,3 +204,15 @@ def test_a_network_says_which_matrices_it_shrinks():
     shown = str(LowRankProx(matricization=Patches(3, 2)))
     assert "matricization=Patches(patch=3, stride=2, neighbours=16, radius=10)" in shown
     assert "matricization=Casorati()" in str(LowRankProx(matricization="casorati"))
+
+
+@pytest.mark.parametrize(("side", "patch", "stride"), [(20, 4, 3), (17, 2, 2), (33, 4, 4), (9, 3, 3), (10, 3, 3)])
+def test_bands_make_no_difference(side, patch, stride, monkeypatch):
+    """Also where the last of them is one row of patches that ends at the border."""
+    image = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    found = []
+    for work in (1, 10**4, 10**9):
+        monkeypatch.setattr(patches, "BAND", work)
+        found.append(match_patches(image, patch, stride, 6, 4))
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[2])

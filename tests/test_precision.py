@@ -59,7 +59,6 @@ def proximal(operator, image):
 MATRIX = torch.linspace(-1, 1, 30 * 5).sin().reshape(5, 30) / 5
 FUNCTIONS = {
     "svt": lambda A: singular_value_threshold(A, 0.7),
-    "svt by Gram": lambda A: singular_value_threshold(A, 2.0, driver="gram"),
     "relative svt": lambda A: singular_value_threshold(A, 0.3, relative=True),
     "firm": lambda A: spectral_function(A, Firm(0.3, 2.0)),
     "tensor svt": lambda A: tensor_singular_value_threshold(A, 0.2),

@@ -1,7 +1,7 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
 from lowrank_unroll.linalg.blocks import block_count, from_blocks, to_blocks
-from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function
+from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function, spectral_norm
 from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
 from lowrank_unroll.linalg.patches import add_patches, average_patches, match_patches, to_patches
@@ -36,6 +36,7 @@ __all__ = [
     "relative_spectrum",
     "singular_value_threshold",
     "spectral_function",
+    "spectral_norm",
     "svd",
     "tensor_singular_value_threshold",
     "tie_resolution",

@@ -1,4 +1,4 @@
-"""Work through a batch of matrices in parts: on several threads, to stay in the cache, or in the memory of a GPU."""
+"""Work through a batch of matrices in parts: on several threads, and to stay in the cache."""
 
 import math
 import os
@@ -20,9 +20,6 @@ SHARED_WORK = 8_000_000
 # operation. The gradient of 384 x 32 x 32 takes 2.6 ms in parts of this many bytes, 4.8 ms in one.
 PART = 2**20
 
-# CUDA's solver for batches of small eigenvalue problems takes 0.6 MB for each matrix of 12 x 12 (CUDA 13.0, an H100).
-ON_A_GPU = 2**12
-
 Function = Callable[..., tuple[Tensor, ...]]
 
 
@@ -36,12 +33,19 @@ def traced(tensor: Tensor) -> bool:
 def decomposed(decomposition: Function, A: Tensor) -> tuple[Tensor, ...]:
     """The factors of matrices (..., m, n), with a part of the batch to each thread of the CPU where that is faster."""
     count, m, n = math.prod(A.shape[:-2]), *A.shape[-2:]
-    if A.device.type == "cuda" and count > ON_A_GPU:
-        return _joined(map(decomposition, *_parts(math.ceil(count / ON_A_GPU), A.shape[:-2], A)), A.shape[:-2])
-    threads = min(torch.get_num_threads(), count)
-    if A.device.type != "cpu" or threads < 2 or count * m * n * min(m, n) < SHARED_WORK:  # noqa: PLR2004
+    threads = _threads(A, count, count * m * n * min(m, n))
+    if threads == 1:
         return decomposition(A)
     return _joined(_pool(threads).map(decomposition, *_parts(threads, A.shape[:-2], A)), A.shape[:-2])
+
+
+def shared(function: Callable[..., bool], work: int, *tensors: Tensor) -> list[bool]:
+    """What a function says that fills tensors (batch, ...), a part of which each thread has where that is faster."""
+    count = len(tensors[0])
+    threads = _threads(tensors[0], count, work)
+    if threads == 1:
+        return [function(*tensors)]
+    return list(_pool(threads).map(function, *_parts(threads, torch.Size([count]), *tensors)))
 
 
 def part_by_part(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
@@ -51,6 +55,10 @@ def part_by_part(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor
     if A.device.type != "cpu" or count < 2:  # noqa: PLR2004
         return function(A, *others)
     return _joined(map(function, *_parts(count, batch, A, *others)), batch)
+
+
+def _threads(A: Tensor, count: int, work: int) -> int:
+    return max(1, min(torch.get_num_threads(), count)) if A.device.type == "cpu" and work >= SHARED_WORK else 1
 
 
 def _parts(count: int, batch: torch.Size, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -12,17 +12,15 @@ from lowrank_unroll.linalg.shrinkage import Shrinkage, rows
 
 
 class Point(NamedTuple):
-    """The matrix at which to differentiate: A (..., m, n), U (..., m, n), S (..., n), Vh (..., n, n), scale (..., n).
+    """The matrix at which to differentiate: A (..., m, n), with its factors U (..., m, n), S (..., n), Vh (..., n, n).
 
-    The columns of U are A v_i / scale_i. With the scale S they are the left singular vectors; a larger scale, where f
-    is 0, spares dividing by singular values that are small or inaccurate.
+    U diag(S) is A V, also where S are rounding errors and the columns of U not orthonormal.
     """
 
     A: Tensor
     U: Tensor
     S: Tensor
     Vh: Tensor
-    scale: Tensor
 
 
 class Direction(NamedTuple):
@@ -46,7 +44,7 @@ def table(shrinkage: Shrinkage, S: Tensor) -> Table:
 
 def spectral(point: Point, f: Tensor) -> Tensor:
     """U diag(f) V^H."""
-    return (point.U * f[..., None, :]) @ point.Vh
+    return (point.U * f.unsqueeze(-2)) @ point.Vh
 
 
 def in_singular_bases(point: Point, E: Tensor) -> Direction:
@@ -63,21 +61,20 @@ def first_derivative(point: Point, tabulated: Table, direction: Direction) -> Te
 
         E W + A W'[A^H E + E^H A] = (E V diag(h) + A V (K o X)) V^H
 
-    which with A V = U D, D the scale, needs no small singular value as a divisor. For D = S it equals
+    which with A V = U S needs no small singular value as a divisor. Where U is orthonormal it equals
 
         U [C o M_h + B o M_s] V^H + (I - U U^H) E V diag(f/s) V^H
 
     with M_h and M_s the Hermitian and skew-Hermitian parts of M, C the divided differences of f and
     B_ij = (f_i + f_j) / (s_i + s_j) (Lewis & Sendov, arXiv math/0412227; Candes et al., arXiv 1210.4139).
     """
-    _, U, S, Vh, scale = point
+    _, U, S, Vh = point
     EV, M = direction
-    # The product D K D has no unit; relative to the largest singular value its factors neither over- nor underflow.
-    largest = S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
-    scale = scale / largest
-    X = scale[..., :, None] * M
+    # The product S K S has no unit; relative to the largest singular value its factors neither over- nor underflow.
+    relative = S / S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
+    X = relative[..., :, None] * M
     h = _quotients(tabulated, S)
-    inner = scale[..., :, None] * _hermitian_differences(tabulated.differences, h, S / largest) * (X + X.mH)
+    inner = relative[..., :, None] * _hermitian_differences(tabulated.differences, h, relative) * (X + X.mH)
     return torch.addcmul(U @ inner, EV, h[..., None, :]) @ Vh
 
 
@@ -91,7 +88,7 @@ def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) 
     and the derivatives of the Hermitian W are its first and second divided differences in the basis V
     (Daleckii & Krein 1965; Bhatia, Matrix Analysis, ch. V).
     """
-    _, _, S, Vh, _ = point
+    _, _, S, Vh = point
     # In units of the largest singular value, whose high powers would over- or underflow; the derivative has 1 / unit.
     unit = S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
     A = point.A / unit[..., None]

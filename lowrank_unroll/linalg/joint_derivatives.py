@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from lowrank_unroll.linalg import native
 from lowrank_unroll.linalg.derivatives import (
     Direction,
     Point,
@@ -51,12 +52,11 @@ class ParametrizedFunction:
 
     def gradient(self, G: Tensor, *, with_parameters: bool = True) -> tuple[Tensor, ...]:
         """The gradients of <G, Y> with respect to A and, if wanted, to each parameter."""
-        direction = in_singular_bases(self.point, G)
-        gA = first_derivative(self.point, self._table(*self.parameters), direction)
+        gA, slopes = _derivative(self.point, self._table(*self.parameters), G)
         if not (with_parameters and self.parameters):
             return (gA,)
         pull_back = torch.func.vjp(self._values, *self.parameters)[1]
-        return gA, *pull_back(_real_diagonal(direction))
+        return gA, *pull_back(slopes)
 
     def hessian(self, G: Tensor, step: Step) -> tuple[Tensor, ...]:
         """The derivatives of the gradients of <G, Y> along a step: its Hessian, which is symmetric, times the step."""
@@ -100,6 +100,15 @@ class ParametrizedFunction:
 
     def _moved_table(self, step: Step) -> Table:
         return _push_forward(self._table, self.parameters, step.parameters)  # type: ignore[no-any-return]
+
+
+def _derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivative of Y in the direction E, and how <E, Y> changes with each f_i."""
+    compiled = native.first_derivative(point, tabulated, E)
+    if compiled is not None:
+        return compiled
+    direction = in_singular_bases(point, E)
+    return first_derivative(point, tabulated, direction), _real_diagonal(direction)
 
 
 def _real_diagonal(direction: Direction) -> Tensor:

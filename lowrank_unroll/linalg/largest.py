@@ -50,14 +50,14 @@ class _KeepsInputs(torch.autograd.Function):
 
 class _LargestSingularValue(_KeepsInputs):
     @staticmethod
-    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
+    def forward(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor) -> Tensor:
         return S[..., 0].clone()
 
     @staticmethod
     @exact
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         direction = spectral_function_at(Point(*ctx.saved_tensors), _TopDirection())
-        return g[..., None, None] * direction, None, None, None, None
+        return g[..., None, None] * direction, None, None, None
 
     @staticmethod
     @exact
@@ -71,8 +71,8 @@ class _Slope(_KeepsInputs):
     """The derivative of s_1 in the direction dA."""
 
     @staticmethod
-    def forward(dA: Tensor, A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, scale: Tensor) -> Tensor:
-        return _inner(_top(Point(A, U, S, Vh, scale)), dA)
+    def forward(dA: Tensor, A: Tensor, U: Tensor, S: Tensor, Vh: Tensor) -> Tensor:
+        return _inner(_top(Point(A, U, S, Vh)), dA)
 
     @staticmethod
     @exact
@@ -81,7 +81,7 @@ class _Slope(_KeepsInputs):
         weight = g.detach()[..., None, None]
         gradients = weight * _top(point), weight * _turn(point, dA)
         sources = (g, *ctx.saved_tensors)
-        return *(last_derivative(gradient, REFUSAL, *sources) for gradient in gradients), None, None, None, None
+        return *(last_derivative(gradient, REFUSAL, *sources) for gradient in gradients), None, None, None
 
     @staticmethod
     @exact

@@ -1,6 +1,7 @@
 """Groups of similar patches of an image, as the rows of matrices, and back."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,14 @@ from torch.nn.functional import fold, pad, unfold
 # 64 images of 64 x 64 pixels take 8 ms there instead of 163 ms (an H100).
 BAND = 2**18
 BAND_ON_A_GPU = 2**25
+
+
+class Band(NamedTuple):
+    """Rows at which reference patches begin, from the first pixel of the first to the last of the last."""
+
+    rows: Tensor
+    top: int
+    bottom: int
 
 
 def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor:
@@ -37,13 +46,19 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
     if min(height, width) < patch:
         raise ValueError(f"the image is {height} x {width}, smaller than a patch of {patch} pixels a side")
     with torch.no_grad():
-        rows, columns = (_starts(side, patch, stride).to(image.device) for side in (height, width))
+        rows, columns = (_starts(side, patch, stride, image.device) for side in (height, width))
         padded = pad(image, (radius, radius, radius, radius))
         # Band by band, whose differences stay in the cache.
-        band = BAND if image.device.type == "cpu" else BAND_ON_A_GPU
-        in_band = max(1, band // (len(image) * (2 * radius + 1) * width * stride))
-        bands = [_nearest(padded, patch, some, columns, neighbours, radius) for some in torch.split(rows, in_band)]
-    return torch.cat(bands, dim=1)
+        work = BAND if image.device.type == "cpu" else BAND_ON_A_GPU
+        in_band = max(1, work // (len(image) * (2 * radius + 1) * width * stride))
+        last = height - patch
+        tops = range(0, len(rows) * stride, in_band * stride)
+        bands = (
+            Band(some, min(top, last), min(top + (len(some) - 1) * stride, last) + patch)
+            for top, some in zip(tops, torch.split(rows, in_band), strict=True)
+        )
+        nearest = [_nearest(padded, patch, band, columns, neighbours, radius) for band in bands]
+    return torch.cat(nearest, dim=1)
 
 
 def to_patches(image: Tensor, positions: Tensor, patch: int) -> Tensor:
@@ -92,32 +107,32 @@ def average_patches(matrices: Tensor, positions: Tensor, patch: int, size: Seque
     return add_patches(matrices, positions, patch, size) / add_patches(ones, positions, patch, size)
 
 
-def _nearest(padded: Tensor, patch: int, rows: Tensor, columns: Tensor, neighbours: int, radius: int) -> Tensor:
-    """The positions that :func:`match_patches` returns, for reference patches in some rows."""
+def _nearest(padded: Tensor, patch: int, band: Band, columns: Tensor, neighbours: int, radius: int) -> Tensor:
+    """The positions that :func:`match_patches` returns, for reference patches in a band."""
     width = padded.shape[-1] - 2 * radius
-    differences = torch.cat(list(_differences(padded, patch, rows, columns, radius)), dim=1).transpose(1, 2)
+    differences = torch.cat(list(_differences(padded, patch, band, columns, radius)), dim=1).transpose(1, 2)
     count = min(neighbours, differences.shape[-1])
     nearest, chosen = differences.topk(count, dim=-1, largest=False)
     side = 2 * radius + 1
     shift = (chosen // side - radius) * width + chosen % side - radius
-    first = (rows[:, None] * width + columns).flatten()[:, None]
+    first = (band.rows[:, None] * width + columns).flatten()[:, None]
     positions = first + torch.where(nearest.isinf(), 0, shift)
     return torch.cat([positions, first.expand(*positions.shape[:-1], neighbours - count)], dim=-1)
 
 
-def _differences(padded: Tensor, patch: int, rows: Tensor, columns: Tensor, radius: int) -> Iterator[Tensor]:
+def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius: int) -> Iterator[Tensor]:
     """Squared differences of reference patches from those around, (batch, shift, group), a part for each shift down."""
     height, width = (side - 2 * radius for side in padded.shape[-2:])
-    top, band = int(rows[0]), int(rows[-1]) + patch - int(rows[0])
+    rows, top, bottom = band
     # Sums over patches are products with matrices of ones and zeros, faster than any pooling.
-    down_patches = _windows(rows - top, patch, band, padded)
+    down_patches = _windows(rows - top, patch, bottom - top, padded)
     along_patches = _windows(columns, patch, width, padded).mT
     shifts = torch.arange(-radius, radius + 1, device=padded.device)
     beside = _beyond(columns + shifts[:, None], width - patch)[:, None]
-    here = padded[..., top + radius : top + radius + band, radius : radius + width].unbind(1)
+    here = padded[..., top + radius : bottom + radius, radius : radius + width].unbind(1)
     for down in range(2 * radius + 1):
         # All shifts along at once, channel by channel: (batch, shift, row, column).
-        there = padded[..., top + down : top + down + band, :].unfold(-1, width, 1).movedim(-2, -3).unbind(1)
+        there = padded[..., top + down : bottom + down, :].unfold(-1, width, 1).movedim(-2, -3).unbind(1)
         squared = sum((one[:, None] - other).square() for one, other in zip(here, there, strict=True))
         total = down_patches @ squared @ along_patches
         # A patch is its own nearest also among equals.
@@ -137,10 +152,11 @@ def _beyond(starts: Tensor, last: int) -> Tensor:
     return (starts < 0) | (starts > last)
 
 
-def _starts(side: int, patch: int, stride: int) -> Tensor:
+def _starts(side: int, patch: int, stride: int, device: torch.device) -> Tensor:
     """Where reference patches begin along a side."""
     last = side - patch
-    return torch.tensor([*range(0, last, stride), last])
+    # Made where it is needed: a copy would have to be waited for.
+    return torch.arange(0, last + stride, stride, device=device).clamp(max=last)
 
 
 def _rows_of(positions: Tensor, shape: Sequence[int], patch: int) -> Tensor:

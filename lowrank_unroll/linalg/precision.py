@@ -20,8 +20,7 @@ def exact(function: Callable[Parameters, Result]) -> Callable[Parameters, Result
 
     @wraps(function)
     def computed_exactly(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        given = (*args, *kwargs.values())
-        device = next((argument.device.type for argument in given if isinstance(argument, Tensor)), None)
+        device = next((given.device.type for given in (*args, *kwargs.values()) if isinstance(given, Tensor)), None)
         if device is None or not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
             return function(*args, **kwargs)
         with torch.autocast(device, enabled=False):

@@ -87,6 +87,9 @@ class Shrinkage(ABC):
         value = getattr(self, name)
         if torch.is_tensor(value) and value.is_complex():
             raise TypeError(f"{name} is {value.dtype}, expected real numbers")
+        if isinstance(value, (int, float)):
+            # Made where it is needed: a copy to a GPU would have to be waited for.
+            return torch.full(shape, value, dtype=S.dtype, device=S.device)
         value = torch.as_tensor(value, dtype=S.dtype, device=S.device)
         try:
             return value.expand(shape).contiguous()
@@ -146,7 +149,7 @@ def _slopes(function: Callable[[Tensor], Tensor], S: Tensor) -> Tensor:
 
 def rows(values: Tensor) -> tuple[Tensor, Tensor]:
     """The values of i and of j of every pair, (..., k, 1) and (..., 1, k)."""
-    return values[..., :, None], values[..., None, :]
+    return values.unsqueeze(-1), values.unsqueeze(-2)
 
 
 def tied(S: Tensor) -> Tensor:

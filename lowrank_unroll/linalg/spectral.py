@@ -12,12 +12,13 @@ U, S and Vh, which come without a graph, count as constants: what their motion a
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from lowrank_unroll.linalg import native
 from lowrank_unroll.linalg.batches import part_by_part, traced
 from lowrank_unroll.linalg.derivatives import Point, spectral
 from lowrank_unroll.linalg.joint_derivatives import ParametrizedFunction, Step
@@ -37,9 +38,25 @@ def spectral_function_at(point: Point, shrinkage: Shrinkage) -> Tensor:
     return _SpectralFunction.apply(shrinkage, *point, *shrinkage.parameters(point.S))  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _signature_once(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Spare autograd from inspecting the signature at every call, a third of the time for a small matrix."""
-    forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+class _AsGiven(inspect.Signature):
+    """A signature without defaults to fill in, whose arguments are all positional."""
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """What autograd takes from the arguments at every call."""
+        return _Bound(args, kwargs)
+
+
+class _Bound(NamedTuple):
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def apply_defaults(self) -> None:
+        pass
+
+
+def _bound_as_given(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Spare autograd from binding arguments to the signature at every call, a third of the time for a small matrix."""
+    forward.__signature__ = _AsGiven()  # type: ignore[attr-defined]
     return forward
 
 
@@ -49,7 +66,7 @@ class _SpectralFunction(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @_signature_once
+    @_bound_as_given
     def forward(shrinkage: Shrinkage, *place: Tensor) -> Tensor:
         point, parameters = Point(*place[:POINT]), place[POINT:]
         return spectral(point, shrinkage.with_parameters(parameters).values(point.S))
@@ -66,6 +83,8 @@ class _SpectralFunction(torch.autograd.Function):
         if _is_differentiated_again(G):
             differentiable: Any = _Gradient
             gA, *gparameters = differentiable.apply(ctx.shrinkage, with_parameters, G, *place)
+        elif native.takes(G):
+            gA, *gparameters = _Gradient.forward(ctx.shrinkage, with_parameters, G, *place)
         else:
             gA, *gparameters = part_by_part(partial(_Gradient.forward, ctx.shrinkage, with_parameters), G, *place)
         return None, *_of_place(gA, gparameters or [None] * len(place[POINT:]))
@@ -85,7 +104,7 @@ class _Gradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @_signature_once
+    @_bound_as_given
     def forward(shrinkage: Shrinkage, with_parameters: bool, G: Tensor, *place: Tensor) -> tuple[Tensor, ...]:
         return _function(shrinkage, place).gradient(G, with_parameters=with_parameters)
 
@@ -122,7 +141,7 @@ class _Tangent(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @_signature_once
+    @_bound_as_given
     def forward(shrinkage: Shrinkage, *step_and_place: Tensor) -> Tensor:
         step, place = _split(step_and_place)
         return _function(shrinkage, place).tangent(step)

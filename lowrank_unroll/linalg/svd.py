@@ -55,8 +55,8 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
 
     Raises:
         TypeError: if A is not a floating-point tensor.
-        ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity; if ``gradient`` is not one of the
-            five rules, or ``rtol`` is given for another than "pinv".
+        ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity (on a GPU some solvers give NaN
+            instead); if ``gradient`` is not one of the five rules, or ``rtol`` is given for another than "pinv".
     """
     if gradient not in RULES:
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, get_args(SVDGradient)))}")

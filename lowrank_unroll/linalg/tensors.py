@@ -4,13 +4,12 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.linalg.checks import check_matrices
-from lowrank_unroll.linalg.drivers import Driver
 from lowrank_unroll.linalg.functions import singular_value_threshold
 from lowrank_unroll.linalg.precision import at_least_single
 
 
 def tensor_singular_value_threshold(
-    tensor: Tensor, threshold: Tensor | float, *, dim: int = -3, relative: bool = False, driver: Driver = "auto"
+    tensor: Tensor, threshold: Tensor | float, *, dim: int = -3, relative: bool = False
 ) -> Tensor:
     """Soft-threshold the singular values of a tensor (t-SVD): of every slice of its Fourier transform along one dim.
 
@@ -23,7 +22,6 @@ def tensor_singular_value_threshold(
         threshold: as for :func:`singular_value_threshold`, one number or one per batch item and slice.
         dim: the dim to transform, one of the last three; the other two are the rows and columns of a slice.
         relative: multiply the threshold by each slice's largest singular value.
-        driver: as for :func:`spectral_function`.
 
     Returns:
         The shrunk tensor, shape and dtype of ``tensor``.
@@ -36,6 +34,6 @@ def tensor_singular_value_threshold(
         raise ValueError(f"dim is {dim} of a tensor of {tensor.ndim} dims, expected one of the last three, such as -3")
     check_matrices(tensor)
     slices = torch.fft.fft(at_least_single(tensor), dim=dim, norm="ortho").movedim(dim, -3)
-    shrunk = singular_value_threshold(slices, threshold, relative=relative, driver=driver).movedim(-3, dim)
+    shrunk = singular_value_threshold(slices, threshold, relative=relative).movedim(-3, dim)
     result: Tensor = torch.fft.ifft(shrunk, dim=dim, norm="ortho")
     return (result if tensor.is_complex() else result.real).to(tensor.dtype)

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg import native
 from lowrank_unroll.linalg.shrinkage import NON_NEGATIVE, Range, Shrinkage, rows, tied
 
 
@@ -225,7 +226,7 @@ class SchattenP(Shrinkage):
 
 
 def _column(parameter: Tensor | float, S: Tensor) -> Tensor:
-    return torch.as_tensor(parameter, dtype=S.dtype, device=S.device)[..., None]
+    return torch.as_tensor(parameter, dtype=S.dtype, device=S.device).unsqueeze(-1)
 
 
 def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,6 +240,9 @@ def _excess(S: Tensor, threshold: Tensor) -> Tensor:
 
 def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:
     """Divided differences of max(s - threshold, 0), every one in [0, 1] also after rounding."""
+    compiled = native.excess_differences(S, threshold)
+    if compiled is not None:
+        return compiled
     s_i, s_j = rows(S)
     # The smaller value of a pair is shrunk to 0, unless it is above the threshold too: then this is 1 or more.
     gap = (s_i - s_j).abs().clamp(min=torch.finfo(S.dtype).tiny)

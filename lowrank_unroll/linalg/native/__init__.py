@@ -1,0 +1,55 @@
+"""Compiled code for small matrices: one call on the CPU or one launch on a GPU, where PyTorch has tens of operations.
+
+It is compiled when it is first needed. Functions return None for what it does not take: large matrices, tensors that
+are traced, other devices and precisions, and everything where there is no compiler.
+"""
+
+from torch import Tensor
+
+from lowrank_unroll.linalg.batches import traced
+from lowrank_unroll.linalg.derivatives import Point, Table
+from lowrank_unroll.linalg.native import on_cpu, on_gpu
+
+Factors = tuple[Tensor, Tensor, Tensor]
+
+
+def takes(A: Tensor) -> bool:
+    """Whether matrices such as A, (..., m, n), tall or square, are for :func:`factors` and :func:`first_derivative`."""
+    return not traced(A) and (on_cpu.takes(A) or on_gpu.takes(A))
+
+
+def factors(A: Tensor) -> Factors | None:
+    """U, S and Vh of matrices in single precision, from the eigenvalues of their Gram matrices in double.
+
+    Args:
+        A: shape (..., m, n), m >= n.
+
+    Returns:
+        U (..., m, n), S (..., n) descending, Vh (..., n, n).
+
+    Raises:
+        LinAlgError: on the CPU, if a matrix holds NaN or infinity; on a GPU all its factors are NaN.
+    """
+    if not takes(A):
+        return None
+    return on_cpu.factors(A) if A.device.type == "cpu" else on_gpu.factors(A)
+
+
+def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
+    if not takes(E):
+        return None
+    differentiate = on_cpu.first_derivative if E.device.type == "cpu" else on_gpu.first_derivative
+    return differentiate(point, tabulated, E)
+
+
+def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Eigenvalues, ascending, and eigenvectors as columns of Hermitian matrices (..., n, n) in double precision."""
+    if traced(A):
+        return None
+    return on_cpu.hermitian_eigen(A) if A.device.type == "cpu" else on_gpu.hermitian_eigen(A)
+
+
+def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
+    """The divided differences of max(s - threshold, 0) at values S, (..., n), of thresholds (..., 1); (..., n, n)."""
+    return on_cpu.excess_differences(S, thresholds)

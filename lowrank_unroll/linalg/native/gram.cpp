@@ -1,0 +1,89 @@
+// Singular values and vectors of batches of small matrices in single precision, from their Gram matrices in double.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "eigen.hpp"
+#include "products.hpp"
+
+namespace {
+
+constexpr int TOGETHER = 8;  // as many as have their eigenvalues computed at once
+
+// Of the largest singular value, what the squares of others leave of double precision.
+const double RESOLUTION = std::sqrt(std::numeric_limits<double>::epsilon());
+
+// The norms of the columns of A V, which are more accurate than the roots of eigenvalues, descending also where
+// rounding decides, and none too small to divide by. Returns the largest, in single precision.
+template <bool complex> float singular_values(const Matrix<double, complex>& av, double* sigma) {
+    std::fill_n(sigma, av.columns, 0);
+    for (int i = 0; i < av.rows; ++i)
+        for (int j = 0; j < av.columns; ++j) {
+            sigma[j] += av.re.row(i)[j] * av.re.row(i)[j];
+            if (complex) sigma[j] += av.im.row(i)[j] * av.im.row(i)[j];
+        }
+    constexpr double least = std::numeric_limits<float>::min();
+    sigma[0] = std::max(std::sqrt(sigma[0]), least);
+    for (int j = 1; j < av.columns; ++j)
+        sigma[j] = std::min(std::max(std::sqrt(sigma[j]), std::max(RESOLUTION * sigma[0], least)), sigma[j - 1]);
+    return float(sigma[0]);
+}
+
+template <bool complex>
+bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, float* Vh, int64_t batch, int m, int n) {
+    constexpr int parts = complex ? 2 : 1;
+    const int64_t size = int64_t(n) * n * parts;
+    Matrix<double, complex> a(m, n), v(n, n), av(m, n), square(n, n);
+    std::vector<double> gram(TOGETHER * size), values(TOGETHER * n), vectors(TOGETHER * size), sigma(n);
+    const auto matrix = [&](int64_t index) {
+        return View<const float>{A.values + index * batch_step * parts, A.row_step, A.column_step, A.conjugate};
+    };
+    for (int64_t start = 0; start < batch; start += TOGETHER) {
+        const int count = int(std::min<int64_t>(TOGETHER, batch - start));
+        for (int k = 0; k < count; ++k) {
+            a.load(matrix(start + k));
+            square.clear();
+            multiply_adjoint(a, a, square);
+            square.store(&gram[k * size]);
+        }
+        // The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
+        for (double& entry : gram) entry = -entry;
+        if (!eigen<complex>(gram.data(), values.data(), vectors.data(), count, n)) return false;
+        for (int k = 0; k < count; ++k) {
+            const int64_t index = start + k;
+            const View<const double> V{&vectors[k * size], n, 1, false};
+            v.load(V.transposed());
+            v.store(Vh + index * size);
+            v.load(V);
+            if (count > 1) a.load(matrix(index));
+            av.clear();
+            multiply(a, v, av);
+            if (!std::isfinite(singular_values(av, sigma.data()))) return false;
+            std::copy(sigma.begin(), sigma.end(), S + index * n);
+            for (double& value : sigma) value = 1 / value;
+            scale_columns(av, sigma.data());
+            av.store(U + index * m * n * parts);
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+// Of matrices (batch, m, n), whose entries are so many numbers apart, complex ones pairs: U (batch, m, n), S (batch, n)
+// and V^H (batch, n, n), without gaps. False where a matrix is not finite.
+extern "C" bool gram_real(
+    const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
+    float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
+) {
+    return factorise<false>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+}
+
+extern "C" bool gram_complex(
+    const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
+    float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
+) {
+    return factorise<true>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+}

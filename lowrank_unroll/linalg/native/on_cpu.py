@@ -1,0 +1,103 @@
+"""C++ for small matrices on the CPU, shared among threads where that is faster."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+
+from lowrank_unroll.linalg.batches import shared, traced
+from lowrank_unroll.linalg.derivatives import Point, Table
+from lowrank_unroll.linalg.native.cpp_compiler import library
+from lowrank_unroll.linalg.native.memory import plain
+
+# Larger matrices are no faster than with LAPACK, and single ones keep several threads of it busy.
+COLUMNS = 128
+ENTRIES = 2**14
+
+
+def takes(A: Tensor) -> bool:
+    """Whether matrices such as A, (..., m, n), are for :func:`factors` and :func:`first_derivative`."""
+    m, n = A.shape[-2:]
+    fits = A.device.type == "cpu" and A.dtype in {torch.float32, torch.complex64}
+    return fits and n <= COLUMNS and m * n <= ENTRIES and A.numel() > 0 and library() is not None
+
+
+def factors(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, S and Vh; see :func:`lowrank_unroll.linalg.native.factors`."""
+    *batch, m, n = A.shape
+    U, S, Vh = A.new_empty(A.shape), A.new_empty(*batch, n, dtype=A.real.dtype), A.new_empty(*batch, n, n)
+    decompose = _function("gram", A)
+
+    def of_part(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor) -> bool:
+        return decompose(*_strided(A), U.data_ptr(), S.data_ptr(), Vh.data_ptr(), len(A), m, n)
+
+    if not all(shared(of_part, A.numel() * n, _flat(A, 2), _flat(U, 2), _flat(S, 1), _flat(Vh, 2))):
+        raise LinAlgError("the eigenvalues of a matrix have not converged")
+    return U, S, Vh
+
+
+def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor]:
+    """A derivative and a diagonal; see :func:`lowrank_unroll.linalg.native.first_derivative`."""
+    *_, m, n = E.shape
+    known = [plain(tensor) for tensor in (*point[1:], *tabulated)]
+    derivative, diagonal = E.new_empty(E.shape), point.S.new_empty(point.S.shape)
+    differentiate = _function("derivative", E)
+
+    def of_part(E: Tensor, *others: Tensor) -> bool:
+        *known, derivative, diagonal = (tensor.data_ptr() for tensor in others)
+        return differentiate(*known, *_strided(E), derivative, diagonal, len(E), m, n)
+
+    dims = (2, 1, 2, 1, 2, 2, 1)  # of U, S, Vh, f, its divided differences, and the results
+    shared(of_part, E.numel() * n, _flat(E, 2), *map(_flat, (*known, derivative, diagonal), dims))
+    return derivative, diagonal
+
+
+def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Eigenvalues and eigenvectors; see :func:`lowrank_unroll.linalg.native.hermitian_eigen`."""
+    *batch, n, _ = A.shape
+    if n > COLUMNS or library() is None:
+        return None
+    A = plain(A)
+    values, vectors = A.new_empty(A.shape[:-1], dtype=torch.float64), torch.empty_like(A)
+    if not _function("eigen", A)(A.data_ptr(), values.data_ptr(), vectors.data_ptr(), math.prod(batch), n):
+        raise LinAlgError("the eigenvalues of a matrix have not converged")
+    return values, vectors
+
+
+def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
+    """Divided differences; see :func:`lowrank_unroll.linalg.native.excess_differences`."""
+    if not _are_plain(S, thresholds) or library() is None:
+        return None
+    *batch, n = S.shape
+    differences = S.new_empty(*batch, n, n)
+    S, thresholds = plain(S), plain(thresholds.expand(*batch, 1))
+    _function("excess", S)(S.data_ptr(), thresholds.data_ptr(), differences.data_ptr(), math.prod(batch), n)
+    return differences
+
+
+def _are_plain(*values: Tensor) -> bool:
+    """Whether these are numbers of single precision on the CPU that leave no graph."""
+    if any(value.device.type != "cpu" or value.dtype != torch.float32 or traced(value) for value in values):
+        return False
+    if forward_ad._current_level >= 0:  # noqa: SLF001  no public name
+        return False
+    return not (torch.is_grad_enabled() and any(value.requires_grad for value in values))
+
+
+def _flat(tensor: Tensor, dims: int) -> Tensor:
+    """With one batch dim before the others."""
+    if tensor.ndim == dims + 1 and not tensor.is_neg():
+        return tensor
+    return tensor.resolve_neg().reshape(math.prod(tensor.shape[:-dims]), *tensor.shape[-dims:])
+
+
+def _strided(A: Tensor) -> tuple[int, int, int, int, bool]:
+    return A.data_ptr(), *A.stride(), A.is_conj()  # type: ignore[return-value]
+
+
+def _function(name: str, A: Tensor) -> Callable[..., bool]:
+    function: Callable[..., bool] = getattr(library(), f"{name}_complex" if A.is_complex() else f"{name}_real")
+    return function

@@ -1,0 +1,167 @@
+"""C++ for small matrices obeys the laws of what it computes, and agrees with PyTorch; a batch makes no difference."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowrank_unroll.linalg import Soft, singular_value_threshold
+from lowrank_unroll.linalg.batches import SHARED_WORK
+from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, table
+from lowrank_unroll.linalg.native import cpp_compiler, on_cpu
+
+pytestmark = pytest.mark.skipif(cpp_compiler.library() is None, reason="there is no C++ compiler")
+DTYPES = (torch.float32, torch.complex64)
+# Rounding to single precision, of some numbers of the size of the matrix.
+ROUNDING = 8 * torch.finfo(torch.float32).eps
+sizes = st.tuples(st.integers(1, 5), st.integers(1, 70), st.integers(0, 40))
+
+
+def matrices(size, dtype, seed=0, rank=None):
+    batch, n, more = size
+    generator = torch.Generator().manual_seed(seed)
+    left = torch.randn(batch, n + more, rank or n, dtype=dtype, generator=generator)
+    return left if rank is None else left @ torch.randn(batch, rank, n, dtype=dtype, generator=generator)
+
+
+def adversarial(n, dtype):
+    """Zeros, ties, rank one, wide and clustered spectra."""
+    U, V = (
+        torch.linalg.qr(torch.randn(n, n, dtype=dtype, generator=torch.Generator().manual_seed(k))).Q for k in (1, 2)
+    )
+    spectra = [torch.ones(n), torch.logspace(0, -6, n), 1 + 1e-6 * torch.arange(n), (torch.arange(n) < 2).float()]
+    return torch.stack([torch.zeros(n, n, dtype=dtype), torch.ones(n, n, dtype=dtype), *[(U * S) @ V for S in spectra]])
+
+
+def check_factors(A):
+    U, S, Vh = on_cpu.factors(A)
+    unit = torch.linalg.matrix_norm(A, 2).clamp(min=torch.finfo(torch.float32).tiny / ROUNDING)
+    n = A.shape[-1]
+    assert (S.diff(dim=-1) <= 0).all()
+    assert ((U * S[..., None, :] @ Vh - A).abs().amax((-2, -1)) <= n * ROUNDING * unit).all()
+    assert (Vh @ Vh.mH - torch.eye(n)).abs().max() <= n * ROUNDING
+    expected = torch.linalg.svdvals(A.to(torch.promote_types(A.dtype, torch.float64)))
+    assert ((S - expected).abs().amax(-1) <= ROUNDING * unit).all()
+    orthonormal = torch.where((1e-3 * unit[..., None] < S)[..., None], U.mH @ U - torch.eye(n), 0)
+    assert orthonormal.abs().max() <= n * 1e-4
+
+
+@given(sizes, st.sampled_from(DTYPES), st.integers(0, 2**32))
+def test_factors(size, dtype, seed):
+    check_factors(matrices(size, dtype, seed))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3, 16, 33, 64, 128])
+def test_factors_of_adversarial_spectra(n, dtype):
+    check_factors(adversarial(n, dtype))
+
+
+def check_derivative(A, threshold):
+    point = Point(A, *on_cpu.factors(A))
+    E = torch.randn(A.shape, dtype=A.dtype, generator=torch.Generator().manual_seed(3))
+    tabulated = table(Soft(threshold), point.S)
+    direction = in_singular_bases(point, E)
+    expected = first_derivative(point, tabulated, direction)
+    derivative, diagonal = on_cpu.first_derivative(point, tabulated, E)
+    atol = A.shape[-1] * ROUNDING * E.abs().max()
+    torch.testing.assert_close(derivative, expected, rtol=0, atol=float(atol))
+    torch.testing.assert_close(diagonal, direction.M.diagonal(dim1=-2, dim2=-1).real, rtol=0, atol=float(atol))
+
+
+@given(sizes, st.sampled_from(DTYPES), st.integers(0, 2**32), st.floats(0, 10))
+def test_derivative_is_that_of_pytorch(size, dtype, seed, threshold):
+    check_derivative(matrices(size, dtype, seed), threshold)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3, 16, 33, 64, 128])
+def test_derivative_at_adversarial_spectra(n, dtype):
+    check_derivative(adversarial(n, dtype), 1e-3)
+
+
+@given(st.integers(1, 20), st.integers(0, 2**32), st.floats(0, 2))
+def test_divided_differences_are_those_of_pytorch(n, seed, threshold):
+    S = torch.rand(3, n, generator=torch.Generator().manual_seed(seed)).sort(-1, descending=True).values
+    S[:, n // 2 :] = S[:, n // 2, None]
+    ours = Soft(threshold).divided_differences(S)
+    with_graph = Soft(threshold).divided_differences(S.clone().requires_grad_())
+    torch.testing.assert_close(ours, with_graph.detach(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [9, 33, 80])
+def test_a_matrix_is_the_same_in_every_batch(n, dtype):
+    """Also in one that threads share."""
+    count = SHARED_WORK // n**3 + 3
+    A, G = (matrices((count, n, 0), dtype, seed).requires_grad_() for seed in (0, 1))
+
+    def shrunk(A, G):
+        Y = singular_value_threshold(A, 2.0)
+        return Y, torch.autograd.grad(Y, A, G)[0]
+
+    together = shrunk(A, G)
+    for index in (0, 1, count // 2, count - 1):
+        for one, other in zip(shrunk(A[index], G[index]), together, strict=True):
+            assert torch.equal(one, other[index])
+    for one, other in zip(on_cpu.factors(A.detach()[5:7]), on_cpu.factors(A.detach()), strict=True):
+        assert torch.equal(one, other[5:7])
+
+
+@pytest.mark.parametrize("view", ["conjugate", "transposed", "every second", "negative", "several dims", "empty"])
+def test_views(view):
+    A = matrices((6, 9, 3), torch.complex64)
+    views = {
+        "conjugate": A.conj(),
+        "transposed": A.mT.contiguous().mT,
+        "every second": A[::2, ::2, ::2],
+        "negative": A.conj().imag,
+        "several dims": A.reshape(2, 3, 12, 9).transpose(0, 1),
+        "empty": A[:0],
+    }
+    A = views[view]
+    plain = A.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+    for one, other in zip(on_cpu.factors(A), on_cpu.factors(plain), strict=True):
+        assert torch.equal(one, other)
+    point = Point(plain, *on_cpu.factors(plain))
+    tabulated = table(Soft(1.0), point.S)
+    of_view, of_plain = (on_cpu.first_derivative(point, tabulated, E)[0] for E in (A, plain))
+    assert torch.equal(of_view, of_plain)
+
+
+@pytest.mark.parametrize("n", [1, 6, 40])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_not_finite_is_refused_by_its_index(bad, dtype, n):
+    A = matrices((20, n, 2), dtype)
+    A[13, 1, 0] = bad
+    with pytest.raises(ValueError, match=r"batch index \[\(13,\)\] holds NaN or infinity"):
+        singular_value_threshold(A, 0.1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_defaults_of_others_change_nothing(dtype):
+    A, threshold = matrices((6, 9, 3), dtype), torch.full((6,), 0.5)
+    expected = shrunk_with_gradients(A, threshold)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            ours = shrunk_with_gradients(A, threshold)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(ours, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_threshold_that_is_still_to_be_negated():
+    A, plain = matrices((6, 9, 3), torch.float32), torch.full((6,), 0.5)
+    negated = (0 - 1j * plain).conj().imag
+    assert negated.is_neg()
+    for one, other in zip(shrunk_with_gradients(A, negated), shrunk_with_gradients(A, plain), strict=True):
+        assert torch.equal(one, other)
+
+
+def shrunk_with_gradients(A, threshold):
+    A, threshold = A.detach().requires_grad_(), threshold.detach().requires_grad_()
+    Y = singular_value_threshold(A, threshold)
+    return Y.detach(), *torch.autograd.grad(Y.abs().square().sum(), (A, threshold))
