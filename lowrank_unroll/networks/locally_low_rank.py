@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import from_blocks, singular_value_threshold, to_blocks
+from lowrank_unroll.linalg import casorati, from_blocks, singular_value_threshold, spectral_norm, to_blocks
 from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
-from lowrank_unroll.networks.nuclear_norm import largest_singular_value
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.view_sharing import ViewSharing
 from lowrank_unroll.sample import SERIES_AXES
@@ -52,7 +51,7 @@ class LocallyLowRankRecon(UnrolledNetwork[FISTAState]):
     def initial_state(self, image: Tensor) -> FISTAState:
         """Start from what the frames share."""
         share = self.block / math.sqrt(image.shape[-2] * image.shape[-1])
-        return FISTAState(image, image, self.threshold * share * largest_singular_value(image), 1.0)
+        return FISTAState(image, image, self.threshold * share * spectral_norm(casorati(image)), 1.0)
 
 
 def _shrink(series: Tensor, threshold: Tensor, block: int, cut: tuple[int, int]) -> Tensor:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import casorati, singular_value_threshold
-from lowrank_unroll.networks.nuclear_norm import largest_singular_value
+from lowrank_unroll.linalg import casorati, singular_value_threshold, spectral_norm
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import soft_threshold
@@ -83,6 +82,6 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
             image,
             torch.zeros_like(image),
             image,
-            self.low_rank_threshold * largest_singular_value(image),
+            self.low_rank_threshold * spectral_norm(casorati(image)),
             self.sparse_threshold * spectrum,
         )

@@ -58,7 +58,7 @@ class NormalizedConvolution(nn.Module):
 
 def blur(images: Tensor, width: float) -> Tensor:
     """Convolve each image (batch, channel, height, width) with a Gaussian; beyond its borders there is nothing."""
-    kernel = gaussian(width).to(images)
+    kernel = gaussian(width, images)
     reach = len(kernel) // 2
     flat = pad(images.reshape(-1, 1, *images.shape[-2:]), (reach, reach, reach, reach))
     rows = conv2d(flat, kernel.reshape(1, 1, -1, 1))
@@ -67,13 +67,14 @@ def blur(images: Tensor, width: float) -> Tensor:
 
 def blur_at_centre(width: float) -> float:
     """What a single known value leaves at its own place."""
-    kernel = gaussian(width)
+    kernel = gaussian(width, torch.empty(0, dtype=torch.float64))
     return float(kernel[len(kernel) // 2] ** 2)
 
 
-def gaussian(width: float) -> Tensor:
-    """A Gaussian of a standard deviation in pixels, cut at three of them; its sum is 1, float64."""
+def gaussian(width: float, like: Tensor) -> Tensor:
+    """A Gaussian of a standard deviation in pixels, cut at three of them, sum 1, dtype and device of ``like``."""
     reach = max(1, round(REACH * width))
-    offset = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    # Made where it is needed: a copy to a GPU would have to be waited for.
+    offset = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
     kernel = torch.exp(-offset.square() / (2 * width**2))
     return kernel / kernel.sum()

@@ -2,11 +2,10 @@
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import casorati, singular_value_threshold
+from lowrank_unroll.linalg import casorati, singular_value_threshold, spectral_norm
 from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.sample import SERIES_AXES
@@ -36,13 +35,7 @@ class NuclearNormRecon(UnrolledNetwork[FISTAState]):
 
     def initial_state(self, image: Tensor) -> FISTAState:
         """Start from the adjoint reconstruction."""
-        return FISTAState(image, image, self.threshold * largest_singular_value(image), 1.0)
-
-
-def largest_singular_value(series: Tensor) -> Tensor:
-    """The largest singular value of the Casorati matrix of each series, (batch,)."""
-    norms: Tensor = torch.linalg.matrix_norm(casorati(series), 2)
-    return norms
+        return FISTAState(image, image, self.threshold * spectral_norm(casorati(image)), 1.0)
 
 
 def _shrink(series: Tensor, threshold: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import tensor_singular_value_threshold
+from lowrank_unroll.linalg import spectral_norm, tensor_singular_value_threshold
 from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.sample import COLOUR_AXES
@@ -39,7 +39,7 @@ class TensorNuclearNormRecon(UnrolledNetwork[FISTAState]):
     def initial_state(self, image: Tensor) -> FISTAState:
         """Start from the adjoint reconstruction."""
         slices = torch.fft.fft(image, dim=-3, norm="ortho")
-        return FISTAState(image, image, self.threshold * torch.linalg.matrix_norm(slices, 2).amax(-1), 1.0)
+        return FISTAState(image, image, self.threshold * spectral_norm(slices).amax(-1), 1.0)
 
 
 def _shrink(image: Tensor, threshold: Tensor) -> Tensor:

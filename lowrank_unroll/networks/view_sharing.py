@@ -1,14 +1,16 @@
 """A series whose frames share what they measured: a baseline without training, and where others start."""
 
+from itertools import islice
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator, conjugate_gradients, gradient_step
+from lowrank_unroll.operators import LinearOperator, gradient_step, iterates
 from lowrank_unroll.sample import SERIES_AXES
 
-# The frames' own samples correct the static image: what is left of its residual is small beside what moves.
-TOLERANCE = 1e-2
+# The frames' own samples correct the static image: what is left of its residual is small beside what moves. Patterns
+# need two to six iterations for that; a fixed number of them leaves nothing to ask a GPU for.
+TOLERANCE, ITERATIONS = 1e-2, 8
 
 
 class ViewSharing(nn.Module):
@@ -30,5 +32,6 @@ class ViewSharing(nn.Module):
         def mean_of_frames(static: Tensor) -> Tensor:
             return operator.normal(static.expand_as(zero_filled)).mean(1, keepdim=True)
 
-        static = conjugate_gradients(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
+        statics = iterates(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
+        static = next(islice(statics, ITERATIONS, None)).solution
         return gradient_step(static.expand_as(zero_filled), measurement, operator)

@@ -1,7 +1,7 @@
 """Linear forward models of an acquisition, and the steps that make an image agree with what was measured."""
 
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
-from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, solve
+from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, iterates, solve
 from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
 from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncentredFourier
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
@@ -20,6 +20,7 @@ __all__ = [
     "coil_operator",
     "conjugate_gradients",
     "gradient_step",
+    "iterates",
     "project_onto_measurement",
     "proximal_step",
     "solve",

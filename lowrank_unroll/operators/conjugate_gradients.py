@@ -1,8 +1,9 @@
 """The method of conjugate gradients, differentiated implicitly."""
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,33 +57,48 @@ def conjugate_gradients(
         x, shape and dtype of b; NaN in the samples where b holds NaN or infinity. A warning tells of a tolerance that
         was not reached.
     """
+    for iterate in islice(iterates(system, right_hand_side, tolerance), iterations + 1):
+        if not iterate.active.any():
+            return iterate.solution
+    reached = torch.where(iterate.active, iterate.residual, 0).max().item()
+    warnings.warn(
+        f"conjugate gradients reached a relative residual of {reached:.1e} in {iterations} iterations, not "
+        f"{tolerance:.0e}; the solution may be inaccurate: give the data term less weight or start nearer",
+        stacklevel=2,
+    )
+    return iterate.solution
+
+
+class Iterate(NamedTuple):
+    """What an iteration of conjugate gradients reached, and for which samples, (batch, 1, ...), others will follow."""
+
+    solution: Tensor
+    active: Tensor
+    residual: Tensor  # relative, (batch, 1, ...)
+
+
+def iterates(system: System, right_hand_side: Tensor, tolerance: float) -> Iterator[Iterate]:
+    """The iterates of :func:`conjugate_gradients`, whose arguments these are: x = 0, and one more for each iteration.
+
+    There is no end to them. Samples whose tolerance is reached stand still.
+    """
     # In a unit of its own, so that no square of it over- or underflows; NaN and infinity go through it to the solution.
     unit = right_hand_side.abs().flatten(1).amax(1).reshape(-1, *[1] * (right_hand_side.ndim - 1))
     right_hand_side = right_hand_side / torch.where(unit > 0, unit, 1)
     solution, residual, direction = torch.zeros_like(right_hand_side), right_hand_side, right_hand_side
-    energy = _inner(residual, residual)
-    target = tolerance**2 * energy
-    active = energy > target
-    for _ in range(iterations):
-        if not active.any():
-            break
+    energy = whole = _inner(residual, residual)
+    active = energy > tolerance**2 * whole
+    while True:
+        yield Iterate(solution * unit, active, (energy / whole).sqrt())
         image = system(direction)
         curvature = _inner(direction, image)
         active = active & (curvature > 0)  # zero for a singular system, whose solution is complete then
-        step = torch.where(active, energy / curvature, 0)
+        step = torch.where(active, energy / torch.where(active, curvature, 1), 0)  # also the gradient is finite
         solution = solution + step * direction
         residual = residual - step * image
         previous, energy = energy, torch.where(active, _inner(residual, residual), energy)
-        direction = residual + torch.where(active, energy / previous, 0) * direction
-        active = active & (energy > target)
-    if active.any():
-        reached = (energy / target).max().sqrt().item() * tolerance
-        warnings.warn(
-            f"conjugate gradients reached a relative residual of {reached:.1e} in {iterations} iterations, not "
-            f"{tolerance:.0e}; the solution may be inaccurate: give the data term less weight or start nearer",
-            stacklevel=2,
-        )
-    return solution * unit
+        direction = residual + torch.where(active, energy / torch.where(active, previous, 1), 0) * direction
+        active = active & (energy > tolerance**2 * whole)
 
 
 class _Inverse(torch.autograd.Function):
