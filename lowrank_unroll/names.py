@@ -39,6 +39,12 @@ def spreadsheet_cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
+def abridged(names: str | list[str], *, limit: int = 8) -> str:
+    """Names in a row, the first of them and how many more there are."""
+    names = [names] if isinstance(names, str) else names
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
 def told_apart(names: Iterable[str]) -> list[str]:
     """The names, each once: those that come again get a number."""
     found: dict[str, None] = {}

@@ -23,7 +23,8 @@ class ColorCS(ReconstructionModule):
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
             for whole images. A network trained on small patches does better in tiles of their size.
-        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, elsewhere
+            convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
         weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.

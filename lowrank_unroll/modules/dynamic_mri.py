@@ -21,7 +21,8 @@ class DynamicMRI(ReconstructionModule):
         network: called as ``network(measurement, operator)``, returns complex series; learned or iterative.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
-        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, elsewhere
+            convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
         weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.

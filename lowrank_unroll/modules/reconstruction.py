@@ -12,11 +12,14 @@ from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from lowrank_unroll.checks import check_axes
-from lowrank_unroll.errors import NonFiniteGradientError, UsageError
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
+from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
+from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
+from lowrank_unroll.names import abridged
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.sample import Sample, known_target
@@ -45,7 +48,8 @@ class ReconstructionModule(L.LightningModule, ABC):
         network: called as ``network(measurement, operator)``, returns the reconstruction.
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
-        compile: call ``network.compile()``; the networks here then compile their convolutions while they train.
+        compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, see
+            :class:`CUDAGraphs`; elsewhere ``network.compile()`` is called, and the networks here compile convolutions.
         shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
             brings. Methods without training that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
@@ -81,6 +85,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.compile_network = compile
+        self.reconstruct_to_train: Reconstruct = self.reconstruct
         self.error = loss or SquaredError()
         self.self_supervision = self_supervision
         if not shrinkage:
@@ -104,8 +109,15 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.check_data(getattr(self.trainer, "datamodule", None))
 
     def configure_model(self) -> None:
-        """Compile the network, if that is wanted; its weights keep their names."""
-        if self.compile_network:
+        """Compile the network, if that is wanted, or capture its steps on a GPU; its weights keep their names."""
+        self.reconstruct_to_train = self.reconstruct  # not the graphs of another training
+        if not self.compile_network:
+            return
+        trainer = self._trainer  # none, where somebody only wants the model
+        # Self-supervision reconstructs several times before it differentiates, and a replay keeps one alone.
+        if trainer is not None and self.self_supervision is None and can_capture(trainer):
+            self.reconstruct_to_train = CUDAGraphs(self.network, self.reconstruct)
+        else:
             self.network.compile()
 
     @abstractmethod
@@ -151,7 +163,8 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     def _step(self, batch: Sample, stage: Stage) -> Step:
         with Stopwatch(self.device, running=stage == "test") as watch:
-            reconstruction, penalty = self.reconstruct(batch)
+            reconstruct = self.reconstruct_to_train if stage == "train" else self.reconstruct
+            reconstruction, penalty = reconstruct(batch)
         # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
         with torch.autocast(self.device.type, enabled=False):
             loss = self.loss(reconstruction, batch) + penalty
@@ -206,32 +219,13 @@ class ReconstructionModule(L.LightningModule, ABC):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite reaches the weights.
 
-        With 16-mixed precision the loss is scaled up, and a gradient that overflows is part of finding the scale: the
-        step is skipped and the scale halved. Only where that has not helped down to a scale of 1 is it an error.
-
         Raises:
             NonFiniteGradientError: names the step, the batch and the parameters.
         """
         gradients = {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
-        # One reduction over all parameters, hence one synchronisation per step on a GPU.
-        if torch.nn.utils.get_total_norm(gradients.values()).isfinite():
-            return
-        bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
-        if bad and self._gradient_scale() > 1:
-            return
-        raise NonFiniteGradientError(
-            f"The gradient is not finite at epoch {self.current_epoch}, batch {self._batch_idx}, "
-            f"step {self.global_step}. Batch: {_abridged(self._batch_names, limit=128)}. "
-            f"Parameters: {_abridged(bad) if bad else 'all finite, but their norm overflows'}. "
-            "No weight was changed by this batch. Repeated singular values (a black or constant image is enough) do "
-            'this to gradient="plain"; gradient="exact", the default, is finite for every image. If it is "exact" '
-            "already, lower the learning rate or clip gradients."
-        )
-
-    def _gradient_scale(self) -> float:
-        """What the loss was multiplied by before the gradient was taken; 1 but for 16-mixed precision."""
+        where = f"epoch {self.current_epoch}, batch {self._batch_idx}, step {self.global_step}"
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        return 1.0 if scaler is None else scaler.get_scale()
+        check_finite(gradients, where, self._batch_names, 1.0 if scaler is None else scaler.get_scale())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Explain a checkpoint of another network.
@@ -243,7 +237,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         if self.strict_loading and differing:
             raise UsageError(
                 f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
-                f"{_abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
+                f"{abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
                 "of its run, or another --ckpt_path"
             )
 
@@ -291,8 +285,3 @@ class ReconstructionModule(L.LightningModule, ABC):
         for name, value in list(self.hparams.items()):
             if callable(value) or isinstance(value, SSDU):
                 del self.hparams[name]
-
-
-def _abridged(names: str | list[str], *, limit: int = 8) -> str:
-    names = [names] if isinstance(names, str) else names
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
