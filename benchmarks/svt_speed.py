@@ -2,7 +2,7 @@
 
     python benchmarks/svt_speed.py                 the named sizes, and peak memory
     python benchmarks/svt_speed.py --grid          the whole grid, to svt_speed.csv and svt_speed.png
-    python benchmarks/svt_speed.py --device cuda
+    python benchmarks/svt_speed.py --device cuda   also replayed as a CUDA graph, without what launching takes
 
 All methods run alternately in one process, so that a busy machine slows them alike; the median of the repeats counts.
 """
@@ -27,11 +27,12 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from lowrank_unroll.linalg import singular_value_threshold
+from lowrank_unroll.linalg import native, singular_value_threshold
 
 PUBLISHED_LIMIT = 3e9  # bytes of its m x m projectors, above which the published formula is left out
 GRID_LIMIT = 2**21  # values in a batch
 Method = Callable[[Tensor, float], Tensor]
+Step = Callable[[], None]
 
 
 class Size(NamedTuple):
@@ -48,10 +49,24 @@ class Size(NamedTuple):
 
 
 NAMED = [
+    Size(1, 8, 8, torch.float32),
+    Size(1, 16, 16, torch.complex64),
+    Size(1, 64, 64, torch.float32),
     Size(384, 32, 32, torch.float32),
     Size(16, 128, 128, torch.complex64),
     Size(1, 16384, 16, torch.complex64),
     Size(1, 40000, 30, torch.complex64),
+    Size(4096, 16, 12, torch.float32),  # groups of similar pixels and patches, and blocks of series
+    Size(4096, 24, 108, torch.complex64),
+    Size(4096, 64, 16, torch.complex64),
+]
+MORE_ON_A_GPU = [
+    Size(4096, 32, 32, torch.float32),
+    Size(16384, 16, 12, torch.float32),
+    Size(65536, 16, 12, torch.float32),
+    Size(200, 256, 12, torch.complex64),
+    Size(16, 64, 64, torch.float32),
+    Size(1, 256, 256, torch.float32),
 ]
 
 
@@ -64,9 +79,7 @@ def autograd_threshold(A: Tensor, threshold: float) -> Tensor:
 METHODS: dict[str, Method] = {
     "published": published_threshold,
     "autograd": autograd_threshold,
-    "svd": lambda A, threshold: singular_value_threshold(A, threshold, driver="svd"),
-    "gram": lambda A, threshold: singular_value_threshold(A, threshold, driver="gram"),
-    "auto": singular_value_threshold,
+    "ours": singular_value_threshold,
 }
 
 
@@ -82,7 +95,7 @@ def grid() -> Iterator[Size]:
 
 def published_fits(size: Size) -> bool:
     """Whether the published formula's projectors fit in memory."""
-    return size.batch * size.m**2 * 8 * 3 <= PUBLISHED_LIMIT or size == NAMED[2]
+    return size.batch * size.m**2 * 8 * 3 <= PUBLISHED_LIMIT or size == Size(1, 16384, 16, torch.complex64)
 
 
 def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
@@ -92,29 +105,50 @@ def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
     G = torch.randn_like(A)
     threshold = 0.12 * float(torch.linalg.matrix_norm(A.detach(), 2).max())
 
-    def run(method: Method) -> float:
-        A.grad = None
-        if device == "cuda":
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
+    def step_of(method: Method) -> Step:
+        def step() -> None:
+            A.grad = None
             method(A, threshold).backward(G)
-            end.record()
-            torch.cuda.synchronize()
-            return start.elapsed_time(end)
-        begin = time.perf_counter()
-        method(A, threshold).backward(G)
-        return 1e3 * (time.perf_counter() - begin)
 
-    methods = {name: method for name, method in METHODS.items() if name != "published" or published_fits(size)}
-    first = {name: run(method) for name, method in methods.items()}
+        return step
+
+    steps = {name: step_of(method) for name, method in METHODS.items() if name != "published" or published_fits(size)}
+    if device == "cuda" and native.takes(A.detach() if size.m >= size.n else A.detach().mH):
+        steps["replayed"] = captured(steps["ours"])
+    first = {name: milliseconds(step, device) for name, step in steps.items()}
     repeats = max(3, min(200, int(1e3 * seconds / sum(first.values()))))
-    times = {name: [] for name in methods}
+    times = {name: [] for name in steps}
     for _ in range(repeats):
-        for name, method in methods.items():
+        for name, step in steps.items():
             # The published formula takes seconds where it is slow: once more is enough there.
             if len(times[name]) < 1 or first[name] < 1e3 * seconds:
-                times[name].append(run(method))
+                times[name].append(milliseconds(step, device))
     return {name: median(values) for name, values in times.items()}
+
+
+def milliseconds(step: Step, device: str) -> float:
+    """Of one step; on a GPU by its own clock."""
+    if device == "cuda":
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        step()
+        end.record()
+        torch.cuda.synchronize()
+        return start.elapsed_time(end)
+    begin = time.perf_counter()
+    step()
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def captured(step: Step) -> Step:
+    """Replay a step as a CUDA graph."""
+    with torch.cuda.stream(torch.cuda.Stream()):
+        step()  # kernels are loaded when they are first called
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
 
 
 def peak_memory(name: str, size: Size) -> None:
@@ -145,15 +179,16 @@ def memory_of(name: str, size: Size) -> float | None:
 
 def show(rows: dict[Size, dict[str, float]], memory: dict[Size, dict[str, float | None]]) -> None:
     """Print times and ratios side by side."""
-    table = Table(title="Forward + backward, ms; ratios are how many times faster ours (auto) is")
-    columns = [*METHODS, "published / auto", "autograd / auto", *(f"MB {name}" for name in ("autograd", "auto"))]
+    table = Table(title="Forward + backward, ms; ratios are how many times faster ours is")
+    methods = [*METHODS, *(["replayed"] if any("replayed" in times for times in rows.values()) else [])]
+    columns = [*methods, "published / ours", "autograd / ours", *(f"MB {name}" for name in ("autograd", "ours"))]
     for column in ("size", *columns):
         table.add_column(column, justify="left" if column == "size" else "right")
     for size, times in rows.items():
-        cells = [f"{times[name]:.2f}" if name in times else "-" for name in METHODS]
-        cells += [f"{times[n] / times['auto']:.2f}" if n in times else "-" for n in ("published", "autograd")]
+        cells = [f"{times[name]:.2f}" if name in times else "-" for name in methods]
+        cells += [f"{times[n] / times['ours']:.2f}" if n in times else "-" for n in ("published", "autograd")]
         used = memory.get(size, {})
-        cells += [f"{used[name]:.0f}" if used.get(name) is not None else "-" for name in ("autograd", "auto")]
+        cells += [f"{used[name]:.0f}" if used.get(name) is not None else "-" for name in ("autograd", "ours")]
         table.add_row(str(size), *cells)
     Console(width=160).print(table)
 
@@ -170,11 +205,11 @@ def save(rows: dict[Size, dict[str, float]], folder: Path) -> None:
         for n in sorted({size.n for size in rows}):
             chosen = [size for size in rows if size.n == n and size.dtype == dtype]
             work = [size.batch * size.m * size.n for size in chosen]
-            axis.plot(work, [rows[s]["autograd"] / rows[s]["auto"] for s in chosen], "o", label=f"n = {n}")
+            axis.plot(work, [rows[s]["autograd"] / rows[s]["ours"] for s in chosen], "o", label=f"n = {n}")
         axis.axhline(1, color="black", linewidth=0.8)
         axis.set(xscale="log", yscale="log", xlabel="values in the batch", title=str(dtype).removeprefix("torch."))
     axes[0].set_ylabel("times faster than autograd")
-    axes[0].set_yticks([0.5, 1, 2, 5], labels=["0.5", "1", "2", "5"])
+    axes[0].set_yticks([0.5, 1, 2, 5, 10], labels=["0.5", "1", "2", "5", "10"])
     axes[0].minorticks_off()
     axes[1].legend(fontsize=8, ncols=2)
     figure.savefig(folder / "svt_speed.png", dpi=120)
@@ -193,12 +228,13 @@ def main() -> None:
         name, batch, m, n, dtype = arguments.memory
         peak_memory(name, Size(int(batch), int(m), int(n), getattr(torch, dtype)))
         return
-    sizes = list(grid()) if arguments.grid else NAMED
+    named = NAMED + (MORE_ON_A_GPU if arguments.device == "cuda" else [])
+    sizes = list(grid()) if arguments.grid else named
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
     Console().print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     rows = {size: measure(size, arguments.device, arguments.seconds) for size in track(sizes)}
     named_on_cpu = NAMED if not arguments.grid and arguments.device == "cpu" else []
-    memory = {size: {name: memory_of(name, size) for name in ("autograd", "auto")} for size in track(named_on_cpu)}
+    memory = {size: {name: memory_of(name, size) for name in ("autograd", "ours")} for size in track(named_on_cpu)}
     show(rows, memory)
     if arguments.grid:
         save(rows, arguments.folder)

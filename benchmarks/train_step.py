@@ -12,9 +12,11 @@ Lightning, logging and loading add, and a fresh process the peak of memory.
 import argparse
 import csv
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
@@ -24,11 +26,14 @@ from rich.table import Table
 from step_cases import FULL, NAMES, QUICK, Case, Precision, Step, problem_of, steps_of
 from step_memory import peak_megabytes
 from step_overhead import overhead
-from torch.profiler import ProfilerActivity, profile
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from lowrank_unroll.linalg import native
 
 KINDS = {
     "convolution": ("mkldnn_convolution", "slow_conv", "cudnn_convolution", "convolution_backward"),
-    "SVT": ("_linalg_eigh", "_linalg_svd", "_SpectralFunction", "_LargestSingularValue"),
+    "SVT": ("_linalg_eigh", "_linalg_svd", "factors", "_SpectralFunction", "_LargestSingularValue"),
     "FFT": ("_fft_c2c",),
 }
 
@@ -43,7 +48,6 @@ class Row(NamedTuple):
     ours_ms: float
     naive_ms: float
     ratio: float
-    driver: str = ""
     convolution: float | None = None
     svt: float | None = None
     fft: float | None = None
@@ -85,8 +89,8 @@ def timed(case: Case, device: str, repeats: int) -> Row:
     return Row(case, ours_ms, naive_ms, median(naive / ours for ours, naive in times))
 
 
-def shares(case: Case, device: str) -> tuple[str, dict[str, float]]:
-    """Which decomposition one of our steps uses, and which part of its time each kind of operation takes.
+def shares(case: Case, device: str) -> dict[str, float]:
+    """Which part of the time of one of our steps each kind of operation takes.
 
     On one thread of the CPU: the profiler does not see the threads among which a batch of decompositions is shared out.
     """
@@ -95,13 +99,13 @@ def shares(case: Case, device: str) -> tuple[str, dict[str, float]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     step()
-    with profile(activities=activities, acc_events=True) as profiler:
+    with profile(activities=activities, acc_events=True) as profiler, visible_factors():
         step()
     torch.set_num_threads(threads)
     unit = "device" if device == "cuda" else "cpu"
     events = profiler.key_averages()
     total = sum(getattr(event, f"self_{unit}_time_total") for event in events)
-    parts = {
+    return {
         kind: sum(
             getattr(event, f"{unit}_time_total")
             for event in events
@@ -110,16 +114,30 @@ def shares(case: Case, device: str) -> tuple[str, dict[str, float]]:
         / total
         for kind, keys in KINDS.items()
     }
-    return "gram" if any(event.key == "aten::_linalg_eigh" for event in events) else "svd", parts
+
+
+@contextmanager
+def visible_factors() -> Iterator[None]:
+    """Let the profiler see the factors that are computed outside of PyTorch."""
+    original = native.factors
+
+    def factors(A: Tensor) -> Any:
+        with record_function("factors"):
+            return original(A)
+
+    native.factors = factors
+    try:
+        yield
+    finally:
+        native.factors = original
 
 
 def measure(case: Case, device: str, repeats: int) -> Row:
     """Everything about a case but its memory."""
     row = timed(case, device, repeats)
-    driver, parts = shares(case, device)
+    parts = shares(case, device)
     data, lightning = overhead(case, device, repeats)
     return row._replace(
-        driver=driver,
         convolution=parts["convolution"],
         svt=parts["SVT"],
         fft=parts["FFT"],
@@ -138,14 +156,14 @@ def show(rows: list[Row], device: str) -> None:
     table = Table(
         title=f"A training step on {device}, {torch.get_num_threads()} thread(s), beside a naive one in float32"
     )
-    columns = ("task", "network", "size", "batch", "precision", "driver", "ours, ms", "naive, ms", "times faster")
+    columns = ("task", "network", "size", "batch", "precision", "ours, ms", "naive, ms", "times faster")
     for column in (*columns, *KINDS, "data", "Lightning", "MB ours", "MB naive"):
         table.add_column(column, justify="right" if column not in columns[:3] else "left")
     for row in rows:
         part = (row.convolution, row.svt, row.fft, row.data, row.lightning)
         table.add_row(
             *(row.case.task, row.case.title, row.case.size_title, str(row.case.batch)),
-            *(row.case.precision, row.driver),
+            row.case.precision,
             *(f"{row.ours_ms:.0f}", f"{row.naive_ms:.0f}", f"{row.ratio:.2f}"),
             *(f"{share:.1%}" for share in part if share is not None),
             *(f"{megabytes:.0f}" for megabytes in (row.ours_mb, row.naive_mb) if megabytes is not None),
