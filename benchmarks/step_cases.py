@@ -1,18 +1,17 @@
 """What `train_step.py` measures: cases, and the problem of each as ours and the naive network solve it."""
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
 import torch
 from naive_networks import NaiveT2LRNet, NaiveTLRNet
+from step_timing import Step
 from torch import Tensor, nn
 
 from lowrank_unroll.networks import T2LRNet, TLRNet
 from lowrank_unroll.operators import LinearOperator, Mask, SampledFourier, coil_operator
 
 NAMES = ("ours", "naive")
-Step = Callable[[], None]
 Precision = Literal["32-true", "bf16-mixed"]
 RATIO = 0.4  # of the values that are sampled
 

@@ -13,7 +13,6 @@ import itertools
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -25,6 +24,7 @@ from published_formula import published_threshold
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from step_timing import Step, milliseconds
 from torch import Tensor
 
 from lowrank_unroll.linalg import native, singular_value_threshold
@@ -32,7 +32,6 @@ from lowrank_unroll.linalg import native, singular_value_threshold
 PUBLISHED_LIMIT = 3e9  # bytes of its m x m projectors, above which the published formula is left out
 GRID_LIMIT = 2**21  # values in a batch
 Method = Callable[[Tensor, float], Tensor]
-Step = Callable[[], None]
 
 
 class Size(NamedTuple):
@@ -124,20 +123,6 @@ def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
             if len(times[name]) < 1 or first[name] < 1e3 * seconds:
                 times[name].append(milliseconds(step, device))
     return {name: median(values) for name, values in times.items()}
-
-
-def milliseconds(step: Step, device: str) -> float:
-    """Of one step; on a GPU by its own clock."""
-    if device == "cuda":
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        step()
-        end.record()
-        torch.cuda.synchronize()
-        return start.elapsed_time(end)
-    begin = time.perf_counter()
-    step()
-    return 1e3 * (time.perf_counter() - begin)
 
 
 def captured(step: Step) -> Step:

@@ -11,7 +11,6 @@ Lightning, logging and loading add, and a fresh process the peak of memory.
 
 import argparse
 import csv
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +22,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
-from step_cases import FULL, NAMES, QUICK, Case, Precision, Step, problem_of, steps_of
+from step_cases import FULL, NAMES, QUICK, Case, Precision, problem_of, steps_of
 from step_memory import peak_megabytes
 from step_overhead import overhead
+from step_timing import milliseconds
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -55,20 +55,6 @@ class Row(NamedTuple):
     lightning: float | None = None
     ours_mb: float | None = None
     naive_mb: float | None = None
-
-
-def milliseconds(step: Step, device: str) -> float:
-    """Of one step; on a GPU by its own clock."""
-    if device == "cuda":
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        step()
-        end.record()
-        torch.cuda.synchronize()
-        return start.elapsed_time(end)
-    begin = time.perf_counter()
-    step()
-    return 1e3 * (time.perf_counter() - begin)
 
 
 def timed(case: Case, device: str, repeats: int) -> Row:
