@@ -58,6 +58,7 @@ def library() -> ctypes.CDLL | None:
 def _compiled(compiler: str) -> Path:
     made = _cache() / f"linalg_{_everything_it_depends_on(compiler)}.so"
     if not made.exists():
+        logger.info("compiling the C++ of %s, once for this machine: some seconds", FOLDER)
         made.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(made) as temporary:
             words = [*compiler.split(), *OPTIONS, *map(str, SOURCES), "-o", str(temporary)]
