@@ -49,7 +49,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, see
-            :class:`CUDAGraphs`; elsewhere ``network.compile()`` is called, and the networks here compile convolutions.
+            ``modules.cuda_graphs``; elsewhere ``network.compile()`` is called, and networks here compile convolutions.
         shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
             brings. Methods without training that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
