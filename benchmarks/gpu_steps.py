@@ -2,12 +2,11 @@
 
     python benchmarks/gpu_steps.py
 
-The median of the repeats counts, each waited for. Operations are those of convolutions and products of matrices, which
-PyTorch counts; shares are of the time that the kernels take on the GPU.
+The median of the repeats counts, by the GPU's own clock. Operations are those of convolutions and products of matrices,
+which PyTorch counts; shares are of the time that the kernels take on the GPU.
 """
 
 import argparse
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 from rich.table import Table
+from step_timing import Step, milliseconds
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -71,8 +71,8 @@ def problem(case: Case, size: tuple[int, ...]) -> tuple[ReconstructionModule, Sa
     """A module in training, and a random batch for it."""
     torch.manual_seed(0)
     batch, *_, height, width = size
-    ones = torch.ones(batch)
-    if case.network in {locally_low_rank, T2LRNet, LplusSNet, SLRNet}:
+    network, ones = case.network(), torch.ones(batch)
+    if network.image_is_complex:
         target = torch.randn(size, dtype=torch.complex64, device="cuda")
         target = target + 3 * target.mean(1, keepdim=True)
         coils = None
@@ -81,13 +81,13 @@ def problem(case: Case, size: tuple[int, ...]) -> tuple[ReconstructionModule, Sa
             coils = coils / coils.abs().square().sum(1, keepdim=True).sqrt()
         mask = torch.rand(batch, 1, *size[1:], device="cuda") < RATIO
         kspace = (SampledFourier(mask) @ coil_operator(coils))(target)
-        return DynamicMRI(case.network()).cuda().train(), Sample(kspace, target, mask, coils, ones, "", "")
+        return DynamicMRI(network).cuda().train(), Sample(kspace, target, mask, coils, ones, "", "")
     target = torch.rand(size, device="cuda")
     mask = torch.rand_like(target) < RATIO
-    return ColorCS(case.network()).cuda().train(), Sample(target * mask, target, mask, None, ones, "", "")
+    return ColorCS(network).cuda().train(), Sample(target * mask, target, mask, None, ones, "", "")
 
 
-def step_of(module: ReconstructionModule, reconstruct: Reconstruct, batch: Sample) -> Callable[[], None]:
+def step_of(module: ReconstructionModule, reconstruct: Reconstruct, batch: Sample) -> Step:
     """A training step."""
     optimiser = torch.optim.Adam(module.network.parameters())
 
@@ -100,19 +100,12 @@ def step_of(module: ReconstructionModule, reconstruct: Reconstruct, batch: Sampl
     return step
 
 
-def milliseconds(step: Callable[[], None], repeats: int) -> float:
+def typical_milliseconds(step: Step, repeats: int) -> float:
     """The median time of a step, after two that load what it needs."""
-    times = []
-    for _ in range(2 + repeats):
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
-        step()
-        torch.cuda.synchronize()
-        times.append(1e3 * (time.perf_counter() - begin))
-    return median(times[2:])
+    return median([milliseconds(step, "cuda") for _ in range(2 + repeats)][2:])
 
 
-def kernels_of(step: Callable[[], None]) -> tuple[int, float, dict[str, float]]:
+def kernels_of(step: Step) -> tuple[int, float, dict[str, float]]:
     """How many kernels a step has, for how many milliseconds the GPU works, and which part of that each kind takes."""
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
         step()
@@ -131,14 +124,14 @@ def row(case: Case, size: tuple[int, ...], repeats: int) -> Iterator[str]:
     module, batch = problem(case, size)
     step = step_of(module, module.reconstruct, batch)
     torch.cuda.reset_peak_memory_stats()
-    alone = milliseconds(step, repeats)
+    alone = typical_milliseconds(step, repeats)
     memory = torch.cuda.max_memory_allocated() / 2**30
     count, busy, shares = kernels_of(step)
     with FlopCounterMode(display=False) as counter:
         step()
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
-        replayed = milliseconds(step_of(module, CUDAGraphs(module.network, module.reconstruct), batch), repeats)
+        replayed = typical_milliseconds(step_of(module, CUDAGraphs(module.network, module.reconstruct), batch), repeats)
     captured = not any("CUDA graphs" in str(complaint.message) for complaint in complaints)
     fastest = min(alone, replayed) if captured else alone
     yield from (" x ".join(map(str, size)), f"{count}", f"{alone:.1f}", f"{replayed:.1f}" if captured else "-")

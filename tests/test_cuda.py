@@ -176,6 +176,8 @@ def test_no_network_waits(network, problem):
     for mode in ("default", "error"):  # kernels are loaded when they are first called, which may wait
         torch.cuda.set_sync_debug_mode(mode)
         net(measurement, operator).abs().square().sum().backward()
+    torch.cuda.set_sync_debug_mode("default")
+    assert measurement.grad.isfinite().all()
 
 
 def training(module, reconstruct, batch):
