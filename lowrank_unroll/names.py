@@ -2,12 +2,14 @@
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_DRAWN = 26  # characters, as many as fit above a picture
 LONGEST_PART = 200  # bytes, of the 255 that file systems allow; a number, suffixes and more may follow
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:*?"<>|\ud800-\udfff]')  # by one file system or another
+MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])")  # of Markdown; a_b is none
 FORMULA = tuple("=+-@\t\r\n")  # what spreadsheets take for the start of a formula, or for white space before it
 
 
@@ -37,6 +39,16 @@ def drawable(name: str, longest: int = LONGEST_DRAWN) -> str:
 def spreadsheet_cell(text: str) -> str:
     """A text as a cell of a CSV file that no spreadsheet executes."""
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def markdown_cell(text: str) -> str:
+    """A text as a cell of a table in Markdown, which shows it as it is: no formatting, no HTML, and no further cell."""
+    return MARKUP.sub(r"\\\g<0>", one_line(text))
+
+
+def folded(name: str) -> str:
+    """Fold names that a file system may take for one, as it may ignore case and how accents are composed, into one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def abridged(names: str | list[str], *, limit: int = 8) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LEAVES = {"sample", "files", "names", "errors", "checks", "__version__"}
+LEAVES = {"sample", "files", "names", "errors", "checks", "yaml_files", "__version__"}
 MAY_IMPORT = {
     "linalg": set(),
     "sampling": set(),
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "names": set(),
     "errors": set(),
     "checks": set(),
+    "yaml_files": set(),
 }
 DATA_MAY_IMPORT = {
     "loading": set(),

@@ -30,6 +30,7 @@ MISTAKES = [
     (["fit", "--config", "binary.yaml"], USAGE, r"binary\.yaml: is no text file"),
     (["fit", "--config", "bomb.yaml"], USAGE, r"bomb\.yaml: its aliases expand"),
     (["fit", "--config", "loop.yaml"], USAGE, r"loop\.yaml: is nested too deeply, or in itself"),
+    (["fit", "--config", "double.yaml"], USAGE, r"double\.yaml: has 'max_steps' twice, in line 2 and line 4: remove"),
     (["fit", "--config", "list.yaml"], USAGE, r"list\.yaml: holds a list, expected sections"),
     (["fit", "--config", "empty.yaml"], USAGE, r"empty\.yaml: holds nothing, expected sections"),
     (["fit", "--config", "folder"], USAGE, "folder: cannot be read: Is a directory"),
@@ -99,6 +100,7 @@ def files(tmp_path):
         (tmp_path / folder).mkdir()
     texts = {
         "truncated.yaml": "trainer: [1,\n",
+        "double.yaml": "trainer:\n  max_steps: 1\n  devices: 1\n  max_steps: 2\n",
         "list.yaml": "- trainer\n",
         "empty.yaml": "",
         "section.yaml": "trainr:\n  max_epochs: 3\n",

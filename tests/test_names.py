@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from markupsafe import escape
 from matplotlib.figure import Figure
 from PIL import Image
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from lowrank_unroll.callbacks.prediction_writer import _unused
 from lowrank_unroll.callbacks.test_report import _table
-from lowrank_unroll.names import drawable, one_line, path_of_name, spreadsheet_cell, told_apart
+from lowrank_unroll.names import drawable, markdown_cell, one_line, path_of_name, spreadsheet_cell, told_apart
 from lowrank_unroll.pictures import Panel, draw_panels
 from lowrank_unroll.reports import Evaluation, Page, SampleResult, distributions, methods, read_evaluation, table
 
@@ -111,6 +112,16 @@ def test_names_are_printed_as_they_are(name):
 def test_no_cell_is_a_formula(name):
     assert not spreadsheet_cell(name).startswith(FORMULAS)
     assert spreadsheet_cell(name) in {name, f"'{name}"}
+
+
+@given(NAMES)
+@example("_a_ a_b _")
+@example("a\\|b")
+def test_markdown_shows_a_name_in_its_cell_as_it_is(name):
+    table = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(f"| {markdown_cell(name)} |\n| - |\n")
+    (cell,) = (token for token in table if token.type == "inline")
+    assert {part.type for part in cell.children} <= {"text", "text_special"}
+    assert "".join(part.content for part in cell.children).strip() == one_line(name).strip()
 
 
 @given(st.lists(st.sampled_from(["a", "a, no. 2", "a, no. 3", "b"]), max_size=8))

@@ -1,23 +1,29 @@
 """A study runs what is left of it, and its table says what came out."""
 
+import csv
+import io
+import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import TINY_DYNAMIC
+from markdown_it import MarkdownIt
 from matplotlib.image import imread
 from scipy import stats
 
 from lowrank_unroll.errors import DIVERGED, DataError, UsageError
 from lowrank_unroll.reports import Evaluation, SampleResult
-from lowrank_unroll.studies import as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
+from lowrank_unroll.studies import Study, as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.yaml"))
 STUDY = """
@@ -30,6 +36,7 @@ conditions:
   many: --data.pattern.lines 8
 seeds: [3, 5]
 """
+TAG = re.compile("<.*?>")
 
 
 @pytest.fixture
@@ -42,11 +49,11 @@ def study(tmp_path):
     return read
 
 
-def pretend(folder, cell, values, untrained=0.0):
+def pretend(folder, cell, values, untrained=0.0, untrained_name="Interpolation"):
     """Write what the test of a cell would have found."""
     samples = [
         SampleResult(f"image{index}", "synthetic", "", 1.0, {"psnr": value}, {"psnr": 0.0},
-                     {"Interpolation": {"psnr": untrained + index}}, {"reconstruction": 0.5, "Interpolation": 0.1})
+                     {untrained_name: {"psnr": untrained + index}}, {"reconstruction": 0.5, untrained_name: 0.1})
         for index, value in enumerate(values)
     ]  # fmt: skip
     Evaluation("run", "Net", 1, 3407, None, "", {}, samples).write(folder / cell.label / "runs" / "version_1" / "test")
@@ -70,12 +77,103 @@ def test_cells_are_every_method_under_every_condition_with_every_seed(study):
         ("methods: {a: ''}\nreference: b", "expected one of a"),
         ("methods: {a: 3}", "expected words"),
         ('methods: {a: "\'"}', "No closing quotation"),
-        ("methods: [", "cannot be read as a study"),
+        ("methods: [", "is no YAML"),
+        ("methods: {a: x, a: y}", "has 'a' twice, in line 1 and line 1"),
+        ("methods: {a: ''}\nseeds: [0]\nseeds: [1]", "has 'seeds' twice, in line 2 and line 3"),
+        ("methods: {true: x, 'True': y}", "methods has a name twice"),
+        ("methods: {a: ''}\nconditions: {.1: x, '0.1': y}", "conditions has a name twice"),
+        ("methods: &a {b: *a}", "nested too deeply, or in itself"),
+        ('methods: {"a\\0b": x}', "can be no folder"),
+        ('methods: {"\\e[31m": x}', "can be no folder"),
+        (f"methods: {{{'a' * 250}: x}}", "can be no folder"),
     ],
 )
 def test_what_is_no_study_is_refused(study, text, message):
     with pytest.raises(UsageError, match=message):
         study(text)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "methods: {CNN/SVT: x, CNN-SVT: y}",
+        "methods: {'a, b': x, a: y}\nconditions: {c: x, 'b, c': y}",
+        "methods: {Net: x, net: y}",
+        "methods: {Stra\u00dfe: x, STRASSE: y}",
+        "methods: {\u00e9: x, e\u0301: y}",
+    ],
+)
+def test_cells_that_would_share_a_folder_are_refused(study, cells):
+    with pytest.raises(UsageError, match="would share the folder"):
+        study(cells)
+
+
+def test_a_reference_is_a_name_whatever_yaml_makes_of_it(study):
+    assert study("methods: {1: x, 2: y}\nreference: 2").reference == "2"
+
+
+HOSTILE = {
+    "=cmd|' /C calc'!A0": "",
+    "a|b <script>alert(1)</script> & &amp; `x` *y* _z_ [l](u) ~~s~~ a_b \\": "",
+    r"$\frac{$": "",
+    "[/x] [bold :heart:": "",
+    "$": "",
+}
+
+
+@pytest.fixture
+def hostile():
+    methods = {name: (f"--number={number}",) for number, name in enumerate(HOSTILE)}
+    return Study("s", (), methods, dict.fromkeys(HOSTILE, ()), (0,), "<metric>|", next(iter(HOSTILE)))
+
+
+def test_any_name_is_shown_as_it_is(hostile, tmp_path):
+    for cell in hostile.cells():
+        pretend(tmp_path, cell, [1, 2], untrained_name="\x1b[31m=1|<b>")
+    rows = rows_of(hostile, list(outcomes(hostile, tmp_path)))
+    page = MarkdownIt("commonmark").enable("table").render(as_markdown(hostile, rows))
+    shown = [unescape(TAG.sub("", cell)) for cell in re.findall("<t[hd]>(.*)</t[hd]>", page)]
+    assert len(set(re.findall("<[a-z]+", page)) - {"<table", "<thead", "<tbody", "<tr", "<th", "<td"}) == 0
+    assert set(HOSTILE) | {"<metric>|", r"\x1b[31m=1|<b>, untrained"} <= set(shown)
+    table = list(csv.reader(io.StringIO(as_csv(rows))))
+    assert len(table) == len(rows) + 1
+    assert not any(cell.startswith(("=", "@")) for line in table for cell in line)
+    comparison_figure(hostile, rows).savefig(tmp_path / "figure.png")
+
+
+def test_the_command_prints_any_name(command_line, tmp_path, monkeypatch, capsys):
+    methods = "\n".join(f"  {json.dumps(name)}: --x" for name in HOSTILE)
+    (tmp_path / "a.yaml").write_text(f"methods:\n{methods}\nseeds: [0]")
+    run_with(monkeypatch, [DIVERGED] * len(HOSTILE))
+    command_line("study", "a.yaml", "--folder", "[/found]")
+    told = capsys.readouterr().out
+    assert r"\[/x\] \[bold :heart:" in told
+    assert "Table and figure: [/found]/results.md" in told
+
+
+def test_studies_of_one_name_keep_their_folders(command_line, refused, tmp_path, monkeypatch):
+    called = run_with(monkeypatch, [DIVERGED] * 3)
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.yaml").write_text(f"methods: {{{folder}: --x}}\nseeds: [0]")
+    command_line("study", "one/a.yaml")
+    before = (tmp_path / "runs/studies/a/results.csv").read_bytes()
+    told = refused("study", "other/a.yaml")
+    assert re.match(r"runs/studies/a has the results of another study, \S*one/a\.yaml: give another --folder", told)
+    assert (tmp_path / "runs/studies/a/results.csv").read_bytes() == before
+    (tmp_path / "one").rename(tmp_path / "moved")
+    (tmp_path / "moved/a.yaml").write_text("methods: {one: --x, two: --y}\nseeds: [0]")  # a study that grows
+    command_line("study", "moved/a.yaml")
+    assert len(called) == 2
+
+
+@pytest.mark.parametrize("words", [b"", b"'unclosed", b"\xff\xfe"])
+def test_damaged_words_are_other_words(study, tmp_path, words):
+    cell = next(iter(study().cells()))
+    (tmp_path / cell.label).mkdir()
+    (tmp_path / cell.label / "words.txt").write_bytes(words)
+    with pytest.raises(UsageError, match="was run with other words"):
+        running.check_words(tmp_path, cell)
 
 
 def test_table_has_means_spreads_and_paired_differences(study, tmp_path):

@@ -6,10 +6,9 @@ from typing import Any
 
 from lowrank_unroll.command_line.words import nearest
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.yaml_files import read_yaml
 
 FLAGS = ("-c", "--config")
-LARGEST = 2**20  # bytes; a config has some thousand
-MOST_NODES = 100_000  # of a config whose aliases are written out
 
 
 def config_folder() -> Path:
@@ -54,26 +53,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """The sections of a config.
 
     Raises:
-        UsageError: if the file cannot be read, is not text, is no YAML, or not of sections; names the file.
+        UsageError: if it is no YAML, see :func:`lowrank_unroll.yaml_files.read_yaml`, or not of sections; names it.
     """
-    import yaml  # noqa: PLC0415  only where there is a config to read
-
-    try:
-        content = path.read_bytes()
-        if len(content) > LARGEST:
-            raise UsageError(f"--config {path}: has {len(content)} bytes, a config has at most {LARGEST}")
-        text = content.decode()
-        if _nodes(yaml.compose(text, yaml.SafeLoader)) > MOST_NODES:
-            raise UsageError(f"--config {path}: its aliases expand to more than {MOST_NODES} values")
-        config = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--config {path}: is no text file, expected YAML") from error
-    except OSError as error:
-        raise UsageError(f"--config {path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"--config {path}: is no YAML: {_where_and_why(error)}") from error
-    except RecursionError as error:
-        raise UsageError(f"--config {path}: is nested too deeply, or in itself") from error
+    config = read_yaml(path, f"--config {path}")
     if not isinstance(config, dict):
         raise UsageError(f"--config {path}: holds {_kind(config)}, expected sections such as `trainer:` and `data:`")
     return config
@@ -93,24 +75,6 @@ def _find(name: str) -> Path:
         return config_folder() / name
     meant = nearest(name, names) or "; lowrank-unroll --help lists the collection"
     raise UsageError(f"--config {name}: no such file, nor one of the collection{meant}")
-
-
-def _nodes(node: Any) -> int:
-    """How many values a YAML document has once its aliases are written out, counted without doing so."""
-    counts: dict[int, int] = {}
-
-    def count(part: Any) -> int:
-        if id(part) not in counts:
-            inner = [item for pair in part.value for item in (pair if isinstance(pair, tuple) else (pair,))]
-            counts[id(part)] = 1 + (sum(map(count, inner)) if isinstance(part.value, list) else 0)
-        return counts[id(part)]
-
-    return 0 if node is None else count(node)
-
-
-def _where_and_why(error: Any) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
-    return f"{problem} in line {mark.line + 1}" if mark else " ".join(problem.split())
 
 
 def _kind(config: object) -> str:

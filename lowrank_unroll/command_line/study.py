@@ -7,14 +7,17 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from lowrank_unroll.command_line.words import WordsParser
 from lowrank_unroll.files import write_whole, written_whole
+from lowrank_unroll.names import one_line
 from lowrank_unroll.studies import (
     Cell,
     as_csv,
     as_markdown,
     check_words,
+    claim_folder,
     comparison_figure,
     is_done,
     outcomes,
@@ -60,15 +63,16 @@ def study(words: Sequence[str]) -> None:
     number, parts = arguments.part
     for cell in defined.cells():
         check_words(folder, cell)
+    claim_folder(folder, arguments.study)
     cells = list(defined.cells())[number - 1 :: parts]
     _run_all([cell for cell in cells if not is_done(folder, cell)], folder, defined.name, len(cells))
     rows = rows_of(defined, list(outcomes(defined, folder)))
-    write_whole(folder / "results.csv", as_csv(rows).encode())
+    write_whole(folder / "results.csv", as_csv(rows).encode(errors="backslashreplace"))
     write_whole(folder / "results.md", as_markdown(defined, rows).encode())
     with written_whole(folder / "results.png") as temporary:
         comparison_figure(defined, rows).savefig(temporary, dpi=130)
-    Console(soft_wrap=True).print(as_markdown(defined, rows), markup=False, highlight=False)
-    Console(soft_wrap=True).print(f"Table and figure: {folder / 'results.md'}, .csv, .png", highlight=False)
+    Console(soft_wrap=True).print(Text(as_markdown(defined, rows)))
+    Console(soft_wrap=True).print(Text(one_line(f"Table and figure: {folder / 'results.md'}, .csv, .png")))
 
 
 def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -95,7 +99,8 @@ def _part(text: str) -> tuple[int, int]:
 
 def _run_all(left: Sequence[Cell], folder: Path, group: str, total: int) -> None:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total, completed=total - len(left))

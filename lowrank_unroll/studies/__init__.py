@@ -3,7 +3,7 @@
 from lowrank_unroll.studies.definition import Cell, Study, read_study
 from lowrank_unroll.studies.figure import comparison_figure
 from lowrank_unroll.studies.outcome import Outcome, outcomes
-from lowrank_unroll.studies.running import check_words, is_done, run_cell
+from lowrank_unroll.studies.running import check_words, claim_folder, is_done, run_cell
 from lowrank_unroll.studies.table import Row, as_csv, as_markdown, rows_of
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "as_csv",
     "as_markdown",
     "check_words",
+    "claim_folder",
     "comparison_figure",
     "is_done",
     "outcomes",

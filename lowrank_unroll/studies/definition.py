@@ -1,15 +1,16 @@
 """What a study is: a file of YAML that names methods, conditions and seeds."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.names import folded
+from lowrank_unroll.yaml_files import read_yaml
 
+LONGEST_LABEL = 255  # bytes, which file systems allow the name of a folder
 EVERYWHERE = "all"  # what the one condition of a study without conditions is called
 
 
@@ -68,22 +69,20 @@ def read_study(path: Path) -> Study:
     """Read the file of a study.
 
     Raises:
-        UsageError: if it cannot be read, or lacks something; names the file and what is expected.
+        UsageError: if it cannot be read, or lacks something, or two of its cells would share a folder; names the file
+            and what is expected.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as a study: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, str(path))
     if not isinstance(content, dict) or not isinstance(content.get("methods"), dict) or not content["methods"]:
         raise UsageError(f"{path}: expected `methods:`, with the words of each by its name")
     known = {"common", "methods", "conditions", "seeds", "metric", "reference"}
     if unknown := set(content) - known:
         raise UsageError(f"{path}: has {', '.join(sorted(map(str, unknown)))}, expected {', '.join(sorted(known))}")
     methods = _words_by_name(path, "methods", content["methods"])
-    reference = content.get("reference", next(iter(methods)))
+    reference = str(content.get("reference", next(iter(methods))))
     if reference not in methods:
         raise UsageError(f"{path}: reference is {reference!r}, expected one of {', '.join(methods)}")
-    return Study(
+    study = Study(
         name=path.stem,
         common=_words(path, "common", content.get("common", "")),
         methods=methods,
@@ -92,12 +91,29 @@ def read_study(path: Path) -> Study:
         metric=str(content.get("metric", "psnr")),
         reference=reference,
     )
+    _check_folders(path, study.cells())
+    return study
+
+
+def _check_folders(path: Path, cells: Iterable[Cell]) -> None:
+    """Refuse cells whose folder cannot be made, or is that of another, whose result would be taken for theirs."""
+    owners: dict[str, Cell] = {}
+    for cell in cells:
+        if not cell.label.isprintable() or len(cell.label.encode()) > LONGEST_LABEL:
+            raise UsageError(f"{path}: {cell.label!r} can be no folder: give shorter names, of characters that print")
+        owner = owners.setdefault(folded(cell.label), cell)
+        if owner is not cell:
+            both = " and ".join(f"{method!r} under {condition!r}" for method, condition, *_ in (owner, cell))
+            raise UsageError(f"{path}: {both} would share the folder {cell.label!r}: rename a method or a condition")
 
 
 def _words_by_name(path: Path, key: str, content: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(content, dict):
         raise UsageError(f"{path}: {key} is {content!r}, expected the words of each by its name")
-    return {str(name): _words(path, f"{key}, {name}", words) for name, words in content.items()}
+    found = {str(name): _words(path, f"{key}, {name}", words) for name, words in content.items()}
+    if len(found) < len(content):
+        raise UsageError(f"{path}: {key} has a name twice among {', '.join(map(str, content))}: remove or rename one")
+    return found
 
 
 def _words(path: Path, key: str, content: Any) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from lowrank_unroll.names import drawable
 from lowrank_unroll.reports import heading
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.table import Row
 
 ROW = 0.28  # inches
+LONGEST = 60  # characters of a name
 TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 
@@ -25,11 +27,11 @@ def comparison_figure(study: Study, rows: Sequence[Row]) -> Figure:
             if row.mean is not None:
                 color = TRAINED if row.seeds else UNTRAINED
                 axes.errorbar(row.mean, place, xerr=row.spread or 0, fmt="o", color=color, capsize=3)
-        axes.set_yticks(range(len(of_condition)), labels=[row.method for row in of_condition])
+        axes.set_yticks(range(len(of_condition)), labels=[drawable(row.method, LONGEST) for row in of_condition])
         axes.set_ylim(len(of_condition) - 0.5, -0.5)
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
         if len(panels) > 1:
-            axes.set_title(condition, fontsize="medium", loc="left")
-    all_axes[-1, 0].set_xlabel(heading(study.metric).text)
+            axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
+    all_axes[-1, 0].set_xlabel(drawable(heading(study.metric).text, LONGEST))
     return figure

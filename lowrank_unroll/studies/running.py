@@ -17,6 +17,7 @@ from lowrank_unroll.studies.definition import Cell
 FAILURE_FILE = "diverged.txt"
 LOG_FILE = "log.txt"
 WORDS_FILE = "words.txt"
+STUDY_FILE = "study.txt"
 LAST_LINES = 6
 
 
@@ -55,12 +56,27 @@ def check_words(folder: Path, cell: Cell) -> None:
     Raises:
         UsageError: if the cell was run with other words; tells both.
     """
-    file = folder / cell.label / WORDS_FILE
-    if file.is_file() and (words := shlex.split(file.read_text(encoding="utf-8"))) != list(cell.words):
+    file, own = folder / cell.label / WORDS_FILE, shlex.join(cell.words)
+    if file.is_file() and (words := file.read_text(encoding="utf-8", errors="replace")) != own:
         raise UsageError(
-            f"{file.parent} was run with other words, {shlex.join(words)}, than {shlex.join(cell.words)}: give another "
-            "--folder, or remove that one"
+            f"{file.parent} was run with other words, {words}, than {own}: give another --folder, or remove that one"
         )
+
+
+def claim_folder(folder: Path, file: Path) -> None:
+    """Write into a folder of results which file its study is in, for the results of another would replace them.
+
+    The file is told relative to the folder: both may be moved together, or the file alone.
+
+    Raises:
+        UsageError: if the folder is that of another file; names it.
+    """
+    place, origin = folder.resolve(), folder / STUDY_FILE
+    if origin.is_file():
+        former = (place / os.fsdecode(origin.read_bytes())).resolve()
+        if former.is_file() and not former.samefile(file):
+            raise UsageError(f"{folder} has the results of another study, {former}: give another --folder")
+    write_whole(origin, os.fsencode(os.path.relpath(file.resolve(), place)))
 
 
 def is_done(folder: Path, cell: Cell) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lowrank_unroll.names import markdown_cell, spreadsheet_cell
 from lowrank_unroll.reports import Difference, Evaluation, Values, difference_of, heading, number
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.outcome import Outcome
@@ -66,11 +67,12 @@ def rows_of(study: Study, found: Sequence[Outcome]) -> list[Row]:
 
 
 def _trained(outcome: Outcome, metric: str) -> Row:
-    means = [float(np.mean(list(of_samples.values()))) for of_samples in _scores(outcome.tests, metric).values()]
+    of_seeds = [_mean(list(of_samples.values())) for of_samples in _scores(outcome.tests, metric).values()]
+    means = [mean for mean in of_seeds if mean is not None]
     return Row(
         outcome.condition,
         outcome.method,
-        seeds=len(means),
+        seeds=len(outcome.tests),
         diverged=len(outcome.diverged),
         mean=_mean(means),
         spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
@@ -128,10 +130,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def as_markdown(study: Study, rows: Sequence[Row]) -> str:
     """The table to put into a document; without conditions or gradients where there are none to tell apart."""
     columns = {
-        "condition": [row.condition for row in rows],
-        "method": [row.method for row in rows],
-        heading(study.metric).text: [_score(row) for row in rows],
-        f"difference to {study.reference} [95 % interval]": [_signed(row.difference) for row in rows],
+        "condition": [markdown_cell(row.condition) for row in rows],
+        "method": [markdown_cell(row.method) for row in rows],
+        markdown_cell(heading(study.metric).text): [_score(row) for row in rows],
+        f"difference to {markdown_cell(study.reference)} [95 % interval]": [_signed(row.difference) for row in rows],
         "seeds": [str(row.seeds or "-") for row in rows],
         "diverged": [str(row.diverged) for row in rows],
         DISTANCE: [_distance(row.gradient_distance) for row in rows],
@@ -146,7 +148,7 @@ def as_markdown(study: Study, rows: Sequence[Row]) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The table for other programs."""
+    """The table for other programs; a name that a spreadsheet would execute has an apostrophe before it."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     difference_fields = [f"difference_{name}" for name in Difference._fields]
@@ -154,7 +156,8 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writerow([*Row._fields[:-3], *difference_fields, *distance_fields, "seconds"])
     for row in rows:
         difference, distance = row.difference or (None, None, None), row.gradient_distance or (None, None)
-        writer.writerow([*row[:-3], *difference, *distance, row.seconds])
+        names = spreadsheet_cell(row.condition), spreadsheet_cell(row.method)
+        writer.writerow([*names, *row[2:-3], *difference, *distance, row.seconds])
     return text.getvalue()
 
 
