@@ -60,6 +60,8 @@ def files(folder):
 def test_a_report_of_odd_names_is_whole(tmp_path):
     run_a_test(tmp_path)
     assert files(tmp_path / "test") == REPORT
+    page = (tmp_path / "test/report.html").read_text()
+    assert "Singular values of the Casorati matrix (time x pixels) of $[x]" in page
 
 
 def test_all_is_written_before_anything_is_printed(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@ import torch
 from einops import rearrange
 
 from lowrank_unroll.linalg import singular_value_threshold
-from lowrank_unroll.prox import LowRankProx, soft_threshold
+from lowrank_unroll.prox import Blocks, LowRankProx, Patches, soft_threshold
 
 GRADIENTS = ["exact", "plain", "zero", "clip", "taylor", "pinv"]
 
@@ -25,6 +25,24 @@ def test_casorati_matricization_shrinks_each_series(dtype):
     expected = singular_value_threshold(casorati, torch.tensor(-2.0).sigmoid(), relative=True)
     shrunk = LowRankProx(matricization="casorati")(series)
     assert torch.allclose(shrunk, expected.reshape(series.shape), atol=1e-6)
+
+
+UNITS = {
+    "largest singular value": lambda matrices: torch.linalg.matrix_norm(matrices, 2)[..., None],
+    "RMS Frobenius norm": lambda matrices: torch.linalg.matrix_norm(matrices).square().mean(-1).sqrt()[..., None, None],
+}
+
+
+@pytest.mark.parametrize("matricization", ["image", "casorati", Blocks(4), Patches(radius=1)], ids=str)
+def test_the_unit_of_a_threshold_is_what_is_shrunk_by(matricization):
+    prox, seen = LowRankProx(matricization=matricization, threshold_logit=-1.0), {}
+    prox.shrinkage.register_forward_hook(lambda _, inputs, output: seen.update(before=inputs[0], after=output))
+    image = torch.randn(2, 5, 8, 8)
+    prox(image)
+    before, after = (torch.linalg.svdvals(seen[time]) for time in ("before", "after"))
+    whole = prox.matricization.split(image, prox.locate(image))  # patches are shrunk about their mean
+    threshold = prox.threshold_logit.sigmoid() * UNITS[prox.threshold_unit](whole)
+    assert torch.allclose(after, (before - threshold).relu(), atol=1e-4)
 
 
 def test_encoder_and_decoder_surround_the_shrinkage():

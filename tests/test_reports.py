@@ -254,10 +254,20 @@ class TestComparison:
         assert refused("compare", "nowhere").startswith("nowhere holds no finished test")
 
 
+def test_thresholds_say_what_they_are_fractions_of():
+    (axes,) = thresholds([(0.1, "norm"), (0.2, "norm")]).axes
+    assert axes.get_ylabel() == "threshold / norm"
+    (axes,) = thresholds([(0.1, "norm"), (0.2, "largest"), (0.3, "norm")]).axes
+    assert axes.get_ylabel() == "threshold / norm or largest"
+    bars = {bars.get_label(): [(bar.get_center()[0], bar.get_height()) for bar in bars] for bars in axes.containers}
+    assert bars == {"norm": [(0, 0.1), (2, 0.3)], "largest": [(1, 0.2)]}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["norm", "largest"]
+
+
 class TestPage:
     def test_it_holds_everything_and_loads_nothing(self, tmp_path):
         cine = Cine("beating", ("reference", "reconstruction"), np.zeros((3, 4, 10), np.uint8))
-        figures = {"Learned thresholds": thresholds([0.1, 0.2])}
+        figures = {"Learned thresholds": thresholds([(0.1, "norm"), (0.2, "norm")])}
         hostile = replace(ONE, network="<script>alert(1)</script>")
         page = Page(
             hostile, {"TLRNet": ONE.reconstructions()}, None, [cine], figures, "seed_everything: 1", ["Mind this."]

@@ -46,6 +46,7 @@ from lowrank_unroll.reports.figures import spectra, thresholds
 from lowrank_unroll.sample import Sample, known_target
 
 LOG_WIDTH = 120
+CASORATI, CHANNEL = "the Casorati matrix (time x pixels)", "the first channel"  # whose singular values are shown
 VERSIONS_OF = ("torch", "lightning", "numpy")
 
 
@@ -95,6 +96,7 @@ class TestReport(Callback):
         self.untrained = dict(zip(names, untrained, strict=True))
         self._indices: Iterator[int] = iter(())
         self._tested: dict[int, Tested] = {}  # by place in the data set
+        self._matrix = ""
         self._spectra: dict[str, Tensor] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
@@ -118,6 +120,7 @@ class TestReport(Callback):
             index = next(self._indices)
             panel = cine = None
             if index == 0:
+                self._matrix = CASORATI if target.is_complex() else CHANNEL
                 self._spectra = {name: _singular_values(image) for name, image in zip(images, of_sample, strict=True)}
             if index < self.panels:
                 panel = panel_of(pl_module, result.name, tuple(of_sample), mask)
@@ -180,10 +183,14 @@ class TestReport(Callback):
 
     def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
         values = {name: found.numpy() for name, found in self._spectra.items()}
-        figures: dict[str, Any] = {f"How fast the spectrum of {evaluation.samples[0].name} decays": spectra(values)}
-        logits = [step.threshold_logit for step in trained_low_rank_steps(module.network)]
-        if logits:
-            figures["What each iteration shrinks by"] = thresholds([logit.sigmoid().item() for logit in logits])
+        figures: dict[str, Any] = {
+            f"Singular values of {self._matrix} of {evaluation.samples[0].name}": spectra(values)
+        }
+        steps = trained_low_rank_steps(module.network)
+        if steps:
+            figures["Threshold of each iteration"] = thresholds(
+                [(step.threshold_logit.sigmoid().item(), step.threshold_unit) for step in steps]
+            )
         if evaluation.checkpoint is not None:
             watched = Path(evaluation.checkpoint).parent.parent / "spectrum.png"
             figures |= {"Singular values inside the network, while it trained": watched} if watched.is_file() else {}

@@ -126,6 +126,11 @@ class LowRankProx(nn.Module):
         shrunk = shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit) + common
         return self.matricization.join(shrunk, places, features)
 
+    @property
+    def threshold_unit(self) -> str:
+        """Name of what the threshold is a fraction of."""
+        return "RMS Frobenius norm" if self.matricization.share_threshold else "largest singular value"
+
     def extra_repr(self) -> str:
         """The setting that is not a submodule, for ``print``."""
         return f"matricization={self.matricization}"

@@ -1,6 +1,7 @@
 """Plots of a report."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -71,13 +72,18 @@ def spectra(spectra_of: Mapping[str, npt.NDArray[np.floating]]) -> Figure:
     return figure
 
 
-def thresholds(fractions: Sequence[float]) -> Figure:
-    """The learned thresholds of the iterations, each a fraction of the largest singular value."""
+def thresholds(fractions: Sequence[tuple[float, str]]) -> Figure:
+    """The learned thresholds of the iterations, each a fraction and the name of what it is a fraction of."""
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.bar(range(len(fractions)), fractions, color=COLOURS[0])
+    units = dict.fromkeys(unit for _, unit in fractions)
+    for colour, unit in zip(cycle(COLOURS), units):
+        iterations = [iteration for iteration, (_, own) in enumerate(fractions) if own == unit]
+        axes.bar(iterations, [fractions[iteration][0] for iteration in iterations], color=colour, label=unit)
     axes.set_xlabel("iteration of the network")
-    axes.set_ylabel("threshold / largest singular value")
+    axes.set_ylabel(f"threshold / {' or '.join(units)}")
+    if len(units) > 1:
+        axes.legend(frameon=False)
     axes.set_title("Learned thresholds", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", alpha=0.3)
