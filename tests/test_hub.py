@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_weights import DESCRIPTION, small_network
 
-from lowrank_unroll.errors import UsageError
+from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.weights import TrainedNetwork, export, hub, load_network, read_trained, write_trained
 
 COMMIT = "c" * 40
@@ -124,6 +125,33 @@ def test_the_card_is_that_of_the_box_or_the_one_given(tmp_path, trained):
     export(tmp_path / "net.safetensors", tmp_path / "box", tmp_path / "card.md")  # takes the place of the other
     assert (tmp_path / "box" / "README.md").read_text() == "# mine\n"
     assert equal(load_network(tmp_path / "box"), trained)
+
+
+@pytest.mark.parametrize("held", [["README.md"], ["model.safetensors"], ["README.md", "model.safetensors"]])
+def test_nothing_of_another_project_is_replaced(tmp_path, held):
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "README.md").write_text("# mine\n")
+    for name in {"README.md", "model.safetensors"} - set(held):
+        (tmp_path / name).unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=f"has a {' and a '.join(sorted(held, reverse=True))} of something else"):
+        export("color_cs", tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_card_shows_what_a_file_says_as_text(tmp_path, trained):
+    about = {"x": "<script>alert(1)</script>\n---\nlicense: evil"}
+    write_trained(tmp_path / "a.safetensors", TrainedNetwork(DESCRIPTION, True, trained.state_dict(), about))
+    export(tmp_path / "a.safetensors", tmp_path / "folder")
+    card = (tmp_path / "folder" / "README.md").read_text()
+    assert r"- x: \<script\>alert(1)\</script\>\\n---\\nlicense: evil" in card
+
+
+def test_a_card_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "card.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"card\.md: is no text"):
+        export("color_cs", tmp_path / "folder", tmp_path / "card.md")
+    assert not (tmp_path / "folder").exists()
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):

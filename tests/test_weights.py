@@ -3,6 +3,9 @@
 import hashlib
 import json
 import pickle
+import re
+import resource
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -17,11 +20,21 @@ from torch import nn
 from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import read_images
 from datamodules.photographs.masked_images import MaskedImages
+from lowrank_unroll import networks
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.networks import LocallyLowRankNet, LocallyLowRankRecon, NonLocalLowRankNet
 from lowrank_unroll.operators import Mask, SampledFourier, coil_operator
 from lowrank_unroll.prox import Patches, trained_low_rank_steps
-from lowrank_unroll.weights import TrainedNetwork, load_network, load_weights, read_trained, shipped, write_trained
+from lowrank_unroll.sample import COLOUR_AXES
+from lowrank_unroll.weights import (
+    TrainedNetwork,
+    is_damaged,
+    load_network,
+    load_weights,
+    read_trained,
+    shipped,
+    write_trained,
+)
 from lowrank_unroll.weights.sources import BOX
 
 CONFIG = ["--config", "color_cs/non_local_low_rank_net.yaml"]
@@ -89,6 +102,144 @@ def test_an_untrained_start_comes_back_too(file):
 def test_weights_of_another_network_are_refused(file):
     with pytest.raises(UsageError, match=r"are weights of NonLocalLowRankNet, of which .* differ"):
         load_weights(NonLocalLowRankNet(features=5, iterations=2), file(small_network()))
+
+
+BIG = DESCRIPTION["init_args"] | {"features": 4000}
+ENDLESS = {"class_path": "lowrank_unroll.networks.NuclearNormRecon", "init_args": {"iterations": 10**9}}
+
+
+@pytest.mark.parametrize(
+    ("init_args", "told"),
+    [
+        (BIG, r"weights of NonLocalLowRankNet, of which \d+ differ in name, shape or kind"),
+        (DESCRIPTION["init_args"] | {"start": ENDLESS}, "add up to more than 4096"),
+        (DESCRIPTION["init_args"] | {"features": 1e300}, "add up to more than 4096"),
+    ],
+    ids=["large", "long", "float"],
+)
+def test_what_a_file_says_takes_no_memory(file, init_args, told):
+    path = file(small_network(), DESCRIPTION | {"init_args": init_args})
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((UsageError, DataError), match=rf"^{re.escape(str(path))}: .*{told}"):
+        load_network(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 200 * 1024  # KiB; the large one has 4 GB
+
+
+def test_weights_that_a_checkpoint_only_claims_to_hold_take_no_memory(tmp_path):
+    weights = {f"network.{name}": weight for name, weight in small_network().state_dict().items()}
+    name = "network.iterations.0.correction.conv1.weight"
+    described = DESCRIPTION | {"init_args": BIG | {"iterations": 1}}
+    checkpoint = {"pytorch-lightning_version": "2.6", "hyper_parameters": {"network": described}}
+    torch.save(checkpoint | {"state_dict": weights | {name: torch.zeros(1).expand(10**12)}}, tmp_path / "a.ckpt")
+    with pytest.raises(DataError, match=r"a\.ckpt: has weights that share their memory"):
+        load_network(tmp_path / "a.ckpt")
+
+
+def test_a_compressed_checkpoint_is_no_checkpoint(tmp_path):
+    torch.save({"state_dict": {"a": torch.zeros(100_000)}}, tmp_path / "a.ckpt")
+    with zipfile.ZipFile(tmp_path / "a.ckpt") as whole, zipfile.ZipFile(tmp_path / "b.ckpt", "w", 8) as bomb:
+        for part in whole.namelist():
+            bomb.writestr(part, whole.read(part))
+    assert not is_damaged(tmp_path / "a.ckpt")
+    assert is_damaged(tmp_path / "b.ckpt")
+
+
+STARTING = {"class_path": "lowrank_unroll.networks.LocallyLowRankRecon", "init_args": {"iterations": 3}}
+NETWORKS = {
+    "DynamicTLRNet": {},
+    "LocallyLowRankNet": {"start": STARTING},
+    "LplusSNet": {},
+    "NonLocalLowRankNet": {},
+    "SLRNet": {},
+    "T2LRNet": {},
+    "TLRNet": {},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_comes_back_whole(file, name):
+    """Also what is no weight: buffers, and numbers that were drawn when it was built."""
+    init_args = {"iterations": 1, "features": 2, **NETWORKS[name]}
+    description = {"class_path": f"lowrank_unroll.networks.{name}", "init_args": init_args}
+    start = {"start": LocallyLowRankRecon(iterations=3)} if "start" in init_args else {}
+    network = getattr(networks, name)(**(init_args | start))
+    again = load_network(file(network, description))
+    assert {tensor.device.type for tensor in (*again.parameters(), *again.buffers())} == {"cpu"}
+    assert all(map(torch.equal, again.state_dict().values(), network.state_dict().values()))
+    assert all(map(torch.equal, again.buffers(), network.buffers()))
+    mask = torch.rand(1, 3, 12, 12) < 0.5
+    operator = Mask(mask) if again.image_axes == COLOUR_AXES else SampledFourier(mask)
+    measurement = operator(torch.rand(1, 3, 12, 12) + (0 if again.image_axes == COLOUR_AXES else 0j))
+    with torch.no_grad():
+        assert torch.equal(again(measurement, operator), network.eval()(measurement, operator))
+
+
+NETWORK = "lowrank_unroll.networks.NonLocalLowRankNet"
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        "[" * 100_000,
+        "[1]",
+        "null",
+        '{"network": 5}',
+        '{"network": {"class_path": 5}}',
+        '{"network": {"class_path": null}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": [1]}}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"features": 1.5}}}}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"iterations": 0}}}}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"gradient": "exat"}}}}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"patches": 5}}}}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"start": 5}}}}}}',
+        '{"shrinkage": "no"}',
+        '{"about": [1]}',
+    ],
+    ids=lambda text: text[:60],
+)
+def test_a_malformed_description_is_told_with_its_file(tmp_path, described):
+    path = tmp_path / "a.safetensors"
+    save_file(small_network().state_dict(), path, metadata={"lowrank_unroll": described})
+    with pytest.raises(DataError, match=rf"^{re.escape(str(path))}: ") as refusal:
+        load_network(path)
+    assert len(str(refusal.value)) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"hyper_parameters": [1]},
+        {"hyper_parameters": None},
+        {"state_dict": [1]},
+        {"state_dict": {1: torch.zeros(1)}},
+        {"state_dict": {"network.a": 5}},
+        {"state_dict": {"network.a": torch.zeros(2).to_sparse()}},
+        {"state_dict": {"network.a": torch.zeros(2, device="meta")}},
+    ],
+    ids=str,
+)
+def test_a_malformed_checkpoint_is_told_with_its_file(tmp_path, content):
+    torch.save({"pytorch-lightning_version": "2.6", "state_dict": {}} | content, tmp_path / "a.ckpt")
+    with pytest.raises(DataError, match=rf"^{re.escape(str(tmp_path))}/a\.ckpt: its "):
+        load_network(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(file, value):
+    network = small_network()
+    nn.init.constant_(network.iterations[1].correction.conv0.weight, value)
+    with pytest.raises(
+        DataError, match=r"net\.safetensors: has .* NaN weights, iterations\.1\.correction\.conv0\.weight:"
+    ):
+        load_network(file(network))
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8])
+def test_weights_of_another_kind_are_not_cut_down(tmp_path, dtype):
+    weights = {name: weight.to(dtype) for name, weight in small_network().state_dict().items()}
+    write_trained(tmp_path / "a.safetensors", TrainedNetwork(DESCRIPTION, True, weights, {}))
+    with pytest.raises(UsageError, match="differ in name, shape or kind"):
+        load_network(tmp_path / "a.safetensors")
 
 
 def test_a_foreign_class_is_not_imported(file):

@@ -42,7 +42,8 @@ class LocallyLowRankRecon(UnrolledNetwork[FISTAState]):
     def __init__(self, block: int = 16, threshold: float = 0.0006, iterations: int = 80) -> None:
         check_at_least(1, block=block, iterations=iterations)
         check_not_negative(threshold=threshold)
-        cuts = torch.randint(block, (iterations, 2), generator=torch.Generator().manual_seed(SEED)).tolist()
+        generator = torch.Generator().manual_seed(SEED)
+        cuts = torch.randint(block, (iterations, 2), generator=generator, device="cpu").tolist()
         shrinkages = (partial(_shrink, block=block, cut=(top, left)) for top, left in cuts)
         super().__init__((FISTAIteration(shrink) for shrink in shrinkages), start=ViewSharing())
         self.block = block

@@ -160,6 +160,7 @@ def _low_rank_steps(
     patches: Patches, iterations: int, first: float, last: float, gradient: ShrinkageGradient = "exact"
 ) -> Iterable[LowRankProx]:
     """A low-rank step for each iteration, with thresholds that fall geometrically."""
-    for threshold in torch.logspace(math.log10(first), math.log10(last), iterations, dtype=torch.float64).tolist():
+    ends = math.log10(first), math.log10(last)
+    for threshold in torch.logspace(*ends, iterations, dtype=torch.float64, device="cpu").tolist():
         logit = math.log(threshold / (1 - threshold))
         yield LowRankProx(matricization=patches, gradient=gradient, threshold_logit=logit)

@@ -48,10 +48,12 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     Raises:
         ValueError: if there is no iteration.
+        TypeError: if ``start`` is no module.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
     image_is_complex: ClassVar[bool | None] = None
+    start: nn.Module | None
 
     def __init__(
         self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
@@ -60,7 +62,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         self.iterations = nn.ModuleList(iterations)
         check_at_least(1, iterations=len(self.iterations))
         self.checkpoint_iterations = checkpoint_iterations
-        self.start = start
+        self.register_module("start", start)  # refuses what is none
 
     def compile(self) -> None:
         """Compile the stacks of convolutions in training, and nothing between them.

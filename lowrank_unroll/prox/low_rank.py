@@ -79,15 +79,14 @@ class LowRankProx(nn.Module):
         gradients = ("exact", *get_args(SVDGradient))
         if gradient not in gradients:
             raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, gradients))}")
-        if isinstance(matricization, str):
-            if matricization not in NAMED:
-                raise ValueError(
-                    f"matricization is {matricization!r}, expected 'image', 'casorati', or one such as Blocks()"
-                )
-            matricization = NAMED[matricization]
+        chosen = NAMED.get(matricization) if isinstance(matricization, str) else matricization
+        if not isinstance(chosen, Matricization):
+            raise ValueError(  # noqa: TRY004  the same for an unknown name
+                f"matricization is {matricization!r}, expected 'image', 'casorati', or one such as Blocks()"
+            )
         self.encoder = encoder or nn.Identity()
         self.decoder = decoder or nn.Identity()
-        self.matricization = matricization
+        self.matricization = chosen
         self.shrinkage: RelativeThreshold | None = RelativeThreshold(gradient)
         self.threshold_logit = nn.Parameter(torch.tensor(threshold_logit))
 

@@ -28,6 +28,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         names = ", ".join(map(str, list(content)[:LISTED])) or "nothing"
         whose = "the bare weights of a network" if _are_weights(content) else "of another program"
         raise DataError(f"{path}: is {whose} (it holds {names}), expected a checkpoint that `fit` wrote")
+    for name in ("state_dict", "hyper_parameters"):
+        if not isinstance(content.get(name, {}), dict):
+            kind = type(content[name]).__name__
+            raise DataError(f"{path}: its {name} is a {kind}, expected a checkpoint that `fit` wrote")
+    for name, weight in content["state_dict"].items():
+        if not (isinstance(name, str) and _is_dense(weight)):
+            raise DataError(
+                f"{path}: its weight {name!r} is a {type(weight).__name__}, expected names and dense tensors"
+            )
     return content
 
 
@@ -41,14 +50,16 @@ def damage_to(path: Path) -> str | None:
 def is_damaged(path: Path) -> bool:
     """Whether the file of a checkpoint is cut short, or a bit in it has changed; False for what is no zip archive.
 
-    PyTorch does not look at the checksums (CRC-32) that it keeps of each part of its archives.
+    PyTorch does not look at the checksums (CRC-32) that it keeps of each part of its archives. It compresses none of
+    them: parts that are larger than the file are another's, who wants memory to run out.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             return False
         try:
             with zipfile.ZipFile(file) as archive:
-                return archive.testzip() is not None
+                held = sum(part.file_size for part in archive.infolist())
+                return held > path.stat().st_size or archive.testzip() is not None
         except Exception:  # noqa: BLE001  of many unrelated classes, whichever bit has changed
             return True
 
@@ -72,6 +83,10 @@ def _read(path: Path) -> Any:
 def _begins_as_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"PK"
+
+
+def _is_dense(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_meta
 
 
 def _are_weights(content: dict[Any, Any]) -> bool:

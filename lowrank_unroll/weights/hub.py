@@ -20,7 +20,7 @@ def downloaded(repository: str) -> Path:
     hub = _library()
     try:
         return Path(hub.hf_hub_download(repository, WEIGHTS))
-    except (hub.errors.HFValidationError, OSError) as error:  # also errors of HTTP and of a missing file
+    except Exception as error:  # of its own, and of the client of HTTP, which differs from version to version
         raise UsageError(f"{HUB}{repository}: no {WEIGHTS} can be had from the hub: {error}") from error
 
 
@@ -37,7 +37,7 @@ def upload(folder: Path, repository: str) -> str:
     try:
         address = hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Weights and card")
-    except (hub.errors.HFValidationError, OSError) as error:
+    except Exception as error:
         raise UsageError(f"{HUB}{repository}: the hub does not take it: {error}") from error
     return str(address)
 

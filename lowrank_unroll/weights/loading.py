@@ -1,17 +1,20 @@
 """Networks with trained weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lowrank_unroll import networks, prox
-from lowrank_unroll.errors import DataError, UsageError
-from lowrank_unroll.prox import remove_shrinkage
+from lowrank_unroll.errors import DataError, UsageError, first_line
+from lowrank_unroll.names import abridged
+from lowrank_unroll.prox import remove_shrinkage, trained_low_rank_steps
 from lowrank_unroll.weights.sources import TrainedNetwork, read_trained
 
 MOST_NAMED = 3
+LARGEST = 4096  # sum of the numbers that describe a network, of iterations, channels and so on; some hundred are usual
 
 
 def load_network(source: str | Path, network: nn.Module | None = None) -> nn.Module:
@@ -43,28 +46,63 @@ def load_weights(network: nn.Module, source: str | Path) -> None:
 
 
 def differing_weights(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
-    """Names of the weights that one of two has alone, or in another shape."""
-    shapes = [{name: weight.shape for name, weight in weights.items()} for weights in (ours, theirs)]
-    return sorted(name for name in ours.keys() | theirs.keys() if shapes[0].get(name) != shapes[1].get(name))
+    """Names of the weights that one of two has alone, or in another shape or kind of numbers."""
+    kinds = [{name: _kind(weight) for name, weight in weights.items()} for weights in (ours, theirs)]
+    return sorted(name for name in ours.keys() | theirs.keys() if kinds[0].get(name) != kinds[1].get(name))
+
+
+def _kind(weight: Tensor) -> tuple[torch.Size, bool, bool]:
+    """What a weight must have in common with another: PyTorch rounds, but drops no imaginary part without a word."""
+    return weight.shape, weight.is_complex(), weight.is_floating_point()
 
 
 def _load(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> None:
-    if differing := differing_weights(network.state_dict(), trained.weights):
-        kind = (trained.network or {}).get("class_path", "another network").rpartition(".")[-1]
-        raise UsageError(
-            f"{source}: are weights of {kind}, of which {len(differing)} differ in name or shape from those of "
-            f"{type(network).__name__}, such as {', '.join(differing[:MOST_NAMED])}: give the same arguments"
-        )
+    _check_same(network, trained, source)
+    undefined = [name for name, _ in network.named_parameters() if not trained.weights[name].isfinite().all()]
+    if undefined:
+        raise DataError(f"{source}: has infinite or NaN weights, {abridged(undefined, limit=MOST_NAMED)}: take another")
     network.load_state_dict(trained.weights)
+
+
+def _check_same(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> None:
+    if differing := differing_weights(network.state_dict(), trained.weights):
+        kind = str((trained.network or {}).get("class_path", "another network")).rpartition(".")[-1]
+        raise UsageError(
+            f"{source}: are weights of {kind}, of which {len(differing)} differ in name, shape or kind from those "
+            f"of {type(network).__name__}, such as {', '.join(differing[:MOST_NAMED])}: give the same arguments"
+        )
 
 
 def _network_of(trained: TrainedNetwork, source: str | Path) -> nn.Module:
     if trained.network is None:
         raise UsageError(f"{source}: does not say what network its weights are of: pass it, too")
+    _check_size(trained, source)
+    with torch.device("meta"):  # takes no memory: what a file says, it may not hold
+        _check_same(_built_network(trained, source), trained, source)
+    return _built_network(trained, source)
+
+
+def _check_size(trained: TrainedNetwork, source: str | Path) -> None:
+    """Refuse a description of more than anybody trains, and weights that take more memory than the file holds."""
+    if _sum_of_numbers(trained.network) > LARGEST:
+        raise DataError(f"{source}: describes a network by numbers that add up to more than {LARGEST}: is it one?")
+    parts = {part.data_ptr(): part.nbytes() for part in (w.untyped_storage() for w in trained.weights.values())}
+    if sum(weight.nbytes for weight in trained.weights.values()) > sum(parts.values()):
+        raise DataError(f"{source}: has weights that share their memory, expected a value for each of their elements")
+
+
+def _sum_of_numbers(description: Any) -> float:
+    inner = description.values() if isinstance(description, dict) else description
+    if isinstance(inner, str) or not isinstance(inner, Iterable):
+        return min(abs(inner), LARGEST + 1) if isinstance(inner, int | float) else 0
+    return sum(map(_sum_of_numbers, inner))
+
+
+def _built_network(trained: TrainedNetwork, source: str | Path) -> nn.Module:
     network = _built(trained.network, source)
     if not isinstance(network, nn.Module):
         raise DataError(f"{source}: describes a {type(network).__name__}, expected a network")
-    if not trained.shrinkage:
+    if not trained.shrinkage and trained_low_rank_steps(network):
         remove_shrinkage(network)
     return network
 
@@ -75,14 +113,16 @@ def _built(description: Any, source: str | Path) -> Any:
         return tuple(_built(item, source) for item in description)
     if not (isinstance(description, dict) and "class_path" in description):
         return description
-    package, _, name = description["class_path"].rpartition(".")
+    class_path, given = description["class_path"], description.get("init_args") or {}
+    if not (isinstance(class_path, str) and isinstance(given, dict)):
+        raise DataError(f"{source}: describes no network by class_path {class_path!r:.80} and init_args {given!r:.80}")
+    package, _, name = class_path.rpartition(".")
     known = {module.__name__: module for module in (networks, prox)}.get(package)
     if known is None or name not in known.__all__:
-        raise UsageError(
-            f"{source}: is of {description['class_path']}, no class of this package: pass the network, too"
-        )
-    arguments = {key: _built(value, source) for key, value in (description.get("init_args") or {}).items()}
+        raise UsageError(f"{source}: is of {class_path}, no class of this package: pass the network, too")
+    arguments = {key: _built(value, source) for key, value in given.items()}
     try:
         return getattr(known, name)(**arguments)
-    except TypeError as error:
-        raise DataError(f"{source}: describes {name} by arguments that it does not take: {error}") from error
+    except Exception as error:  # of many unrelated classes, by what is wrong with an argument
+        problem = f"{first_line(error):.200}"
+        raise DataError(f"{source}: describes {name} by arguments that it does not take: {problem}") from error

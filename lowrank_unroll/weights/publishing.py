@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.files import write_whole
+from lowrank_unroll.names import markdown_cell
 from lowrank_unroll.weights import hub
-from lowrank_unroll.weights.sources import BOX, TrainedNetwork, read_trained, shipped, write_trained
+from lowrank_unroll.weights.sources import BOX, TrainedNetwork, is_written_here, read_trained, shipped, write_trained
 
 
 def export(source: str | Path, folder: str | Path, card: str | Path | None = None) -> None:
@@ -14,19 +16,34 @@ def export(source: str | Path, folder: str | Path, card: str | Path | None = Non
 
     Args:
         source: see :func:`lowrank_unroll.weights.read_trained`.
-        folder: is created; weights and card that it holds are replaced.
+        folder: is created; weights and card that an earlier export wrote into it are replaced.
         card: a file in Markdown that says what it was trained on, how good it is and where it ends. None for that of
             the box, or for what the source itself tells, which is little.
 
     Raises:
-        UsageError: if there is no such source.
-        DataError: if it holds no weights.
+        UsageError: if there is no such source, or the folder holds weights or a card of something else.
+        DataError: if it holds no weights, or the card is no text.
         OSError: if the card cannot be read, or the folder cannot be written.
     """
     trained = read_trained(source)
-    text = _card_of(source, trained) if card is None else Path(card).read_text(encoding="utf-8")
+    text = _card_of(source, trained) if card is None else _card_in(Path(card))
+    _check_folder(Path(folder))
     write_trained(Path(folder) / hub.WEIGHTS, trained)
     write_whole(Path(folder) / hub.CARD, text.encode())
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to replace what no export has written, such as the README of a project."""
+    found = [name for name in (hub.WEIGHTS, hub.CARD) if (folder / name).exists()]
+    if found and not is_written_here(folder / hub.WEIGHTS):
+        raise UsageError(f"{folder}: has a {' and a '.join(found)} of something else: give a folder of its own")
+
+
+def _card_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: is no text in UTF-8, expected a card in Markdown") from error
 
 
 def publish(source: str | Path, repository: str, card: str | Path | None = None) -> str:
@@ -52,5 +69,5 @@ def _card_of(source: str | Path, trained: TrainedNetwork) -> str:
     lines = [f"A network of lowrank-unroll with {count:,} weights.", ""]
     lines += ["```python", "from lowrank_unroll.weights import load_network", "", 'network = load_network("hub:...")']
     lines += ["```", "", "```json", json.dumps(trained.network, indent=2), "```", ""]
-    lines += [f"- {name}: {value}" for name, value in trained.about.items()]
+    lines += [f"- {markdown_cell(str(name))}: {markdown_cell(str(value))}" for name, value in trained.about.items()]
     return "\n".join(["---", "library_name: lowrank-unroll", "---", "", *lines, ""])

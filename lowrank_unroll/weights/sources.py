@@ -8,13 +8,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lowrank_unroll.errors import DataError, UsageError
+from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.weights.checkpoint_file import read_checkpoint
 from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
 
 SUFFIX = ".safetensors"
 BOX = Path(__file__).parent
+METADATA = "lowrank_unroll"  # key of what there is to know beside the weights
 PREFIX = "network."  # of a network's weights among those of its module
 
 
@@ -57,7 +58,25 @@ def read_trained(source: str | Path) -> TrainedNetwork:
         raise UsageError(
             f"no weights {source}: expected a file ({SUFFIX}, .ckpt), {HUB}OWNER/NAME, or a name in the box ({box})"
         )
-    return _of_safetensors(path) if path.suffix == SUFFIX else _of_checkpoint(path)
+    try:
+        trained = _of_safetensors(path) if path.suffix == SUFFIX else _of_checkpoint(path)
+        _check_types(trained)
+    except DataError:
+        raise
+    except Exception as error:  # of many unrelated classes, by what is wrong with the file
+        raise DataError(f"{path}: holds no weights that can be read: {first_line(error)}") from error
+    return trained
+
+
+def _check_types(trained: TrainedNetwork) -> None:
+    """Check what a file holds, which may be of any type.
+
+    Raises:
+        TypeError: if it is of another one.
+    """
+    for name, kind in (("network", dict | None), ("shrinkage", bool), ("about", dict)):
+        if not isinstance(getattr(trained, name), kind):
+            raise TypeError(f"its {name} is {getattr(trained, name)!r:.80}")
 
 
 def _file_of(source: str) -> Path:
@@ -68,24 +87,32 @@ def _file_of(source: str) -> Path:
     return Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
 
 
+def is_written_here(path: Path) -> bool:
+    """Whether :func:`write_trained` has written a file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return METADATA in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def write_trained(path: Path, trained: TrainedNetwork) -> None:
     """Write a file of safetensors, from which :func:`read_trained` reads the same."""
     described = {"network": trained.network, "shrinkage": trained.shrinkage, "about": trained.about}
     weights = {name: weight.detach().cpu().contiguous() for name, weight in trained.weights.items()}
     # Under one key: several would come in an order that changes from one process to the next, and so would the hash.
-    write_whole(path, save(weights, metadata={"lowrank_unroll": json.dumps(described, sort_keys=True)}))
+    write_whole(path, save(weights, metadata={METADATA: json.dumps(described, sort_keys=True)}))
 
 
 def _of_safetensors(path: Path) -> TrainedNetwork:
-    try:
-        with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-            described = json.loads((file.metadata() or {}).get("lowrank_unroll", "{}"))
-        return TrainedNetwork(
-            described.get("network"), described.get("shrinkage", True), weights, described.get("about", {})
-        )
-    except (SafetensorError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: holds no weights of safetensors: {error}") from error
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        described = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+    if not isinstance(described, dict):
+        raise TypeError(f"its {METADATA} is a {type(described).__name__}")
+    return TrainedNetwork(
+        described.get("network"), described.get("shrinkage", True), weights, described.get("about", {})
+    )
 
 
 def _of_checkpoint(path: Path) -> TrainedNetwork:
