@@ -18,6 +18,11 @@ def one_line(name: str) -> str:
     return "".join(character if character.isprintable() else _escaped(character) for character in name)
 
 
+def printable(text: str) -> str:
+    r"""Some lines in characters that have a shape; others, such as those that command a terminal, as \x1b."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
 def drawable(name: str, longest: int = LONGEST_DRAWN) -> str:
     r"""A name as a text of matplotlib: no formula, and on one line; what the font lacks as \u4e2d.
 

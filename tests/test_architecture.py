@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LEAVES = {"sample", "files", "names", "errors", "checks", "yaml_files", "__version__"}
+LEAVES = {"sample", "files", "names", "errors", "checks", "yaml_files", "terminal", "__version__"}
 MAY_IMPORT = {
     "linalg": set(),
     "sampling": set(),
@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "errors": set(),
     "checks": set(),
     "yaml_files": set(),
+    "terminal": set(),
 }
 DATA_MAY_IMPORT = {
     "loading": set(),

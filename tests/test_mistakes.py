@@ -1,14 +1,22 @@
 """What users get wrong ends in a few words that name it, before a run folder is made."""
 
+import logging
 import pickle
 import re
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import TINY, TINY_DYNAMIC
+from safetensors.torch import save_file
 from skimage import io
+
+from lowrank_unroll.__main__ import main
+from lowrank_unroll.command_line.parser import _log_of_left_arguments
+from lowrank_unroll.terminal import say
 
 COLOUR = ["--config", "color_cs/demo.yaml", *TINY]
 SERIES = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC]
@@ -17,6 +25,7 @@ IMAGES = [*COLOUR, "--data", "ImageFolder"]
 CINES = [*UNTRAINED, "--data", "CineImages", "--data.test_path"]
 PREDICT_SERIES = ["predict", *UNTRAINED, "--data.predict_kspace"]
 USAGE, DATA = 2, 1
+EVIL = "\x1b[31m\x1b]0;evil\x07"  # paints a terminal red and renames its window
 
 # Words, exit code, what the message must name.
 MISTAKES = [
@@ -88,6 +97,13 @@ MISTAKES = [
     ([*PREDICT_SERIES, "mask.npz"], DATA, r"mask\.npz: the mask has shape"),
     (["prepare", "--config", "dynamic_mri/ocmr.yaml", "--data.root", "folder"], DATA, r"fs_\*\.h5 file in \S*folder"),
     (["compare"], USAGE, "RUN"),
+    ([EVIL], USAGE, r"there is no command '\\x1b\[31m"),
+    (["fit", "--config", EVIL], USAGE, r"--config \\x1b\[31m\\x1b\]0;evil\\x07: no such file"),
+    (["fit", *COLOUR, "--data", EVIL], USAGE, r"--data \\x1b\[31m\\x1b\]0;evil\\x07: there is no such class"),
+    (["fit", *COLOUR, "--model.weights", f"{EVIL}.ckpt"], USAGE, r"no weights \\x1b\[31m"),
+    (["fit", *COLOUR, "--model.weights", "evil.safetensors"], USAGE, r"such as \\x1b\[31m\\x1b\]0;evil\\x07"),
+    (["test", *COLOUR, "--ckpt_path", "evil.ckpt"], DATA, r"of another program .it holds \\x1b\[31m\\x1b\]0;evil\\x07"),
+    ([*PREDICT_SERIES, "evil"], DATA, r"evil/\\x1b\[31m\\x1b\]0;evil\\x07\.h5: "),
     (["compare", "nowhere"], DATA, "nowhere holds no finished test"),
     (["compare", "one", "--ouput", "x.png"], USAGE, "--ouput"),
 ]  # fmt: skip
@@ -96,7 +112,7 @@ MISTAKES = [
 @pytest.fixture
 def files(tmp_path):
     """Files that are not what they seem."""
-    for folder in ("folder", "unreadable"):
+    for folder in ("folder", "unreadable", "evil"):
         (tmp_path / folder).mkdir()
     texts = {
         "truncated.yaml": "trainer: [1,\n",
@@ -111,6 +127,7 @@ def files(tmp_path):
         "text.h5": "series\n",
         "text.npz": "k-space\n",
         "empty.ckpt": "",
+        f"evil/{EVIL}.h5": "series\n",
         "unreadable/photo.png": "a photograph\n",
     }
     for name, text in texts.items():
@@ -119,12 +136,14 @@ def files(tmp_path):
     checkpoints = {
         "weights": {"layer.weight": torch.zeros(2)},
         "foreign": {"model": {}, "step": 3},
+        "evil": {EVIL: {}},
         "pickled": {"path": Path("x")},
         "other": {"pytorch-lightning_version": "2.6.6", "state_dict": {"network.layer.weight": torch.zeros(2)}},
         "cut": {"state_dict": torch.zeros(4000)},
     }
     for name, content in checkpoints.items():
         torch.save(content, tmp_path / f"{name}.ckpt")
+    save_file({EVIL: torch.zeros(1)}, tmp_path / "evil.safetensors")
     whole = (tmp_path / "cut.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
     io.imsave(tmp_path / "x.png", np.zeros((8, 8, 3), np.uint8), check_contrast=False)
@@ -151,7 +170,31 @@ def test_a_mistake_is_told_in_few_words(words, code, named, command_line, capfd)
     assert len(message) <= 3
     assert max(map(len, message)) < 700
     assert re.search(named, message[0]), message[0]
+    assert all(line.isprintable() for line in message)
     assert words[:1] == ["predict"] or not list(Path("runs").glob("*/*"))  # which reads file by file
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda: logging.getLogger("lowrank_unroll.linalg").warning("the compiler says %s", EVIL),
+        lambda: warnings.warn(f"the compiler says {EVIL}", stacklevel=1),
+        lambda: say(f"the compiler says {EVIL}", sys.stderr),
+        lambda: _log_of_left_arguments().debug(
+            "class_path change from 'a.A' to 'b.B', discarding init_args: {'the compiler says': '%s'}", EVIL
+        ),
+    ],
+    ids=["log", "warning", "line", "note"],
+)
+@pytest.mark.filterwarnings("default")
+def test_what_is_told_on_the_way_commands_no_terminal(tell, monkeypatch, capsys):
+    monkeypatch.setattr("lowrank_unroll.__main__.chosen_command", lambda _: lambda _: tell())
+    monkeypatch.setattr(warnings, "showwarning", lambda *about: sys.stderr.write(warnings.formatwarning(*about[:4])))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
+    main()
+    told = capsys.readouterr().err
+    assert r"\x1b[31m\x1b]0;evil\x07" in told
+    assert told.replace("\n", "").isprintable()
 
 
 def test_debugging_shows_the_traceback(command_line, monkeypatch):

@@ -1,12 +1,12 @@
 """Files that are made once of what can be had again: what is damaged is made anew, and no other file is lost."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from lowrank_unroll.files import remove_leftovers
+from lowrank_unroll.terminal import say
 
 
 def is_to_be_made(path: Path, damage: Callable[[Path], str | None]) -> bool:
@@ -27,8 +27,5 @@ def is_to_be_made(path: Path, damage: Callable[[Path], str | None]) -> bool:
     aside = path.with_name(f"{path.name}.damaged")
     with suppress(FileNotFoundError):  # another run was faster
         path.replace(aside)
-    Console(stderr=True).print(
-        f"{path} is damaged ({found}): it is made anew, and kept as {aside.name}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    say(f"{path} is damaged ({found}): it is made anew, and kept as {aside.name}", sys.stderr)
     return True

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from datamodules.loading.data_module import Split
 from datamodules.raw_data.ismrmrd import RawFile
@@ -14,6 +13,7 @@ from datamodules.raw_data.ismrmrd_lines import DIMS
 from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
+from lowrank_unroll.terminal import say
 
 OUTER = DIMS[: DIMS.index("coil")]
 
@@ -46,7 +46,7 @@ class OCMR(ScannedCines):
         files = {file.name for file in self.raw_files()} if self.splits_to_prepare() else set()
         if files and (missing := sorted(read_split(self.split_file).keys() - files)):
             names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
-            Console().print(f"{len(missing)} files of {self.split_file.name} are not in {self.root}: {names}")
+            say(f"{len(missing)} files of {self.split_file.name} are not in {self.root}: {names}")
         super().prepare_data()
 
     @staticmethod

@@ -8,8 +8,6 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from rich.console import Console
-from rich.text import Text
 from torch import Tensor
 
 from lowrank_unroll.names import path_of_name
@@ -24,6 +22,7 @@ from lowrank_unroll.predictions import (
     without_oversampling,
 )
 from lowrank_unroll.sample import Geometry, Sample
+from lowrank_unroll.terminal import say
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -93,7 +92,7 @@ class PredictionWriter(BasePredictionWriter):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
         if trainer.is_global_zero:
-            Console().print(Text(f"Reconstructions: {self.folder}"), soft_wrap=True)
+            say(f"Reconstructions: {self.folder}")
 
 
 def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:
@@ -125,8 +124,7 @@ def _unused(folder: Path, place: Path, suffixes: Collection[str]) -> Path:
         if not any(_with_suffix(numbered, suffix).exists() for suffix in suffixes)
     )
     if found != folder / place:
-        told = f"{folder / place} is written already, this one becomes {found.relative_to(folder)}"
-        Console().print(Text(told), soft_wrap=True)
+        say(f"{folder / place} is written already, this one becomes {found.relative_to(folder)}")
     return found
 
 

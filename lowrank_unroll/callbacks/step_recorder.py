@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.text import Text
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import written_whole
+from lowrank_unroll.terminal import say
 
 
 class StepRecorder(Callback, ABC):
@@ -71,7 +70,7 @@ class StepRecorder(Callback, ABC):
         if self.folder is not None and self.rows:
             self.write(self.folder)
             names = ", ".join([self.file, *self.write_pictures(self.folder)])
-            Console().print(Text(f"{type(self).__name__}: {self.folder}/{names}"), soft_wrap=True)
+            say(f"{type(self).__name__}: {self.folder}/{names}")
         self.folder = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

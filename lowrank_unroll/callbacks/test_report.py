@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,7 @@ from lowrank_unroll.reports import (
 from lowrank_unroll.reports.evaluation import METRICS_FILE
 from lowrank_unroll.reports.figures import spectra, thresholds
 from lowrank_unroll.sample import Sample, known_target
+from lowrank_unroll.terminal import say
 
 LOG_WIDTH = 120
 CASORATI, CHANNEL = "the Casorati matrix (time x pixels)", "the first channel"  # whose singular values are shown
@@ -163,9 +165,9 @@ class TestReport(Callback):
         # A log file has no width: the table gets what it needs.
         Console(width=None if Console().is_terminal else LOG_WIDTH).print(_table(evaluation))
         for name, failure in failures.items():
-            Console(stderr=True).print(Text(f"{name} could not be made: {first_line(failure)}"), soft_wrap=True)
+            say(f"{name} could not be made: {first_line(failure)}", sys.stderr)
         shown = METRICS_FILE if failures else "report.html"
-        Console().print(Text(f"Report: {run}/test/{shown}"), soft_wrap=True)
+        say(f"Report: {run}/test/{shown}")
         for failure in failures.values():
             raise failure
 

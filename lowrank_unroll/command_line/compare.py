@@ -11,6 +11,7 @@ from lowrank_unroll.command_line.words import WordsParser
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.reports import distributions, methods, objections, read_evaluation, table
+from lowrank_unroll.terminal import say
 
 LOG_WIDTH = 160
 FORMATS = (".png", ".pdf", ".svg", ".jpg", ".tiff", ".webp")
@@ -43,7 +44,7 @@ def compare(words: Sequence[str]) -> None:
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):
             console.print(Text.assemble(("Warning: ", "yellow"), objection))
-    console.print(Text(f"Picture: {arguments.output}"), soft_wrap=True)
+    say(f"Picture: {arguments.output}")
 
 
 def _check_output(path: Path) -> None:

@@ -12,6 +12,7 @@ from lowrank_unroll.command_line.complaints import innermost_complaint
 from lowrank_unroll.command_line.configs import given_configs, read_config
 from lowrank_unroll.command_line.words import nearest
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.terminal import say
 
 LEFT = re.compile(r"class_path change from '(?:\w+\.)*(\w+)' to '(?:\w+\.)*(\w+)', discarding init_args: \{(.*)\}")
 
@@ -84,9 +85,9 @@ class _LeftArguments(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if match := LEFT.search(record.getMessage()):
             old, new, arguments = match.groups()
-            note = f"Note: {new} takes the place of {old} and does not take its {arguments}\n"
+            note = f"Note: {new} takes the place of {old} and does not take its {arguments}"
             if note not in self.told:  # jsonargparse comes by more than once
-                sys.stderr.write(note)
+                say(note, sys.stderr)
             self.told.add(note)
 
 

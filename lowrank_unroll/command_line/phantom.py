@@ -5,14 +5,13 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from datamodules.dynamic_mri.hdf5_cache import write_hdf5
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
 from datamodules.raw_data.ismrmrd_writer import write_ismrmrd
 from lowrank_unroll import sampling
 from lowrank_unroll.command_line.words import WordsParser
 from lowrank_unroll.errors import UsageError, first_line
+from lowrank_unroll.terminal import say
 
 PATTERNS = ("EquispacedLines", "KtGaussian", "RandomLines", "Vista")
 SUFFIXES = (".h5", ".mrd")
@@ -54,7 +53,7 @@ def phantom(words: Sequence[str]) -> None:
     told = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. Reconstruct them, for instance, with"
     name = shlex.quote(str(arguments.file))
     command = f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {name}"
-    Console(soft_wrap=True).print(f"{told}\n  {command}", markup=False, highlight=False)
+    say(f"{told}\n  {command}")
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:

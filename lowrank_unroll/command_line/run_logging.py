@@ -9,10 +9,10 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
-from rich.console import Console
 
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks.weights_and_biases import log_run, reason_to_log_offline
+from lowrank_unroll.terminal import say
 
 
 class SaveConfig(SaveConfigCallback):
@@ -59,4 +59,4 @@ def log_offline_where_needed(loggers: object) -> None:
     if reason is not None:
         for logger in wandb_loggers:
             logger.init_args.mode = "offline"
-        Console().print(f"{reason}: logging offline. `wandb sync` uploads it later.", soft_wrap=True)
+        say(f"{reason}: logging offline. `wandb sync` uploads it later.")

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
 from lowrank_unroll.command_line.words import WordsParser
 from lowrank_unroll.files import write_whole, written_whole
-from lowrank_unroll.names import one_line
 from lowrank_unroll.studies import (
     Cell,
     as_csv,
@@ -25,6 +23,7 @@ from lowrank_unroll.studies import (
     rows_of,
     run_cell,
 )
+from lowrank_unroll.terminal import say
 
 EPILOG = """
 A study is a file of YAML. Every method is trained and tested under every condition, with every seed:
@@ -71,8 +70,8 @@ def study(words: Sequence[str]) -> None:
     write_whole(folder / "results.md", as_markdown(defined, rows).encode())
     with written_whole(folder / "results.png") as temporary:
         comparison_figure(defined, rows).savefig(temporary, dpi=130)
-    Console(soft_wrap=True).print(Text(as_markdown(defined, rows)))
-    Console(soft_wrap=True).print(Text(one_line(f"Table and figure: {folder / 'results.md'}, .csv, .png")))
+    say(as_markdown(defined, rows))
+    say(f"Table and figure: {folder / 'results.md'}, .csv, .png")
 
 
 def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
