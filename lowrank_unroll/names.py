@@ -15,6 +15,8 @@ FORMULA = tuple("=+-@\t\r\n")  # what spreadsheets take for the start of a formu
 
 def one_line(name: str) -> str:
     r"""A name in characters that have a shape, on one line; others, such as line breaks, as \n or \u202e."""
+    if name.isprintable():
+        return name
     return "".join(character if character.isprintable() else _escaped(character) for character in name)
 
 

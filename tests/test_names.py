@@ -49,7 +49,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def evaluation(*names, run="runs/a"):
     values = {"psnr": 30.0, "$own_[metric]": 1.0}
     samples = [SampleResult(name, "synthetic", "00ff", 5.0, values, values) for name in names]
-    return Evaluation(run, "TLRNet", 10, 1, None, "lowrank-unroll test", {"torch": "2"}, samples)
+    return Evaluation(run, "TLRNet", 10, 1, None, f"lowrank-unroll test {run}", {"torch": "2"}, samples)
 
 
 def printed(shown):
@@ -95,10 +95,12 @@ def test_a_report_of_any_names_is_whole(tmp_path_factory, name, run):
     assert spreadsheet_cell(name.encode(errors="backslashreplace").decode()) in cells
     assert not any(cell.startswith(FORMULAS) for cell in cells)
     compared = methods([one, other])
-    Page(one, compared, figures={name: distributions(compared)}, warnings=[run]).write(folder / "report.html")
+    figures = {name: distributions(compared)}
+    Page(one, compared, figures=figures, config=f"x: {name}\n", warnings=[run]).write(folder / "report.html")
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f">{escape(one_line(name))}</td>" in page
     assert "<script>alert" not in page
+    assert page.replace("\n", "").isprintable()
     for words in (one_line(f"TLRNet ({run})"), "$own_[metric]"):
         assert words in printed(table([one, other]))
 

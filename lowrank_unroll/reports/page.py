@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lowrank_unroll.files import write_whole
-from lowrank_unroll.names import one_line
+from lowrank_unroll.names import one_line, printable
 from lowrank_unroll.reports.evaluation import Evaluation, Values, column, summarise
 from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
@@ -53,7 +53,9 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Write the page, with everything it needs inside."""
-        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+        environment = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_printable
+        )
         environment.filters |= {"number": number, "data_uri": data_uri, "one_line": one_line}
         template = environment.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
         evaluation = self.evaluation
@@ -77,6 +79,11 @@ class Page:
         times = {self.evaluation.network: self.evaluation.seconds()}
         times |= {name: self.evaluation.seconds(name) for name in self.evaluation.untrained()}
         return {name: taken for name, taken in times.items() if taken is not None}
+
+
+def _printable(value: object) -> object:
+    """Show text as text; leave what is none, or is HTML of the page's own."""
+    return printable(value) if type(value) is str else value
 
 
 class Cell(NamedTuple):
