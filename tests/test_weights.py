@@ -135,6 +135,28 @@ def test_weights_that_a_checkpoint_only_claims_to_hold_take_no_memory(tmp_path):
         load_network(tmp_path / "a.ckpt")
 
 
+def test_a_checkpoint_makes_no_arrays_of_bytes(tmp_path):
+    class Bytes:
+        def __reduce__(self):
+            return (bytearray, (10**12,))
+
+    torch.save({"pytorch-lightning_version": "2.6", "state_dict": {}, "bytes": Bytes()}, tmp_path / "a.ckpt")
+    with pytest.raises(DataError, match=r"a\.ckpt: is of another program: it makes arrays of bytes"):
+        load_network(tmp_path / "a.ckpt")
+
+
+def test_a_description_that_repeats_itself_takes_no_time(tmp_path):
+    laughs = []
+    for _ in range(40):
+        laughs = [laughs] * 10
+    described = {"network": {"class_path": NETWORK, "init_args": {"features": laughs}}}
+    torch.save(
+        {"pytorch-lightning_version": "2.6", "state_dict": {}, "hyper_parameters": described}, tmp_path / "a.ckpt"
+    )
+    with pytest.raises(DataError, match="add up to more than 4096"):
+        load_network(tmp_path / "a.ckpt")
+
+
 def test_a_compressed_checkpoint_is_no_checkpoint(tmp_path):
     torch.save({"state_dict": {"a": torch.zeros(100_000)}}, tmp_path / "a.ckpt")
     with zipfile.ZipFile(tmp_path / "a.ckpt") as whole, zipfile.ZipFile(tmp_path / "b.ckpt", "w", 8) as bomb:
@@ -187,6 +209,8 @@ NETWORK = "lowrank_unroll.networks.NonLocalLowRankNet"
         '{"network": {"class_path": 5}}',
         '{"network": {"class_path": null}}',
         f'{{"network": {{"class_path": "{NETWORK}", "init_args": [1]}}}}',
+        f'{{"network": {"[" * 900}{"]" * 900}}}',
+        f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"start": {"[" * 900}{"]" * 900}}}}}}}',
         f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"features": 1.5}}}}}}',
         f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"iterations": 0}}}}}}',
         f'{{"network": {{"class_path": "{NETWORK}", "init_args": {{"gradient": "exat"}}}}}}',

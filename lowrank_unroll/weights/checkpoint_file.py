@@ -68,16 +68,24 @@ def _read(path: Path) -> Any:
     damage = damage_to(path)
     if damage is not None:
         raise DataError(f"{path}: {damage}; take another, such as best.ckpt beside it")
+    if not _begins_as_zip(path):
+        raise DataError(f"{path}: is no checkpoint of PyTorch, expected one that `fit` wrote")
+    if _makes_bytearrays(path):
+        raise DataError(f"{path}: is of another program: it makes arrays of bytes, expected one that `fit` wrote")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many unrelated classes for what it cannot read
-        if not _begins_as_zip(path):
-            raise DataError(f"{path}: is no checkpoint of PyTorch, expected one that `fit` wrote") from error
         if "Unsupported global" in str(error):
             raise DataError(
                 f"{path}: is of another program: it holds Python objects, which are not loaded, as they can run code"
             ) from error
         raise DataError(f"{path}: is no archive of PyTorch, expected a checkpoint that `fit` wrote") from error
+
+
+def _makes_bytearrays(path: Path) -> bool:
+    """Whether PyTorch would make arrays of as many bytes as a file says, which it need not hold."""
+    with zipfile.ZipFile(path) as archive:
+        return any(b"bytearray\n" in archive.read(part) for part in archive.namelist() if part.endswith(".pkl"))
 
 
 def _begins_as_zip(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Networks with trained weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lowrank_unroll.prox import remove_shrinkage, trained_low_rank_steps
 from lowrank_unroll.weights.sources import TrainedNetwork, read_trained
 
 MOST_NAMED = 3
-LARGEST = 4096  # sum of the numbers that describe a network, of iterations, channels and so on; some hundred are usual
+LARGEST = 4096  # sum of the numbers that describe a network, of iterations and so on, and of how many there are
 
 
 def load_network(source: str | Path, network: nn.Module | None = None) -> nn.Module:
@@ -84,22 +84,23 @@ def _network_of(trained: TrainedNetwork, source: str | Path) -> nn.Module:
 
 def _check_size(trained: TrainedNetwork, source: str | Path) -> None:
     """Refuse a description of more than anybody trains, and weights that take more memory than the file holds."""
-    if _sum_of_numbers(trained.network) > LARGEST:
+    total, waiting = 0, [trained.network]
+    while waiting and total <= LARGEST:
+        part = waiting.pop()
+        total += 1 + (min(abs(part), LARGEST) if isinstance(part, int | float) else 0)
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+    if not total <= LARGEST:  # or it is NaN
         raise DataError(f"{source}: describes a network by numbers that add up to more than {LARGEST}: is it one?")
     parts = {part.data_ptr(): part.nbytes() for part in (w.untyped_storage() for w in trained.weights.values())}
     if sum(weight.nbytes for weight in trained.weights.values()) > sum(parts.values()):
         raise DataError(f"{source}: has weights that share their memory, expected a value for each of their elements")
 
 
-def _sum_of_numbers(description: Any) -> float:
-    inner = description.values() if isinstance(description, dict) else description
-    if isinstance(inner, str) or not isinstance(inner, Iterable):
-        return min(abs(inner), LARGEST + 1) if isinstance(inner, int | float) else 0
-    return sum(map(_sum_of_numbers, inner))
-
-
 def _built_network(trained: TrainedNetwork, source: str | Path) -> nn.Module:
-    network = _built(trained.network, source)
+    try:
+        network = _built(trained.network, source)
+    except RecursionError as error:
+        raise DataError(f"{source}: describes a network that is nested too deeply") from error
     if not isinstance(network, nn.Module):
         raise DataError(f"{source}: describes a {type(network).__name__}, expected a network")
     if not trained.shrinkage and trained_low_rank_steps(network):
