@@ -13,18 +13,22 @@ from lowrank_unroll.errors import first_line
 HOUR = 60 * 60  # seconds
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_whole(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
     """Write a file by :func:`written_whole`."""
-    with written_whole(path) as temporary:
+    with written_whole(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, delete it if not.
 
     The temporary file has the suffix of ``path``, since many writers choose the format by it. It is on the disk before
     it is renamed, so that a machine that stops leaves either the former file or the new one.
+
+    Args:
+        path: the file; folders that it is in are made.
+        mode: its permissions; by default those that the umask leaves.
 
     Raises:
         OSError: if it cannot be written, such as when the disk is full; names ``path``.
@@ -35,10 +39,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
+        if mode is not None:
+            temporary.chmod(mode)  # of which the umask may have left nothing
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files
+        temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp makes private files
         _sync(temporary)
         temporary.replace(path)
         if os.name == "posix":  # elsewhere a folder cannot be opened
@@ -62,6 +66,12 @@ def remove_leftovers(path: Path) -> None:
         with suppress(FileNotFoundError):  # renamed or removed by another run
             if time.time() - hidden.stat().st_mtime > HOUR:
                 hidden.unlink()
+
+
+def _usual_mode() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _sync(path: Path) -> None:

@@ -10,9 +10,9 @@ from torch.linalg import LinAlgError
 
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.linalg.hermitian import hermitian_eigen
-from lowrank_unroll.linalg.native import cpp_compiler, on_cpu
+from lowrank_unroll.linalg.native import cpp_library, on_cpu
 
-pytestmark = pytest.mark.skipif(cpp_compiler.library() is None, reason="there is no C++ compiler")
+pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
 DTYPES = (torch.float64, torch.complex128)
 
 
@@ -127,10 +127,10 @@ class TestCompilation:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def test_it_is_compiled_once(self, tmp_path, monkeypatch):
-        assert cpp_compiler.library.__wrapped__() is not None
+        assert cpp_library.library.__wrapped__() is not None
         (made,) = (tmp_path / "lowrank_unroll").iterdir()
         monkeypatch.setattr(cpp_compiler.subprocess, "run", None)  # would fail if anything were left to do
-        assert cpp_compiler.library.__wrapped__() is not None
+        assert cpp_library.library.__wrapped__() is not None
         assert list((tmp_path / "lowrank_unroll").iterdir()) == [made]
 
     def test_what_a_compiler_complains_of_is_passed_on(self, tmp_path, monkeypatch, caplog):
@@ -139,19 +139,19 @@ class TestCompilation:
         compiler.chmod(0o755)
         monkeypatch.setenv("CXX", str(compiler))
         with caplog.at_level(logging.WARNING):
-            assert cpp_compiler.library.__wrapped__() is None
+            assert cpp_library.library.__wrapped__() is None
         assert "no room for this" in caplog.text
 
     @pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
     def test_where_it_fails_nothing_is_left_and_that_is_said(self, tmp_path, monkeypatch, caplog, compiler):
         monkeypatch.setenv("CXX", compiler)
         with caplog.at_level(logging.WARNING):
-            assert cpp_compiler.library.__wrapped__() is None
+            assert cpp_library.library.__wrapped__() is None
         assert f"cannot be had from {compiler}" in caplog.text
         assert not list(tmp_path.rglob("*.so"))
 
     def test_without_a_compiler_nothing_is_said(self, monkeypatch, caplog):
         monkeypatch.delenv("CXX", raising=False)
         monkeypatch.setenv("PATH", "")
-        assert cpp_compiler.library.__wrapped__() is None
+        assert cpp_library.library.__wrapped__() is None
         assert not caplog.text

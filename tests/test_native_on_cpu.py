@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from lowrank_unroll.linalg import Soft, singular_value_threshold
 from lowrank_unroll.linalg.batches import SHARED_WORK
 from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, table
-from lowrank_unroll.linalg.native import cpp_compiler, on_cpu
+from lowrank_unroll.linalg.native import cpp_library, on_cpu
 
-pytestmark = pytest.mark.skipif(cpp_compiler.library() is None, reason="there is no C++ compiler")
+pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
 DTYPES = (torch.float32, torch.complex64)
 # Rounding to single precision, of some numbers of the size of the matrix.
 ROUNDING = 8 * torch.finfo(torch.float32).eps

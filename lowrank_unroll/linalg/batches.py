@@ -24,8 +24,10 @@ Function = Callable[..., tuple[Tensor, ...]]
 
 
 def traced(tensor: Tensor) -> bool:
-    """Whether ``torch.compile`` or ``torch.func`` is watching, or a tensor has no values, so that none can be asked."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001  no public name
+    """Whether a compiler, a tracer or ``torch.func`` watches, or a tensor has no values, so that none can be asked."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return True
+    if torch._C._are_functorch_transforms_active():  # noqa: SLF001  no public name
         return True
     return tensor.is_meta or isinstance(tensor, FakeTensor) or _get_current_dispatch_mode() is not None
 

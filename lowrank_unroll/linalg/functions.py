@@ -87,7 +87,7 @@ def spectral_norm(A: Tensor) -> Tensor:
     check_matrices(A)
     if A.numel() == 0:
         return A.real.new_zeros(A.shape[:-2])
-    A = at_least_single(A if A.shape[-2] >= A.shape[-1] else A.mH)
+    A = at_least_single(A if A.shape[-2] >= A.shape[-1] else A.mT)
     return largest_singular_value(Point(A, *factors_of_tall(A.detach())))
 
 
@@ -110,6 +110,7 @@ def _apply(A: Tensor, given: Shrinkage, shrinkage_at: Callable[[Point], Shrinkag
     if A.dtype in {torch.float16, torch.bfloat16}:
         return _apply(at_least_single(A), given, shrinkage_at).to(A.dtype)
     if A.shape[-2] < A.shape[-1]:
-        return _apply(A.mH, given, shrinkage_at).mH.resolve_conj()
+        # A^T has the same singular values as A^H, and its gradient comes back without a conjugation left to do.
+        return _apply(A.mT, given, shrinkage_at).mT
     point = Point(A, *factors_of_tall(A.detach()))
     return spectral_function_at(point, shrinkage_at(point))

@@ -88,7 +88,7 @@ class Hard(Shrinkage):
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 above the threshold, 0 below, s_i / (s_i - s_j) across it."""
-        return _selection_differences(S, _column(self.threshold, S) < S)
+        return _selection_differences(S, _column(self.threshold, S) < _positive(S))
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class WeightedSoft(Shrinkage):
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 - (w_i - w_j) / (s_i - s_j) where both are kept, f_i / (s_i - s_j) where one is, the mean slope at ties."""
+        S = _positive(S)
         f, equal = self.values(S), tied(S)
         s_i, s_j = rows(S)
         gap = torch.where(equal, 1, s_i - s_j)
@@ -190,7 +191,7 @@ class SchattenP(Shrinkage):
         """1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
         strength, p = _column(self.strength, S)[..., None], _column(self.power, S)[..., None]
         f, kept = self.values(S), self._kept(S)
-        x_i, x_j = rows(torch.where(kept, f, 1))
+        x_i, x_j = _pairs(torch.where(kept, f, 1))
         ratio = ((x_i - x_j) / x_j).log1p()
         near = ratio.abs() < torch.finfo(S.dtype).eps
         safe = torch.where(near, 1, ratio)
@@ -200,7 +201,9 @@ class SchattenP(Shrinkage):
         gap = (s_i - s_j).abs()
         f_i, f_j = rows(f)
         across = (f_i - f_j).abs() / torch.where(gap == 0, 1, gap)
-        return torch.where(kept_i & kept_j, 1 / (1 + strength * p * slope), torch.where(kept_i | kept_j, across, 0))
+        neither = (strength == 0).to(S)  # which takes nothing off, of zeros either
+        both = 1 / (1 + strength * p * slope)
+        return torch.where(kept_i & kept_j, both, torch.where(kept_i | kept_j, across, neither))
 
     def second_derivatives(self, S: Tensor) -> Tensor:
         """The second derivative, from differentiating x + strength p x^(p-1) = s twice."""
@@ -216,7 +219,8 @@ class SchattenP(Shrinkage):
         below_one = torch.where(p < 1, p, 0.5)
         root = (2 * strength * (1 - below_one)) ** (1 / (2 - below_one))
         jump = root + torch.where(root > 0, strength * below_one * root ** (below_one - 1), 0)
-        return torch.where(p < 1, jump, strength) < S
+        # Powers of what counts as zero would overflow.
+        return torch.where(p < 1, jump, strength).clamp(min=torch.finfo(S.dtype).tiny) < S
 
     @staticmethod
     def _newton_step(root: Tensor, S: Tensor, strength: Tensor, p: Tensor, kept: Tensor) -> Tensor:
@@ -234,6 +238,11 @@ def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:
     return torch.maximum(*rows(S)), torch.minimum(*rows(S))
 
 
+def _positive(S: Tensor) -> Tensor:
+    """The values, zeros as the smallest number: a shrinkage that takes nothing off has a slope of 1 there, too."""
+    return S.clamp(min=torch.finfo(S.dtype).tiny)
+
+
 def _excess(S: Tensor, threshold: Tensor) -> Tensor:
     return (S - threshold).clamp(min=0)
 
@@ -246,7 +255,7 @@ def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:
     s_i, s_j = rows(S)
     # The smaller value of a pair is shrunk to 0, unless it is above the threshold too: then this is 1 or more.
     gap = (s_i - s_j).abs().clamp(min=torch.finfo(S.dtype).tiny)
-    return (torch.maximum(*rows(_excess(S, threshold))) / gap).clamp(max=1)
+    return (torch.maximum(*rows(_excess(_positive(S), threshold))) / gap).clamp(max=1)
 
 
 def _selection_differences(S: Tensor, kept: Tensor) -> Tensor:

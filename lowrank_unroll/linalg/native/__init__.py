@@ -1,21 +1,23 @@
 """Compiled code for small matrices: one call on the CPU or one launch on a GPU, where PyTorch has tens of operations.
 
 It is compiled when it is first needed. Functions return None for what it does not take: large matrices, tensors that
-are traced, other devices and precisions, and everything where there is no compiler.
+are traced or have no memory of their own, other devices and precisions, and everything where there is no compiler.
 """
 
+import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.batches import traced
 from lowrank_unroll.linalg.derivatives import Point, Table
 from lowrank_unroll.linalg.native import on_cpu, on_gpu
+from lowrank_unroll.linalg.native.memory import readable
 
 Factors = tuple[Tensor, Tensor, Tensor]
+DOUBLE = {torch.float64, torch.complex128}
 
 
 def takes(A: Tensor) -> bool:
     """Whether matrices such as A, (..., m, n), tall or square, are for :func:`factors` and :func:`first_derivative`."""
-    return not traced(A) and (on_cpu.takes(A) or on_gpu.takes(A))
+    return readable(A) and (on_cpu.takes(A) or on_gpu.takes(A))
 
 
 def factors(A: Tensor) -> Factors | None:
@@ -37,7 +39,7 @@ def factors(A: Tensor) -> Factors | None:
 
 def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
     """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
-    if not takes(E):
+    if not (takes(E) and readable(*point[1:], *tabulated) and _belong_together(point, tabulated, E)):
         return None
     differentiate = on_cpu.first_derivative if E.device.type == "cpu" else on_gpu.first_derivative
     return differentiate(point, tabulated, E)
@@ -45,7 +47,7 @@ def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor,
 
 def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
     """Eigenvalues, ascending, and eigenvectors as columns of Hermitian matrices (..., n, n) in double precision."""
-    if traced(A):
+    if A.dtype not in DOUBLE or A.numel() == 0 or A.shape[-2] != A.shape[-1] or not readable(A):
         return None
     return on_cpu.hermitian_eigen(A) if A.device.type == "cpu" else on_gpu.hermitian_eigen(A)
 
@@ -53,3 +55,15 @@ def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
 def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     """The divided differences of max(s - threshold, 0) at values S, (..., n), of thresholds (..., 1); (..., n, n)."""
     return on_cpu.excess_differences(S, thresholds)
+
+
+def _belong_together(point: Point, tabulated: Table, E: Tensor) -> bool:
+    """Whether shapes and precision are those of one batch, which a shrinkage of the user's need not keep to."""
+    *batch, _, n = E.shape
+    values, pairs = (*batch, n), (*batch, n, n)
+    shapes = (point.U.shape, point.S.shape, point.Vh.shape, *(tensor.shape for tensor in tabulated))
+    if shapes != (E.shape, values, pairs, values, pairs):
+        return False
+    return point.U.dtype == point.Vh.dtype == E.dtype and all(
+        tensor.dtype == torch.float32 for tensor in (point.S, *tabulated)
+    )

@@ -1,16 +1,18 @@
-"""The C++ of this room, compiled once for the machine that it runs on, and kept in the user's cache."""
+"""The C++ compiler of the machine, and how long it may take."""
 
-import ctypes
-import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
+import signal
 import subprocess
-from functools import cache
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from lowrank_unroll.files import written_whole
+from lowrank_unroll.names import one_line
 
 FOLDER = Path(__file__).parent
 SOURCES = sorted(FOLDER.glob("*.cpp"))
@@ -18,63 +20,99 @@ HEADERS = sorted(FOLDER.glob("*.hpp"))
 COMPILERS = ("c++", "g++", "clang++")  # unless the environment names another, CXX
 OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
 PATIENCE = 120.0  # s that it may take; it takes five
+PROCESSOR = ("vendor_id", "cpu family", "model", "stepping", "CPU ", "flags", "Features")  # of /proc/cpuinfo
 SHOWN = 500  # characters of what a compiler complains of
-POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
-STRIDED = (POINTER, SIZE, SIZE, SIZE, ctypes.c_bool)  # matrices with their strides, and whether to conjugate them
-ARGUMENTS = {
-    **dict.fromkeys(("eigen_real", "eigen_complex"), (*[POINTER] * 3, SIZE, SIZE)),
-    **dict.fromkeys(("gram_real", "gram_complex"), (*STRIDED, *[POINTER] * 3, SIZE, SIZE, SIZE)),
-    **dict.fromkeys(("derivative_real", "derivative_complex"), (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3)),
-    "excess_real": (*[POINTER] * 3, SIZE, SIZE),
-}
 
 logger = logging.getLogger(__name__)
 
 
-@cache
-def library() -> ctypes.CDLL | None:
-    """The compiled functions, made when first asked for and kept in the user's cache; None where there is no compiler.
+class CompilationError(RuntimeError):
+    """The compiler, or what it made, does not work."""
 
-    They let other threads go on while they work.
+
+def compiler_command() -> list[str]:
+    """Return the words that call the compiler; none where there is no compiler.
+
+    Raises:
+        CompilationError: if the environment variable CXX cannot be split into words.
     """
-    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        return None
+    named = os.environ.get("CXX", "").strip()
+    if not named:
+        return [path for path in map(shutil.which, COMPILERS) if path][:1]
     try:
-        loaded = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: there is no home
-        said = getattr(error, "stderr", None) or b""
-        reason = said.decode(errors="replace").strip()[-SHOWN:] or error
-        logger.warning(
-            "the C++ of %s cannot be had from %s, so small matrices take longer: %s", FOLDER, compiler, reason
-        )
-        return None
-    for name, arguments in ARGUMENTS.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = arguments, ctypes.c_bool
-    return loaded
+        return shlex.split(named)
+    except ValueError as error:
+        raise CompilationError(f"the environment variable CXX is {named!r}: {error}") from error
 
 
-def _compiled(compiler: str) -> Path:
-    made = _cache() / f"linalg_{_everything_it_depends_on(compiler)}.so"
-    if not made.exists():
-        logger.info("compiling the C++ of %s, once for this machine: some seconds", FOLDER)
-        made.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(made) as temporary:
-            words = [*compiler.split(), *OPTIONS, *map(str, SOURCES), "-o", str(temporary)]
-            subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE)  # noqa: S603  the user's compiler
-    return made
+def compile_library(compiler: Sequence[str], target: Path) -> None:
+    """Compile all C++ files of this room into a shared library.
+
+    Raises:
+        CompilationError: if the compiler cannot be called, fails, or takes longer than PATIENCE; holds its last words.
+    """
+    logger.info("compiling the C++ of %s, once for this machine: some seconds", FOLDER)
+    run_alone([*compiler, *OPTIONS, *map(str, SOURCES), "-o", str(target)])
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowrank_unroll"
+def run_alone(command: Sequence[str]) -> None:
+    """Run a command whose children end with it, and whose files nobody else can read or write.
+
+    Raises:
+        CompilationError: if it cannot be called, fails, or takes longer than PATIENCE; holds its last words.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603  the user's compiler
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, umask=0o077
+            )
+        except OSError as error:
+            raise CompilationError(f"{command[0]}: {error.strerror}") from error
+        try:
+            status = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise CompilationError(f"{command[0]} has not ended after {PATIENCE:g} s") from error
+        finally:
+            with suppress(ProcessLookupError):  # none is left
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if status:
+            raise CompilationError(f"{command[0]} ends with {_meaning(status)}: {_last_words(said.fileno())}")
 
 
-def _everything_it_depends_on(compiler: str) -> str:
-    """A hash of the source, the compiler and the processor, since nodes of a cluster share a cache but not these."""
+def everything_it_depends_on(compiler: Sequence[str]) -> str:
+    """Return the text that decides what is compiled: source, compiler, C library and processor.
+
+    Nodes of a cluster share a cache, but not these. A compiler's version is told by its file, since asking the compiler
+    takes time in every process, and forever if it hangs.
+    """
+    sources = [source.read_text("utf-8") for source in (*SOURCES, *HEADERS)]
+    return "|".join([*sources, *map(_version, compiler), *OPTIONS, *platform.libc_ver(), *_processor()])
+
+
+def _version(word: str) -> str:
+    found = shutil.which(word)
+    if found is None:
+        return word
+    path = Path(found).resolve()
+    facts = path.stat()
+    return f"{word} {path} {facts.st_size} {facts.st_mtime_ns}"
+
+
+def _processor() -> list[str]:
+    """The model and its instructions; the name of the machine where the system does not tell them."""
     facts = Path("/proc/cpuinfo")  # of Linux
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    abilities = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    sources = [source.read_text() for source in (*SOURCES, *HEADERS)]
-    parts = [*sources, compiler, *OPTIONS, platform.machine(), platform.processor(), abilities]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+    first, *_ = facts.read_text().split("\n\n") if facts.exists() else [""]
+    known = [line for line in first.splitlines() if line.startswith(PROCESSOR)]
+    told = any(line.startswith(("flags", "Features")) for line in known)
+    return [platform.machine(), platform.processor(), *(known if told else [platform.node()])]
+
+
+def _meaning(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+def _last_words(said: int) -> str:
+    end = os.lseek(said, 0, os.SEEK_END)
+    words = os.pread(said, 4 * SHOWN, max(0, end - 4 * SHOWN)).decode(errors="replace").strip()
+    return " ".join(map(one_line, words.splitlines()))[-SHOWN:]

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg.native.switch import switched_on
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +43,8 @@ def compiled(device: torch.device, source: Path, names: tuple[str, ...], **const
         names: which.
         constants: macros that the file leaves to be defined.
     """
+    if not switched_on():
+        return {}
     try:
         from cuda.bindings import driver, nvrtc  # type: ignore[import-not-found]  # noqa: PLC0415  only on GPUs
     except ImportError:

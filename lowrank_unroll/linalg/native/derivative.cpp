@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "guarded.hpp"
 #include "products.hpp"
 
 namespace {
@@ -74,22 +75,26 @@ void differentiate(
 // At matrices with factors U (batch, m, n), S (batch, n) and V^H (batch, n, n), for a function f (batch, n) with
 // divided differences (batch, n, n): its derivative in the directions E (batch, m, n), whose entries are so many numbers apart,
 // and Re diag(U^H E V) (batch, n). Complex numbers are pairs.
-extern "C" bool derivative_real(
+extern "C" int derivative_real(
     const float* U, const float* S, const float* Vh, const float* f, const float* differences,
     const float* E, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* derivative, float* diagonal, int64_t batch, int64_t m, int64_t n
 ) {
-    differentiate<false>(U, S, Vh, f, differences, {E, row_step, column_step, conjugate}, batch_step, derivative,
-                         diagonal, batch, int(m), int(n));
-    return true;
+    return guarded([&] {
+        differentiate<false>(U, S, Vh, f, differences, {E, row_step, column_step, conjugate}, batch_step, derivative,
+                             diagonal, batch, int(m), int(n));
+        return true;
+    });
 }
 
-extern "C" bool derivative_complex(
+extern "C" int derivative_complex(
     const float* U, const float* S, const float* Vh, const float* f, const float* differences,
     const float* E, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* derivative, float* diagonal, int64_t batch, int64_t m, int64_t n
 ) {
-    differentiate<true>(U, S, Vh, f, differences, {E, row_step, column_step, conjugate}, batch_step, derivative,
-                        diagonal, batch, int(m), int(n));
-    return true;
+    return guarded([&] {
+        differentiate<true>(U, S, Vh, f, differences, {E, row_step, column_step, conjugate}, batch_step, derivative,
+                            diagonal, batch, int(m), int(n));
+        return true;
+    });
 }

@@ -4,15 +4,19 @@
 #include <cstdint>
 #include <limits>
 
-// Of values S (batch, n) and thresholds (batch): differences (batch, n, n), every one in [0, 1] also after rounding.
-extern "C" bool excess_real(const float* S, const float* thresholds, float* differences, int64_t batch, int64_t n) {
+#include "guarded.hpp"
+
+// Of values S (batch, n) and thresholds (batch): differences (batch, n, n), every one in [0, 1] also after rounding. Values
+// of zero count as the smallest number: with a threshold of 0 all differences are 1.
+extern "C" int excess_real(const float* S, const float* thresholds, float* differences, int64_t batch, int64_t n) {
+    constexpr float least = std::numeric_limits<float>::min();
     for (int64_t index = 0; index < batch; ++index, S += n, ++thresholds, differences += n * n)
         for (int64_t i = 0; i < n; ++i)
             for (int64_t j = 0; j < n; ++j) {
-                const float excess = std::max({S[i] - *thresholds, S[j] - *thresholds, 0.0f});
+                const float excess = std::max(std::max({S[i], S[j], least}) - *thresholds, 0.0f);
                 // The smaller of a pair is shrunk to 0, unless it is above the threshold too: then this is 1 or more.
-                const float gap = std::max(std::abs(S[i] - S[j]), std::numeric_limits<float>::min());
+                const float gap = std::max(std::abs(S[i] - S[j]), least);
                 differences[i * n + j] = std::min(excess / gap, 1.0f);
             }
-    return true;
+    return DONE;
 }

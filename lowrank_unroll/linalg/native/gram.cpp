@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eigen.hpp"
+#include "guarded.hpp"
 #include "products.hpp"
 
 namespace {
@@ -74,16 +75,20 @@ bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, floa
 
 // Of matrices (batch, m, n), whose entries are so many numbers apart, complex ones pairs: U (batch, m, n), S (batch, n)
 // and V^H (batch, n, n), without gaps. False where a matrix is not finite.
-extern "C" bool gram_real(
+extern "C" int gram_real(
     const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
 ) {
-    return factorise<false>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    return guarded([&] {
+        return factorise<false>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    });
 }
 
-extern "C" bool gram_complex(
+extern "C" int gram_complex(
     const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
 ) {
-    return factorise<true>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    return guarded([&] {
+        return factorise<true>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    });
 }

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from lowrank_unroll.linalg.batches import shared, traced
+from lowrank_unroll.linalg.batches import shared
 from lowrank_unroll.linalg.derivatives import Point, Table
-from lowrank_unroll.linalg.native.cpp_compiler import library
-from lowrank_unroll.linalg.native.memory import plain
+from lowrank_unroll.linalg.native.cpp_library import library
+from lowrank_unroll.linalg.native.memory import plain, readable
 
 # Larger matrices are no faster than with LAPACK, and single ones keep several threads of it busy.
 COLUMNS = 128
@@ -69,18 +69,19 @@ def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
 
 def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     """Divided differences; see :func:`lowrank_unroll.linalg.native.excess_differences`."""
-    if not _are_plain(S, thresholds) or library() is None:
-        return None
     *batch, n = S.shape
+    one_each = thresholds.shape in {(1,), (*batch, 1)}
+    if not (one_each and S.numel() and _are_without_graph(S, thresholds)) or library() is None:
+        return None
     differences = S.new_empty(*batch, n, n)
     S, thresholds = plain(S), plain(thresholds.expand(*batch, 1))
     _function("excess", S)(S.data_ptr(), thresholds.data_ptr(), differences.data_ptr(), math.prod(batch), n)
     return differences
 
 
-def _are_plain(*values: Tensor) -> bool:
+def _are_without_graph(*values: Tensor) -> bool:
     """Whether these are numbers of single precision on the CPU that leave no graph."""
-    if any(value.device.type != "cpu" or value.dtype != torch.float32 or traced(value) for value in values):
+    if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in values) or not readable(*values):
         return False
     if forward_ad._current_level >= 0:  # noqa: SLF001  no public name
         return False
