@@ -1,11 +1,18 @@
 """C++ for small matrices obeys the laws of what it computes, and agrees with PyTorch; a batch makes no difference."""
 
+import ctypes
+import resource
+from contextlib import contextmanager
+from ctypes import c_void_p
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._pytree import tree_map
 
-from lowrank_unroll.linalg import Soft, singular_value_threshold
+from lowrank_unroll.linalg import Soft, singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.batches import SHARED_WORK
 from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, table
 from lowrank_unroll.linalg.native import cpp_library, on_cpu
@@ -165,3 +172,104 @@ def shrunk_with_gradients(A, threshold):
     A, threshold = A.detach().requires_grad_(), threshold.detach().requires_grad_()
     Y = singular_value_threshold(A, threshold)
     return Y.detach(), *torch.autograd.grad(Y.abs().square().sum(), (A, threshold))
+
+
+class Wrapper(torch.Tensor):
+    """A tensor without memory of its own, as those of torch.distributed are."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype, strides=inner.stride())
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        args, kwargs = tree_map(lambda given: given.inner if isinstance(given, cls) else given, (args, kwargs or {}))
+        return tree_map(lambda made: cls(made) if isinstance(made, torch.Tensor) else made, function(*args, **kwargs))
+
+
+class Named(torch.Tensor):
+    """A tensor with memory, and methods of its own."""
+
+
+class TestTensorsThatAreNotPlain:
+    def test_wrappers_go_to_pytorch(self):
+        A = matrices((4, 9, 3), torch.float32)
+        wrapped = Wrapper(A).requires_grad_()
+        Y = singular_value_threshold(wrapped, 0.5)
+        gradient = torch.autograd.grad(Y.square().sum(), wrapped)[0]
+        expected = shrunk_with_gradients(A, torch.full((4,), 0.5))[:2]
+        for one, other in zip((Y.detach().inner, gradient.inner), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("kind", [torch.nn.Parameter, lambda A: A.as_subclass(Named)])
+    def test_those_with_memory_are_shrunk_all_the_same(self, kind):
+        A = matrices((4, 9, 3), torch.float32)
+        Y = singular_value_threshold(kind(A), 0.5).detach().as_subclass(torch.Tensor)
+        torch.testing.assert_close(Y, singular_value_threshold(A, 0.5), rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_zeros_without_memory(self, dtype):
+        zeros = torch._efficientzerotensor((4, 9, 6), dtype=dtype)
+        assert not singular_value_threshold(zeros, 0.5).any()
+        A = matrices((4, 6, 3), dtype).requires_grad_()
+        assert not torch.autograd.grad(singular_value_threshold(A, 0.5), A, zeros)[0].any()
+
+    def test_a_table_of_another_shape_or_precision_is_pytorchs(self):
+        class Shared(Soft):
+            def divided_differences(self, S):
+                return torch.ones(S.shape[-1], S.shape[-1], dtype=S.dtype)
+
+        A = matrices((4000, 3, 2), torch.float32).requires_grad_()
+        gradient = torch.autograd.grad(spectral_function(A, Shared(0.0)).sum(), A)[0]
+        torch.testing.assert_close(gradient, torch.ones_like(A), rtol=1e-5, atol=1e-5)
+
+
+@contextmanager
+def without_memory():
+    """No block of half a megabyte is left in this process."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = c_void_p, [ctypes.c_size_t], [c_void_p]
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    blocks = [None] * 10_000
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used, hard))
+        for number in range(len(blocks)):
+            blocks[number] = libc.malloc(2**19)
+            if blocks[number] is None:
+                break
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        for block in filter(None, blocks):
+            libc.free(block)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the size of a process is Linux's to tell")
+def test_no_memory_is_an_error_of_python():
+    A, Vh = torch.randn(8, 128, 128), torch.empty(8, 128, 128)
+    arguments = (A.data_ptr(), 128 * 128, 128, 1, False, Vh.data_ptr(), Vh.data_ptr(), Vh.data_ptr(), 8, 128, 128)
+    function = cpp_library.library().gram_real
+    with without_memory(), pytest.raises(MemoryError, match="small matrices"):
+        function(*arguments)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.torch.jit.trace. is deprecated")
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.float64])
+@pytest.mark.parametrize("relative", [False, True])
+def test_what_is_traced_computes_anew(dtype, relative):
+    first, second = (matrices((4, 9, 3), dtype, seed).requires_grad_() for seed in (0, 1))
+
+    def shrunk(A):
+        return singular_value_threshold(A, 0.3, relative=relative)
+
+    traced = torch.jit.trace(shrunk, first)
+    for one, other in zip(gradient_of(traced, second), gradient_of(shrunk, second), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def gradient_of(function, A):
+    Y = function(A)
+    return Y.detach(), torch.autograd.grad(Y.abs().square().sum(), A)[0]

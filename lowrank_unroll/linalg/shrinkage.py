@@ -89,8 +89,9 @@ class Shrinkage(ABC):
             raise TypeError(f"{name} is {value.dtype}, expected real numbers")
         if isinstance(value, (int, float)):
             # Made where it is needed: a copy to a GPU would have to be waited for.
-            return torch.full(shape, value, dtype=S.dtype, device=S.device)
-        value = torch.as_tensor(value, dtype=S.dtype, device=S.device)
+            return S.new_full(shape, value)
+        # Of a tensor torch.as_tensor makes a constant of torch.jit.trace.
+        value = value.to(S) if isinstance(value, Tensor) else torch.as_tensor(value, dtype=S.dtype, device=S.device)
         try:
             return value.expand(shape).contiguous()
         except RuntimeError as error:

@@ -35,7 +35,11 @@ REFUSAL = (
 
 def spectral_function_at(point: Point, shrinkage: Shrinkage) -> Tensor:
     """Y = U f(S) V^H at a tall or square point, differentiable in A and in the parameters of the shrinkage."""
-    return _SpectralFunction.apply(shrinkage, *point, *shrinkage.parameters(point.S))  # type: ignore[no-untyped-call, no-any-return]
+    parameters = shrinkage.parameters(point.S)
+    if torch._C._is_tracing():  # noqa: SLF001  as in batches.py
+        # The tracer compares the shrinkage of two runs as text, of which the graph of its parameters is a part.
+        shrinkage = shrinkage.with_parameters([parameter.detach() for parameter in parameters])
+    return _SpectralFunction.apply(shrinkage, *point, *parameters)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _AsGiven(inspect.Signature):

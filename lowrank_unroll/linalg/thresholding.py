@@ -230,7 +230,9 @@ class SchattenP(Shrinkage):
 
 
 def _column(parameter: Tensor | float, S: Tensor) -> Tensor:
-    return torch.as_tensor(parameter, dtype=S.dtype, device=S.device).unsqueeze(-1)
+    if isinstance(parameter, Tensor):  # of which torch.as_tensor makes a constant of torch.jit.trace
+        return parameter.to(S).unsqueeze(-1)
+    return S.new_full((1,), parameter)
 
 
 def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,7 @@ def factors(A: Tensor) -> Factors | None:
 
 def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
     """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
-    if not (takes(E) and readable(*point[1:], *tabulated) and _belong_together(point, tabulated, E)):
+    if not (takes(E) and readable(*point[1:], *tabulated) and _fits(tabulated, point)):
         return None
     differentiate = on_cpu.first_derivative if E.device.type == "cpu" else on_gpu.first_derivative
     return differentiate(point, tabulated, E)
@@ -57,13 +57,8 @@ def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     return on_cpu.excess_differences(S, thresholds)
 
 
-def _belong_together(point: Point, tabulated: Table, E: Tensor) -> bool:
-    """Whether shapes and precision are those of one batch, which a shrinkage of the user's need not keep to."""
-    *batch, _, n = E.shape
-    values, pairs = (*batch, n), (*batch, n, n)
-    shapes = (point.U.shape, point.S.shape, point.Vh.shape, *(tensor.shape for tensor in tabulated))
-    if shapes != (E.shape, values, pairs, values, pairs):
-        return False
-    return point.U.dtype == point.Vh.dtype == E.dtype and all(
-        tensor.dtype == torch.float32 for tensor in (point.S, *tabulated)
-    )
+def _fits(tabulated: Table, point: Point) -> bool:
+    """Whether a table has a number for each value and pair of a point, which a user's own shrinkage need not return."""
+    f, differences = tabulated
+    shapes_fit = f.shape == point.S.shape and differences.shape == point.Vh.shape
+    return shapes_fit and f.dtype == differences.dtype == point.S.dtype

@@ -101,11 +101,15 @@ def _version(word: str) -> str:
 
 def _processor() -> list[str]:
     """The model and its instructions; the name of the machine where the system does not tell them."""
-    facts = Path("/proc/cpuinfo")  # of Linux
-    first, *_ = facts.read_text().split("\n\n") if facts.exists() else [""]
-    known = [line for line in first.splitlines() if line.startswith(PROCESSOR)]
+    known = [line for line in _processor_facts().splitlines() if line.startswith(PROCESSOR)]
     told = any(line.startswith(("flags", "Features")) for line in known)
     return [platform.machine(), platform.processor(), *(known if told else [platform.node()])]
+
+
+def _processor_facts() -> str:
+    """Return what Linux tells of the first core."""
+    told = Path("/proc/cpuinfo")
+    return told.read_text().split("\n\n")[0] if told.exists() else ""
 
 
 def _meaning(status: int) -> str:
