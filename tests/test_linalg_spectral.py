@@ -24,6 +24,8 @@ from lowrank_unroll.linalg import (
     singular_value_threshold,
     spectral_function,
     spectral_norm,
+    svd,
+    tensor_singular_value_threshold,
 )
 from lowrank_unroll.linalg.batches import PART, decomposed
 from lowrank_unroll.linalg.decomposition import _gram, factors_of_tall
@@ -223,6 +225,35 @@ class TestShrinkages:
         A, fraction = well_conditioned((2, 4, 3), torch.complex128).requires_grad_(), number([0.2, 0.3])
         assert torch.autograd.gradgradcheck(lambda A, t: singular_value_threshold(A, t, relative=True), (A, fraction))
 
+    @pytest.mark.parametrize("dtype", [*SINGLES, *DOUBLES])
+    @pytest.mark.parametrize(
+        "shrinkage",
+        [
+            Soft(0.0),
+            Firm(0.0),
+            Hard(0.0),
+            SchattenP(0.0),
+            SchattenP(0.0, 1.0),
+            WeightedSoft(torch.zeros(4)),
+            Truncation(4),
+        ],
+        ids=lambda shrinkage: type(shrinkage).__name__,
+    )
+    def test_what_takes_nothing_off_is_the_identity_and_so_is_its_gradient(self, shrinkage, dtype):
+        """Also where singular values are exactly zero."""
+        S = torch.tensor([[3.0, 1.0, 1e-6, 0.0], [2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], dtype=dtype)
+        for zeros in (0, 2):
+            A = torch.cat([torch.zeros(3, zeros, 4, dtype=dtype), S.diag_embed()], 1).requires_grad_()
+            G = torch.randn(A.shape, dtype=dtype)
+            Y = spectral_function(A, shrinkage)
+            torch.testing.assert_close(Y, A, rtol=1e-6, atol=1e-7)
+            torch.testing.assert_close(torch.autograd.grad(Y, A, G)[0], G, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("differences", [Soft(0.0), Hard(0.0), WeightedSoft(torch.zeros(3))])
+    def test_slopes_at_zero_are_those_of_the_identity_in_every_precision(self, differences):
+        for dtype in (torch.float32, torch.float64):
+            assert (differences.divided_differences(torch.tensor([2.0, 0.0, 0.0], dtype=dtype)) == 1).all()
+
     @given(st.floats(0, 5), st.floats(0.05, 2), st.floats(0.1, 1))
     def test_schatten_p_minimises_its_objective(self, s, strength, p):
         f = SchattenP(torch.tensor(strength, dtype=torch.float64), torch.tensor(p, dtype=torch.float64))
@@ -352,6 +383,18 @@ class TestDecompositions:
         assert threads == [1] * torch.get_num_threads()
 
 
+FUNCTIONS = {
+    "threshold": lambda A: singular_value_threshold(A, 0.5),
+    "relative": lambda A: singular_value_threshold(A, 0.5, relative=True),
+    "ridge": lambda A: spectral_function(A, Ridge(0.5)),
+    "norm": spectral_norm,
+    "U": lambda A: svd(A)[0],
+    "S": lambda A: svd(A)[1],
+    "Vh": lambda A: svd(A)[2],
+    "tensor": lambda A: tensor_singular_value_threshold(A.expand(3, *A.shape[-2:]), 0.5),
+}
+
+
 class TestComposition:
     def test_torch_func(self):
         A, threshold = torch.randn(3, 5, 4, dtype=torch.float64), torch.rand(3, dtype=torch.float64)
@@ -369,6 +412,18 @@ class TestComposition:
         assert torch.allclose(*jacobians)
         hessian = torch.func.jacrev(torch.func.jacrev(lambda A: loss(A, 0.5)))(A[0])
         assert torch.allclose(hessian, hessian.movedim((0, 1), (2, 3)), atol=1e-12)
+
+    @pytest.mark.parametrize("dtype", [*SINGLES, torch.complex128])
+    @pytest.mark.parametrize("shape", [(3, 4, 6), (6, 4)])
+    @pytest.mark.parametrize("lazily", [torch.conj, torch.Tensor.clone])
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_nothing_is_left_to_conjugate_or_negate(self, name, lazily, shape, dtype):
+        """So that NumPy takes values and gradients."""
+        A = lazily(torch.randn(shape, dtype=dtype)).requires_grad_()
+        Y = FUNCTIONS[name](A)
+        gradient = torch.autograd.grad(Y, A, lazily(torch.randn(Y.shape, dtype=Y.dtype)))[0]
+        for made in (Y.detach(), gradient):
+            assert made.numpy().shape == made.shape
 
     def test_a_third_derivative_is_refused(self):
         A = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)

@@ -185,7 +185,7 @@ class SchattenP(Shrinkage):
                 root = self._newton_step(root, torch.where(kept, S, 1), strength, p, kept)
         for _ in range(2):
             root = self._newton_step(root, torch.where(kept, S, 1), strength, p, kept)
-        return torch.where(kept, root, 0)
+        return torch.where(kept, root, torch.where(strength == 0, S, 0))
 
     def divided_differences(self, S: Tensor) -> Tensor:
         """1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
