@@ -86,7 +86,7 @@ def test_it_is_compiled_once_and_nobody_else_can_write_it(compiler, folder, umas
         os.umask(before)
     assert compiler.count() == 1
     assert {file.suffix for file in folder.iterdir()} == {".so", ".json", ".lock"}
-    assert all(map(private, (folder, folder.parent, folder / only(folder, "*.so"), folder / only(folder, "*.json"))))
+    assert all(map(private, (folder, folder.parent, *folder.iterdir())))
 
 
 def link_away(folder):
@@ -216,9 +216,21 @@ def test_what_killed_compilations_left_is_removed(compiler, folder):
     for leftover in leftovers:
         leftover.touch()
         os.utime(leftover, (0, 0))
-    made.unlink()
     assert anew() is not None
+    assert compiler.count() == 1
     assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_a_folder_in_the_place_of_the_library_is_met_once(compiler, folder, caplog):
+    assert anew() is not None
+    made = only(folder, "*.so")
+    made.unlink()
+    made.mkdir()
+    for _ in range(2):
+        with caplog.at_level(logging.WARNING):
+            assert anew() is None
+        assert f"{made} cannot be written: Is a directory" in caplog.text
+    assert compiler.count() == 2
 
 
 @pytest.mark.parametrize("where", ["/dev/null", "/proc/1", "a-file"])

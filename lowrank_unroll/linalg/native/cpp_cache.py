@@ -24,6 +24,14 @@ except ImportError:  # Windows
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+TRIAL = """
+import ctypes, sys
+try:
+    library = ctypes.CDLL(sys.argv[1])
+    [getattr(library, name) for name in sys.argv[2:]]
+except (OSError, AttributeError) as error:
+    sys.exit(str(error))
+"""
 DAY = 24 * 60 * 60  # s after which a compiler that failed is tried again
 
 
@@ -47,6 +55,8 @@ def cached_library(name: str, functions: tuple[str, ...], compile_to: Callable[[
         OSError: if the cache cannot be written.
     """
     made = _private_folder() / f"{name}.so"
+    for path in (made, made.with_suffix(".json")):
+        remove_leftovers(path)
     library = _load_kept(made, functions)
     if library is not None:
         return library
@@ -62,15 +72,14 @@ def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path]
         CompilationError: if that fails; the reason is in the record.
         OSError: if the cache cannot be written.
     """
-    for path in (made, made.with_suffix(".json")):
-        remove_leftovers(path)
     try:
         with written_whole(made, PRIVATE_FILE) as temporary:
             compile_to(temporary)
             _try_to_load(temporary, functions)
             checksum = _checksum(temporary.read_bytes())
-    except CompilationError as error:
-        _write_record(made, failed=str(error), at=time.time())
+    except (CompilationError, OSError) as error:
+        with suppress(OSError):  # as where the disk is full
+            _write_record(made, failed=str(error), at=time.time())
         raise
     _write_record(made, checksum=checksum)
     library = _load_kept(made, functions)
@@ -83,8 +92,7 @@ def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path]
 
 def _try_to_load(path: Path, functions: tuple[str, ...]) -> None:
     """Load a library in a process of its own, which a bad one may crash."""
-    statement = "import ctypes, sys; [getattr(ctypes.CDLL(sys.argv[1]), name) for name in sys.argv[2:]]"
-    run_alone([sys.executable, "-I", "-S", "-c", statement, str(path), *functions])
+    run_alone([sys.executable, "-I", "-S", "-c", TRIAL, str(path), *functions])
 
 
 def _load_kept(made: Path, functions: tuple[str, ...]) -> ctypes.CDLL | None:
@@ -175,6 +183,7 @@ def _one_at_a_time(made: Path) -> Iterator[None]:
     """Wait until no other process is at work on a file; not for longer than one may take."""
     file = os.open(made.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
     try:
+        os.fchmod(file, PRIVATE_FILE)
         patient_until = time.monotonic() + PATIENCE
         while not _locked(file) and time.monotonic() < patient_until:
             time.sleep(0.1)
