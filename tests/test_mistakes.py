@@ -24,6 +24,8 @@ UNTRAINED = ["--config", "dynamic_mri/nuclear_norm.yaml"]
 IMAGES = [*COLOUR, "--data", "ImageFolder"]
 CINES = [*UNTRAINED, "--data", "CineImages", "--data.test_path"]
 PREDICT_SERIES = ["predict", *UNTRAINED, "--data.predict_kspace"]
+EARLY = ["--trainer.callbacks+=EarlyStopping"]
+BLIND = ["--model.self_supervision", "SSDU"]
 USAGE, DATA = 2, 1
 EVIL = "\x1b[31m\x1b]0;evil\x07"  # paints a terminal red and renames its window
 
@@ -66,6 +68,12 @@ MISTAKES = [
     (["fit", *SERIES, "--data", "SamplePhotos"], USAGE, "DynamicMRI .*SamplePhotos"),
     (["fit", *SERIES, "--model.network", "TLRNet"], USAGE, "DynamicMRI .*TLRNet"),
     (["fit", *COLOUR, "--trainer.accelerator", "gpuu"], USAGE, "gpuu"),
+    (["fit", *COLOUR, *EARLY], USAGE, r"--trainer\.callbacks EarlyStopping: give its monitor"),
+    (["fit", *COLOUR, *EARLY, "--trainer.callbacks.monitor", "val_loss"], USAGE, "watches val_loss, .*val/loss"),
+    (["fit", *COLOUR, "--trainer.callbacks+=LearningRateFinder"], USAGE, r"LearningRateFinder.*--model\.optimizer\.lr"),
+    (["fit", *COLOUR, "--model.optimizer", "torch.optim.Muon"], USAGE, "--model.optimizer cannot .* Muon only"),
+    (["fit", *COLOUR, "--model.loss", "LogSquaredError", *BLIND], USAGE, "loss is LogSquaredError, but self-"),
+    (["fit", *COLOUR, *BLIND, "--model.self_supervision.centre", "99"], USAGE, r"retina\S* 0.*, .* nothing is held"),
     (["fit", *COLOUR, "--trainer.precision", "17"], USAGE, r"--trainer\.precision 17: expected one of"),
     (["fit", *COLOUR, "--trainer.precision", "16-true"], USAGE, r"--trainer\.precision 16-true: expected one of 32"),
     (["fit", *COLOUR, "--trainer.precision", "bf16-true"], USAGE, r"--trainer\.precision bf16-true: expected one of"),

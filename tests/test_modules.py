@@ -121,6 +121,46 @@ def test_training_with_the_plain_gradient_stops_and_names_the_batch():
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
+class Penalised(TLRNet):
+    """A network each of whose states adds one to the loss."""
+
+    def penalty(self, state):
+        return 1.0
+
+
+class TestPenalties:
+    @pytest.fixture
+    def batch(self):
+        return collate([MaskedImages(photos((16, 16)), 0.4, seed=0)[0]])
+
+    @pytest.mark.parametrize(
+        ("network", "expected"),
+        [
+            (Penalised(iterations=2, features=2), 3),
+            (TLRNet(iterations=1, features=2, start=Penalised(iterations=2, features=2)), 3),
+            (Penalised(iterations=1, features=2, start=Penalised(iterations=1, features=2)), 4),
+            (TLRNet(iterations=1, features=2), 0),
+        ],
+        ids=["network", "its start", "both", "none"],
+    )
+    def test_join_the_loss_of_any_task_in_training(self, network, expected, batch):
+        module = ColorCS(network)
+        image, penalty = module.reconstruct(batch)
+        assert float(penalty) == expected
+        assert torch.allclose(module.training_loss(batch), module.loss(image, batch) + expected)
+        assert module.eval().reconstruct(batch)[1] == 0
+
+    def test_a_task_that_reconstructs_in_its_own_way_has_them(self, batch):
+        class Brighter(ColorCS):
+            def forward(self, batch):
+                return super().forward(batch) + 1
+
+        module = Brighter(Penalised(iterations=2, features=2))
+        image, penalty = module.reconstruct(batch)
+        assert float(penalty) == 3
+        assert torch.equal(image, module(batch))
+
+
 class TestDynamicMRI:
     @pytest.fixture
     def batch(self):

@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.loading.data_module import collate
-from lowrank_unroll.modules import SSDU, ColorCS, DynamicMRI, relative_error
+from lowrank_unroll.callbacks.gradient_distance import gradient_distance
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.modules import SSDU, ColorCS, DynamicMRI, SquaredError, relative_error
 from lowrank_unroll.networks import LocallyLowRankNet, T2LRNet
 from lowrank_unroll.sampling import Uniform
 
@@ -117,9 +119,9 @@ def test_checkpoints_stay_plain(tmp_path):
     ],
 )
 def test_from_the_command_line(command_line, words, centre):
-    best = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
     chosen = ["--model.self_supervision.masks", "2", "--model.self_supervision.centre", centre]
-    command_line("fit", *words, *chosen, *best)
+    plateau = ["--model.scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"]
+    command_line("fit", *words, *chosen, *plateau)
     (metrics,) = Path("runs").rglob("metrics.csv")
     with metrics.open() as file:
         rows = list(csv.DictReader(file))
@@ -127,7 +129,7 @@ def test_from_the_command_line(command_line, words, centre):
     assert 0 < loss < 4
     assert "val/psnr" not in rows[0]
     assert list(Path("runs").rglob("best.ckpt"))
-    command_line("test", *words, *best)
+    command_line("test", *words)
 
 
 def test_impossible_choices_are_refused():
@@ -135,6 +137,24 @@ def test_impossible_choices_are_refused():
         SSDU(share=1.0)
     with pytest.raises(ValueError, match="masks is 0"):
         SSDU(masks=0)
+
+
+def test_a_second_loss_is_refused():
+    with pytest.raises(UsageError, match=r"loss is SquaredError, but self-supervision has a loss of its own"):
+        DynamicMRI(Recorder(), loss=SquaredError(), self_supervision=SSDU())
+
+
+@pytest.mark.parametrize(("held", "told"), [(SSDU(centre=1000), "0 samples"), (SSDU(share=1e-9), "share 1e-09 of")])
+def test_holding_nothing_back_is_refused_by_name(held, told):
+    batch = collate([sample(), sample(seed=1)])
+    with pytest.raises(UsageError, match=f"series 0, series 1 nothing is held back.*{told}.*self_supervision.centre"):
+        held.split(batch, 0)
+
+
+def test_a_gradient_is_compared_without_targets():
+    batch = collate([sample()])
+    module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=SSDU(centre=2))
+    assert gradient_distance(module, batch._replace(target=None)) == 0
 
 
 def test_colours_learn_without_targets():

@@ -1,11 +1,17 @@
 """Checkpoints of a training that is resumed in another folder."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, Literal, cast
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
+
+from lowrank_unroll.modules import ReconstructionModule
+
+OF_THE_MODULE: Final = "auto"  # a monitor or mode that is asked of the module
 
 
 class ResumableCheckpoint(ModelCheckpoint):
@@ -18,12 +24,36 @@ class ResumableCheckpoint(ModelCheckpoint):
 
     Lightning forgets the best score when the folder changes, as it does with every run, and would call the first epoch
     after resuming the best one. The resumed run writes a new best checkpoint only if it beats the old one.
+
+    Args:
+        dirpath: folder of the checkpoints; None for one in the folder of the run.
+        filename: of the best one, without suffix; None for one of epoch and step.
+        monitor: by which the best is chosen; "auto" for what the module names, PSNR, or the loss without targets; None
+            for none.
+        mode: whether its minimum or maximum is best; "auto" for what the module knows of it, otherwise the minimum.
+        keywords: see ModelCheckpoint.
     """
 
     _place_of_last: tuple[int, int] | None = None  # where in the training the last checkpoint was saved
 
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        filename: str | None = None,
+        monitor: str | None = None,
+        mode: Literal["auto", "min", "max"] = OF_THE_MODULE,
+        **keywords: Any,
+    ) -> None:
+        self.mode_is_chosen = mode != OF_THE_MODULE
+        super().__init__(dirpath, filename, monitor, mode=mode if self.mode_is_chosen else "min", **keywords)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin anew."""
+        """Begin anew, and ask the module what is not chosen."""
+        if self.monitor == OF_THE_MODULE:
+            self.monitor = cast("ReconstructionModule", pl_module).monitor
+        if not self.mode_is_chosen and isinstance(pl_module, ReconstructionModule):
+            self.mode = pl_module.logged().get(str(self.monitor)) or "min"
+            self.kth_value = torch.tensor(-torch.inf if self.mode == "max" else torch.inf)
         super().setup(trainer, pl_module, stage)
         self.save_last = bool(self.save_last)  # "link" would link to the best one
         self._place_of_last = None

@@ -67,9 +67,7 @@ def gradient_distance(module: ReconstructionModule, batch: Sample) -> float:
 
 def _gradient(module: ReconstructionModule, batch: Sample) -> Sequence[Tensor]:
     with torch.enable_grad():
-        reconstruction, penalty = module.reconstruct(batch)
-        loss = module.loss(reconstruction, batch) + penalty
-        return torch.autograd.grad(loss, module.trainable_parameters(), materialize_grads=True)
+        return torch.autograd.grad(module.training_loss(batch), module.trainable_parameters(), materialize_grads=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from lowrank_unroll.command_line.words import nearest
 KEY = re.compile(r'^\s*(?:- )?Parser key "([^"]+)"')
 CLASS = re.compile(r"^\s*(?:- )?Problem with given class_path '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"(?:Option|does not accept option) '([^']+)'")
+REQUIRED = re.compile(r"arguments are required: ([^\n]+)")
 NO_SUCH_CLASS = re.compile(
     r"Expected a dot import path string: (\S+)|Import path (\S+) does not correspond|"
     r"(?:No module named|has no attribute) '([^']+)'|Unexpected import path format: (\S+)"
@@ -62,6 +63,9 @@ def innermost_complaint(message: str, flags: Iterable[str]) -> Complaint | None:
         return _unknown_option(keys, owner, match[1], flags)
     if not keys:
         return None
+    if owner and (match := REQUIRED.search(text)):
+        name = owner.rpartition(".")[2]
+        return Complaint(key, name, f"give its {match[1]}, too; --{keys[0]}.help {name} lists what it takes")
     if match := NO_SUCH_CLASS.search(text):
         name = next(filter(None, match.groups()))
         return Complaint(key, name, f"there is no such class{nearest(name.rpartition('.')[2], _classes())}")

@@ -39,7 +39,7 @@ def _told(message: str, parser: LightningArgumentParser, words: Sequence[str]) -
     if message.startswith("unrecognized arguments: "):
         flag = message.removeprefix("unrecognized arguments: ").split()[0].split("=")[0]
         return f"there is no argument {flag}{nearest(flag, _flags(parser))}; --help lists them"
-    if "arguments are required" in message:
+    if "arguments are required" in message and "given class_path" not in message:
         missing = [key.rpartition(".")[2] for key in message.rpartition(": ")[2].split(", ")]
         return f"no {' and no '.join(missing)} given: pass --config NAME, such as --config color_cs/demo.yaml"
     complaint = innermost_complaint(message, _flags(parser))

@@ -21,6 +21,11 @@ def silence_advice() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
 
 
+def silence_advice_to_train() -> None:
+    """Hide, where a network is only evaluated, which callbacks its training had."""
+    warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
+
+
 def exit_after_signal(stop: SystemExit) -> NoReturn:
     """Leave as shells expect it of what a signal has stopped.
 

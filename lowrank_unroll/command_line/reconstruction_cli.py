@@ -25,11 +25,13 @@ from lowrank_unroll.callbacks import (
     TestReport,
     TrainingPictures,
 )
+from lowrank_unroll.callbacks.checkpoint import OF_THE_MODULE
 from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO
 from lowrank_unroll.command_line.checkpoints import newest_checkpoint, remove_unfinished
 from lowrank_unroll.command_line.configs import find_configs
+from lowrank_unroll.command_line.monitors import check_callbacks
 from lowrank_unroll.command_line.parser import BriefParser
-from lowrank_unroll.command_line.process import exit_after_signal, silence_advice
+from lowrank_unroll.command_line.process import exit_after_signal, silence_advice, silence_advice_to_train
 from lowrank_unroll.command_line.run_folders import check_names, claim_folder
 from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
 from lowrank_unroll.errors import UsageError, first_line
@@ -61,6 +63,8 @@ def run(name: str, words: Sequence[str]) -> None:
         DataError: if a file cannot be used.
     """
     silence_advice()
+    if name != "fit":
+        silence_advice_to_train()
     command = ["lowrank-unroll", name, *words]
     sys.argv[1:] = [name, *find_configs(words)]  # where LightningCLI and the processes it starts read them
     try:
@@ -111,15 +115,14 @@ class ReconstructionCLI(LightningCLI):
 
     @staticmethod
     def add_arguments_to_parser(parser: LightningArgumentParser) -> None:
-        """Let the callbacks that every run has be set up, and keep the checkpoint of the best validation PSNR."""
+        """Let the callbacks that every run has be set up, and keep the best checkpoint by the module's monitor."""
         parser.add_lightning_class_args(TrainingPictures, "pictures")
         parser.add_lightning_class_args(TestReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(ResumableCheckpoint, "checkpoint")
         parser.set_defaults(
             {
-                "checkpoint.monitor": "val/psnr",
-                "checkpoint.mode": "max",
+                "checkpoint.monitor": OF_THE_MODULE,
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
@@ -183,6 +186,7 @@ class ReconstructionCLI(LightningCLI):
         """The checkpoint to use, found by its short name or as the best one, whole and of this network."""
         if self.subcommand == "fit":
             self.model.check_trainable()
+            check_callbacks(self.trainer, self.model)
             remove_unfinished(self.trainer)
         elif given is None and self.model.trainable_parameters() and not self.model.begins_trained:
             given = "best"

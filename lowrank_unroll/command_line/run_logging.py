@@ -33,11 +33,15 @@ class SaveConfig(SaveConfigCallback):
         log_run(trainer, pl_module, self.config.as_dict() | origin)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave no folder of a run that ended before it began."""
+        """Leave no folder of a run that ended before it began: there is nothing in it, or the config alone."""
         folder = getattr(trainer.logger, "log_dir", None)
-        if trainer.is_global_zero and not self.already_saved and folder is not None:
-            with suppress(OSError):  # as it is raised where there is none, or something in it
-                Path(folder).rmdir()
+        if not trainer.is_global_zero or folder is None or trainer.global_step > 0:
+            return
+        config = Path(folder, self.config_filename)
+        with suppress(OSError):  # as it is raised where there is none, or something else in it
+            if list(Path(folder).iterdir()) == [config]:
+                config.unlink()
+            Path(folder).rmdir()
 
 
 def log_offline_where_needed(loggers: object) -> None:

@@ -17,17 +17,24 @@ class SampleMean(Metric):
 
     Args:
         function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
+        higher_is_better: whether a checkpoint with more of it is the better one; None leaves that open.
     """
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], higher_is_better: bool | None = None) -> None:
         super().__init__()
         self.function = function
+        self._higher_is_better = higher_is_better
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]
+        """Whether more of it is better; None if nobody has said so."""
+        return self._higher_is_better
 
     def update(self, reconstruction: Tensor, target: Tensor) -> None:
         """Add a batch."""

@@ -59,7 +59,12 @@ class ColorCS(ReconstructionModule):
 
     def metrics(self) -> dict[str, SampleMean]:
         """PSNR, SSIM, SER and MSE, the columns of the paper's tables."""
-        return {"psnr": SampleMean(psnr), "ssim": SampleMean(ssim), "ser": SampleMean(ser), "mse": SampleMean(mse)}
+        return {
+            "psnr": SampleMean(psnr, higher_is_better=True),
+            "ssim": SampleMean(ssim, higher_is_better=True),
+            "ser": SampleMean(ser, higher_is_better=True),
+            "mse": SampleMean(mse, higher_is_better=False),
+        }
 
     def picture_of_mask(self, mask: Tensor) -> Tensor:
         """Which values are sampled, each channel in its colour."""

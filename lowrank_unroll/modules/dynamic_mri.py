@@ -7,7 +7,6 @@ from torch import Tensor
 
 from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, nmse, of_magnitudes, psnr, ser
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
-from lowrank_unroll.networks import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, SampledFourier, coil_operator
 from lowrank_unroll.sample import SERIES_AXES, Sample
 
@@ -35,20 +34,14 @@ class DynamicMRI(ReconstructionModule):
         """What the coils see, transformed to k-space, where it is sampled."""
         return SampledFourier(batch.mask) @ coil_operator(batch.coil_sensitivities)
 
-    def reconstruct(self, batch: Sample) -> tuple[Tensor, Tensor | float]:
-        """Reconstruct a batch, and in training add up what the states of an unrolled network add to the loss."""
-        if self.training and isinstance(self.network, UnrolledNetwork):
-            return self.network.forward_with_penalty(batch.measurement, self.operator(batch))
-        return super().reconstruct(batch)
-
     def metrics(self) -> dict[str, SampleMean]:
         """PSNR, SSIM per frame, NMSE and HFEN of magnitudes, SER of complex series."""
         return {
-            "psnr": SampleMean(of_magnitudes(psnr)),
-            "ssim": SampleMean(of_magnitudes(frame_ssim)),
-            "ser": SampleMean(ser),
-            "nmse": SampleMean(of_magnitudes(nmse)),
-            "hfen": SampleMean(of_magnitudes(hfen)),
+            "psnr": SampleMean(of_magnitudes(psnr), higher_is_better=True),
+            "ssim": SampleMean(of_magnitudes(frame_ssim), higher_is_better=True),
+            "ser": SampleMean(ser, higher_is_better=True),
+            "nmse": SampleMean(of_magnitudes(nmse), higher_is_better=False),
+            "hfen": SampleMean(of_magnitudes(hfen), higher_is_better=False),
         }
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """The LightningModule that every task extends."""
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypedDict
 
-import lightning as L
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
 from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
+from lowrank_unroll.modules.optimization import Mode, OptimizedModule
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.names import abridged
+from lowrank_unroll.networks.unrolled import collected_penalties
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.sample import Sample, known_target
@@ -39,7 +41,7 @@ class Step(TypedDict):
     seconds: float
 
 
-class ReconstructionModule(L.LightningModule, ABC):
+class ReconstructionModule(OptimizedModule):
     """Train and test a network that reconstructs an image from a measurement.
 
     A task says what its forward model is (:meth:`operator`), and may replace the loss and the metrics.
@@ -53,7 +55,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
             brings. Methods without training that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
-            error.
+            error. Self-supervision has a loss of its own.
         weights: to begin with: a name in the box, a file (.safetensors), or a checkpoint; None for random ones.
         self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
 
@@ -62,7 +64,7 @@ class ReconstructionModule(L.LightningModule, ABC):
 
     Raises:
         UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
-            those of another.
+            those of another, or there are two losses.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
@@ -86,6 +88,11 @@ class ReconstructionModule(L.LightningModule, ABC):
         self.scheduler = scheduler
         self.compile_network = compile
         self.reconstruct_to_train: Reconstruct = self.reconstruct
+        if loss is not None and self_supervision is not None:
+            raise UsageError(
+                f"loss is {type(loss).__name__}, but self-supervision has a loss of its own: give --model.loss null "
+                "or --model.self_supervision null"
+            )
         self.error = loss or SquaredError()
         self.self_supervision = self_supervision
         if not shrinkage:
@@ -125,20 +132,28 @@ class ReconstructionModule(L.LightningModule, ABC):
         """The forward model of a batch: what maps its targets to its measurements, but for noise."""
 
     def loss(self, reconstruction: Tensor, batch: Sample) -> Tensor:
-        """The training loss."""
+        """The training loss, where there are targets."""
         return self.error(reconstruction, known_target(batch))  # type: ignore[no-any-return]
 
     def metrics(self) -> dict[str, SampleMean]:
-        """The metrics of validation and test by name; must hold "psnr", by which the best checkpoint is chosen."""
-        return {"psnr": SampleMean(psnr)}
+        """The metrics of validation and test by name; must hold "psnr"."""
+        return {"psnr": SampleMean(psnr, higher_is_better=True)}
+
+    def logged(self) -> Mapping[str, Mode | None]:
+        """The loss, and the metrics of validation; without targets the loss alone."""
+        metrics: Mapping[str, Any] = {} if self.self_supervision else dict(self.val_metrics.items())
+        return {**super().logged(), **{name: _best(metric.higher_is_better) for name, metric in metrics.items()}}
 
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch; shape, dtype and scale of its targets."""
         return self.network(batch.measurement, self.operator(batch))  # type: ignore[no-any-return]
 
     def reconstruct(self, batch: Sample) -> tuple[Tensor, Tensor | float]:
-        """Reconstruct a batch, and what the network adds to the loss; nothing unless a task says so."""
-        return self(batch), 0.0
+        """Reconstruct a batch, and in training add up the penalties of unrolled networks, which join the loss."""
+        if not self.training:
+            return self(batch), 0.0
+        with collected_penalties(self.network) as penalties:
+            return self(batch), sum(penalties)
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
         """How to show one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
@@ -176,7 +191,13 @@ class ReconstructionModule(L.LightningModule, ABC):
         return Step(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
 
     def _step_without_targets(self, batch: Sample, stage: Stage, splits: range, held: SSDU) -> Step:
-        """Reconstruct from a part of the samples, and compare to the others; a split is a function of its number."""
+        """Reconstruct from a part of the samples, and compare to the others."""
+        loss, reconstruction = self._predict_held_back(batch, splits, held)
+        self._log_loss(loss, batch, stage, prog_bar=True)
+        return Step(loss=loss, reconstruction=reconstruction, seconds=0.0)
+
+    def _predict_held_back(self, batch: Sample, splits: range, held: SSDU) -> tuple[Tensor, Tensor]:
+        """The loss, and the last reconstruction from a part of the samples; a split is a function of its number."""
         losses = []
         for number in splits:
             given, held_back = held.split(batch, number)
@@ -184,9 +205,18 @@ class ReconstructionModule(L.LightningModule, ABC):
             with torch.autocast(self.device.type, enabled=False):
                 prediction = self.operator(held_back)(reconstruction)
                 losses.append(relative_error(prediction, held_back.measurement) + penalty)
-        loss = torch.stack(losses).mean()
-        self._log_loss(loss, batch, stage, prog_bar=True)
-        return Step(loss=loss, reconstruction=reconstruction, seconds=0.0)
+        return torch.stack(losses).mean(), reconstruction
+
+    def training_loss(self, batch: Sample) -> Tensor:
+        """What training lowers in this step, a scalar: the loss and the penalties, or that of self-supervision."""
+        if (held := self.self_supervision) is not None:
+            return self._predict_held_back(batch, self._splits(held), held)[0]
+        reconstruction, penalty = self.reconstruct(batch)
+        return self.loss(reconstruction, batch) + penalty
+
+    def _splits(self, held: SSDU) -> range:
+        first = self.global_step * held.masks
+        return range(first, first + held.masks)
 
     def _log_loss(self, loss: Tensor, batch: Sample, stage: Stage, *, prog_bar: bool) -> None:
         # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
@@ -197,8 +227,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         """Reconstruct a batch and log its loss."""
         self._batch_names, self._batch_idx = batch.name, batch_idx
         if (held := self.self_supervision) is not None:
-            first = self.global_step * held.masks
-            return self._step_without_targets(batch, "train", range(first, first + held.masks), held)
+            return self._step_without_targets(batch, "train", self._splits(held), held)
         return self._step(batch, "train")
 
     def validation_step(self, batch: Sample, batch_idx: int) -> Step:
@@ -241,34 +270,6 @@ class ReconstructionModule(L.LightningModule, ABC):
                 "of its run, or another --ckpt_path"
             )
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        """What training changes; none for a method that only iterates."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
-
-    def check_trainable(self) -> None:
-        """Refuse to train what cannot be.
-
-        Raises:
-            UsageError: if the network has nothing to train.
-        """
-        if not self.trainable_parameters():
-            raise UsageError(f"{type(self.network).__name__} has nothing to train: run test or predict instead of fit")
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer and scheduler from the callables given.
-
-        Raises:
-            UsageError: if the network has nothing to train.
-        """
-        self.check_trainable()
-        optimizer = self.optimizer(iter(self.trainable_parameters()))
-        if self.scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "monitor": "val/psnr"},
-        }
-
     def _metric_collection(self, stage: Stage) -> MetricCollection:
         metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
         # compute_groups would merge two metrics whose first values happen to be equal.
@@ -285,3 +286,7 @@ class ReconstructionModule(L.LightningModule, ABC):
         for name, value in list(self.hparams.items()):
             if callable(value) or isinstance(value, SSDU):
                 del self.hparams[name]
+
+
+def _best(higher_is_better: bool | None) -> Mode | None:
+    return None if higher_is_better is None else "max" if higher_is_better else "min"

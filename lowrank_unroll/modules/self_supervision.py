@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_fraction
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.names import abridged
 from lowrank_unroll.sample import Sample
 
 
@@ -36,7 +38,12 @@ class SSDU:
         check_at_least(0, centre=self.centre)
 
     def split(self, batch: Sample, number: int) -> tuple[Sample, Sample]:
-        """The samples of a batch that a network is given, and those held back, which depend on the number alone."""
+        """The samples of a batch that a network is given, and those held back, which depend on the number alone.
+
+        Raises:
+            UsageError: if there is nothing to hold back, or to expect of the share; names the images.
+        """
+        self._check_some_are_held_back(batch)
         held = self.held_back(batch.mask, torch.Generator(batch.mask.device).manual_seed(number))
         given, held_back = (
             batch._replace(mask=mask, measurement=batch.measurement * mask) for mask in (batch.mask & ~held, held)
@@ -54,10 +61,23 @@ class SSDU:
             Boolean, shape of ``mask``, and False where that is.
         """
         drawn = torch.rand(mask.shape, generator=generator, device=mask.device) < self.share
+        return drawn & self._outside_centre(mask)
+
+    def _outside_centre(self, mask: Tensor) -> Tensor:
         height, width = mask.shape[-2:]
         top, left = height // 2 - self.centre // 2, width // 2 - self.centre // 2
-        drawn[..., max(0, top) : top + self.centre, max(0, left) : left + self.centre] = False
-        return drawn & mask
+        outside = mask.clone()
+        outside[..., max(0, top) : top + self.centre, max(0, left) : left + self.centre] = False
+        return outside
+
+    def _check_some_are_held_back(self, batch: Sample) -> None:
+        free = int(self._outside_centre(batch.mask).sum())
+        if self.share * free < 1:
+            raise UsageError(
+                f"of {abridged(batch.name, limit=3)} nothing is held back to train on: share {self.share:g} of the "
+                f"{free} samples outside the centre of {self.centre} x {self.centre} is less than one. Give a larger "
+                "--model.self_supervision.share, or a smaller --model.self_supervision.centre"
+            )
 
 
 def relative_error(prediction: Tensor, measurement: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice, repeat, takewhile
 from math import ceil, sqrt
@@ -54,6 +55,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     image_axes: ClassVar[tuple[str, ...] | None] = None
     image_is_complex: ClassVar[bool | None] = None
     start: nn.Module | None
+    _penalties: list[Tensor | float] | None = None  # where calls add theirs, while somebody collects them
 
     def __init__(
         self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
@@ -138,6 +140,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             one_by_one = partial(_in_segments, advance, lengths=repeat(1))
             advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self.iterations)))
         state, penalty = advance(self.iterations, state, self.penalty(state))
+        if self._penalties is not None:
+            self._penalties.append(penalty)
         return state.image, penalty
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
@@ -159,6 +163,24 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         for after in _walk(iterations, state, measurement, operator):
             state, penalty = after, penalty + self.penalty(after)
         return state, penalty
+
+
+@contextmanager
+def collected_penalties(network: nn.Module) -> Iterator[list[Tensor | float]]:
+    """Collect the penalties of all unrolled networks in a module, such as one that another starts from.
+
+    Yields:
+        A list to which each call of such a network in the block adds the sum of its penalties.
+    """
+    unrolled = [module for module in network.modules() if isinstance(module, UnrolledNetwork)]
+    penalties: list[Tensor | float] = []
+    for module in unrolled:
+        module._penalties = penalties  # noqa: SLF001  of this file
+    try:
+        yield penalties
+    finally:
+        for module in unrolled:
+            module._penalties = None  # noqa: SLF001
 
 
 def _walk(
