@@ -202,6 +202,14 @@ def test_resuming_is_exact(command_line):
     assert not same(whole["state_dict"], checkpoint(1, "last")["state_dict"])
 
 
+def test_resuming_takes_the_rate_that_is_given(command_line, caplog):
+    command_line("fit", *DEMO)
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", "last", "--model.optimizer.lr", "1e-5")
+    (group,) = checkpoint(1, "last")["optimizer_states"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(0.7**2 * 1e-5)
+    assert "--model.optimizer.lr is 1e-05 from here on, now 7e-06 by the scheduler; it was 0.002" in caplog.text
+
+
 def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     command_line("fit", *DEMO)
     last = checkpoint(0, "last")

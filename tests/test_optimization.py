@@ -1,8 +1,8 @@
-"""What a training goes by: the module's monitor, unless another is named."""
+"""What a training goes by: the module's monitor, unless another is named; resumed, optimizer and scheduler as given."""
 
 import pytest
 import torch
-from conftest import quiet_trainer
+from conftest import quiet_trainer, same
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import ReduceLROnPlateau
@@ -13,6 +13,7 @@ from lowrank_unroll.command_line.monitors import check_callbacks
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, mse
 from lowrank_unroll.modules import SSDU, ColorCS
+from lowrank_unroll.modules.resuming import take_what_is_given
 from lowrank_unroll.networks import TLRNet
 
 
@@ -126,3 +127,91 @@ def test_an_optimizer_that_cannot_be_is_refused_in_one_line(rate):
     with pytest.raises(UsageError, match=r"--model\.optimizer cannot be used to train this network: ") as caught:
         module(optimizer=lambda weights: torch.optim.Adam(weights, lr=rate)).check_trainable()
     assert "\n" not in str(caught.value)
+
+
+def sequence(optimizer):
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=2)
+    return lr_scheduler.SequentialLR(optimizer, [warm, lr_scheduler.ExponentialLR(optimizer, 0.5)], [2])
+
+
+class Chosen:
+    """An optimizer and scheduler as arguments say, and how they are kept in checkpoints."""
+
+    def __init__(self, schedule, options, **arguments):
+        self.optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(()))], **arguments)
+        self.scheduler = schedule and schedule(self.optimizer, **options)
+        self.given = {
+            "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"betas": [0.9, 0.999], **arguments}},
+            "scheduler": schedule and {"class_path": f"torch.{schedule.__name__}", "init_args": options},
+        }
+
+    def rates(self, epochs):
+        rates = []
+        for _ in range(epochs):
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
+            rates.append(self.optimizer.param_groups[0]["lr"])
+        return rates
+
+    def checkpoint(self):
+        return {
+            "hyper_parameters": self.given,
+            "optimizer_states": [self.optimizer.state_dict()],
+            "lr_schedulers": [] if self.scheduler is None else [self.scheduler.state_dict()],
+        }
+
+    def resume(self, checkpoint):
+        take_what_is_given(checkpoint, self.given, self.optimizer, self.scheduler, "val/psnr")
+        self.optimizer.load_state_dict(checkpoint["optimizer_states"][0])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # of torch in its own SequentialLR
+@pytest.mark.parametrize(
+    ("schedule", "options"),
+    [
+        (None, {}),
+        (lr_scheduler.ExponentialLR, {"gamma": 0.7}),
+        (lr_scheduler.StepLR, {"step_size": 2}),
+        (lr_scheduler.CosineAnnealingLR, {"T_max": 9}),
+        (lr_scheduler.LambdaLR, {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
+        (sequence, {}),
+    ],
+)
+def test_a_resumed_training_has_the_rate_it_is_given(schedule, options):
+    before, after, whole = (Chosen(schedule, options, lr=lr, weight_decay=lr) for lr in (0.1, 0.03, 0.03))
+    before.rates(3)
+    after.resume(before.checkpoint())
+    assert [after.optimizer.param_groups[0]["lr"], *after.rates(4)] == pytest.approx(whole.rates(7)[2:])
+    assert after.optimizer.param_groups[0]["weight_decay"] == 0.03
+
+
+def test_a_resumed_training_has_the_schedule_it_is_given():
+    before, after = (Chosen(lr_scheduler.ExponentialLR, {"gamma": gamma}, lr=1.0) for gamma in (0.5, 0.1))
+    before.rates(2)
+    after.resume(before.checkpoint())
+    assert after.rates(2) == pytest.approx([0.025, 0.0025])
+
+
+def test_a_training_resumed_as_it_began_is_left_as_it_is():
+    before, after = (Chosen(lr_scheduler.ExponentialLR, {"gamma": 0.5}, lr=0.1) for _ in range(2))
+    before.rates(2)
+    before.optimizer.param_groups[0]["lr"] = 0.7  # by a callback
+    after.resume(before.checkpoint())
+    assert same(after.checkpoint(), before.checkpoint())
+
+
+def test_a_plateau_of_another_mode_begins_anew():
+    before, after = (Chosen(lr_scheduler.ReduceLROnPlateau, {"mode": mode}, lr=0.1) for mode in ("min", "max"))
+    before.scheduler.step(5.0)
+    after.resume(before.checkpoint())
+    assert (after.scheduler.mode, after.scheduler.best) == ("max", -torch.inf)
+
+
+def test_a_training_is_not_resumed_by_another_scheduler():
+    one, other = Chosen(None, {}, lr=1.0), Chosen(lr_scheduler.StepLR, {"step_size": 2}, lr=1.0)
+    for before, after, advice in ((one, other, "null"), (other, one, "StepLR")):
+        with pytest.raises(UsageError, match=f"the scheduler of the checkpoint is .*--model.scheduler {advice}"):
+            after.resume(before.checkpoint())

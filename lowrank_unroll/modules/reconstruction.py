@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
@@ -18,6 +19,7 @@ from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct, can_capt
 from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.optimization import Mode, OptimizedModule
+from lowrank_unroll.modules.resuming import take_what_is_given
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.names import abridged
@@ -257,10 +259,11 @@ class ReconstructionModule(OptimizedModule):
         check_finite(gradients, where, self._batch_names, 1.0 if scaler is None else scaler.get_scale())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Explain a checkpoint of another network.
+        """Explain a checkpoint of another network, and resume with the optimizer and scheduler as they are given now.
 
         Raises:
-            UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off.
+            UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off, or if the optimizer
+                or scheduler to resume with is of another class.
         """
         differing = differing_weights(self.state_dict(), checkpoint["state_dict"])
         if self.strict_loading and differing:
@@ -269,6 +272,9 @@ class ReconstructionModule(OptimizedModule):
                 f"{abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
                 "of its run, or another --ckpt_path"
             )
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            optimizer, scheduler = self.optimizer_and_scheduler()
+            take_what_is_given(checkpoint, self.hparams, optimizer, scheduler, self.watched_by(scheduler))
 
     def _metric_collection(self, stage: Stage) -> MetricCollection:
         metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
