@@ -1,5 +1,6 @@
 import gc
 import itertools
+import random
 import re
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import yaml
 from conftest import TINY
 from skimage import io
 
-from datamodules import BlackBorders, ChannelsApart, ImageFolder, SamplePhotos
+from datamodules import BlackBorders, ChannelsApart, ImageFolder, ReconstructionDataModule, SamplePhotos
 from datamodules.loading.data_module import collate
+from datamodules.loading.drawn_datasets import IndexedDataset
 from datamodules.loading.samplers import Draws
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from datamodules.photographs.sample_photos import sample_photos
 from lowrank_unroll.errors import DataError, UsageError
+from lowrank_unroll.sample import Sample
 
 
 @pytest.fixture
@@ -98,6 +101,74 @@ def test_draws_number_every_sample_of_the_run(images):
     assert [draw % 15 for draw in epochs[0]] != [draw % 15 for draw in epochs[1]]
     ranks = [list(Draws(dataset, num_replicas=3, rank=rank, seed=0)) for rank in range(3)]
     assert sorted(itertools.chain(*ranks)) == list(range(15))
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Three images, with noise from all global generators."""
+
+    def __init__(self):
+        self.items = [torch.zeros(1), torch.ones(1), 2 * torch.ones(1)]
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        noise = torch.rand(1) + np.random.rand() + random.random()  # noqa: NPY002  as users draw
+        image = self.items[index] + noise / 9
+        return Sample(image, image, image > 0, None, torch.tensor(1.0), f"image {index}", "synthetic")
+
+
+class Own(ReconstructionDataModule):
+    """A DataModule as one writes it."""
+
+    def dataset(self, split):
+        return Noisy()
+
+
+class TestDatasetsOfOnesOwn:
+    @pytest.fixture
+    def data(self):
+        data = Own(batch_size=3, num_workers=0)
+        data.setup("fit")
+        return data
+
+    def epoch(self, loader, number):
+        loader.sampler.set_epoch(number)
+        (batch,) = loader
+        order = np.argsort(batch.name)
+        return [batch.name[place] for place in order], batch.target[torch.as_tensor(order)]
+
+    def test_see_indices_below_their_length_in_every_epoch(self, data):
+        epochs = [self.epoch(data.train_dataloader(), number) for number in range(3)]
+        assert all(names == ["image 0", "image 1", "image 2"] for names, _ in epochs)
+        assert all(torch.equal(images.long().flatten(), torch.arange(3)) for _, images in epochs)
+
+    def test_draw_anew_in_each_epoch_and_the_same_when_it_comes_again(self, data):
+        first, second, again = (self.epoch(data.train_dataloader(), number)[1] for number in (0, 1, 1))
+        assert not torch.isclose(first, second).any()
+        assert torch.equal(second, again)
+
+    def test_are_validated_on_the_same_samples(self, data):
+        one, other = (next(iter(data.val_dataloader())).target for _ in range(2))
+        assert torch.equal(one, other)
+
+    def test_leave_the_generators_as_they_are(self, data):
+        torch.manual_seed(0)
+        expected = torch.rand(1)
+        torch.manual_seed(0)
+        data.datasets["val"][0]
+        assert torch.equal(torch.rand(1), expected)
+
+    @pytest.mark.parametrize(
+        ("dataset", "message"),
+        [
+            (iter([1]), "the data are list_iterator, expected a list"),
+            ([{"image": 1}], "list gives dict, expected .*Sample"),
+        ],
+    )
+    def test_are_refused_in_a_line_if_they_are_none(self, dataset, message):
+        with pytest.raises(UsageError, match=message):
+            IndexedDataset(dataset, 0)[0]
 
 
 def test_sample_photos_are_disjoint():

@@ -182,7 +182,9 @@ def test_the_example_of_a_shrinkage_has_the_gradient_it_says(capsys, place):
 
 def few(words):
     """What makes a command of a page short; of networks and data of one's own it knows less."""
-    short = [*SHORT, *([] if "--model.network" in words else SMALL_NETWORK)]
+    short = [*SHORT, "--trainer.max_epochs", "2", *([] if "--model.network" in words else SMALL_NETWORK)]
+    if "my_measurements.Measurements" in words:
+        return [*short, "--data.batch_size", "2"]
     if "color_cs/demo.yaml" in words:
         return [*short, *TINY_PATCHES]
     sizes = [] if "--data" in words else ["--data.size", "[3,24,20]", "--data.train_series", "2"]

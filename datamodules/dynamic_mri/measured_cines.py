@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.crops import Crops
 from datamodules.dynamic_mri.drawn_crops import DrawnCrops
 from datamodules.dynamic_mri.simulation import smooth_phase
+from datamodules.loading.drawn_datasets import DrawnDataset
 from lowrank_unroll.sample import Sample
 
 
-class MeasuredCines(Dataset[Sample]):
+class MeasuredCines(DrawnDataset):
     """Series of images, or crops of them, as an acquisition would measure them.
 
     Magnitude series are given a smooth phase. A sample is a function of the seeds and its draw, see

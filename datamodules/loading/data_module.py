@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from datamodules.loading.drawn_datasets import DrawnDataset, IndexedDataset
 from datamodules.loading.resumable_loader import ResumableLoader, ignore_interrupts
 from datamodules.loading.samplers import Draws, Shares
 from lowrank_unroll.checks import check_at_least
@@ -58,13 +59,18 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
 
     @abstractmethod
     def dataset(self, split: Split) -> Dataset[Sample]:
-        """The samples of a split; a training set must also take draws, indices beyond its length."""
+        """The samples of a split, in any dataset with ``__len__`` and ``__getitem__``.
+
+        It is asked for indices below its length, see :class:`IndexedDataset`; a :class:`DrawnDataset` for draws.
+        """
 
     def setup(self, stage: str) -> None:
         """Build the datasets of a stage: fit, validate, test or predict."""
         for split in STAGES[stage]:
             if split not in self.datasets:
-                self.datasets[split] = self.dataset(split)
+                dataset = self.dataset(split)
+                drawn = isinstance(dataset, DrawnDataset)
+                self.datasets[split] = dataset if drawn else IndexedDataset(dataset, self.seed)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches."""

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from datamodules.loading.drawn_datasets import DrawnDataset
 from datamodules.loading.random_numbers import generator_of
 from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.colours import WHITE
@@ -15,7 +15,7 @@ from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
 
 
-class MaskedImages(Dataset[Sample]):
+class MaskedImages(DrawnDataset):
     """Images, or random patches of them, of which a random subset of the values is measured.
 
     A sample is a function of the seed and its draw: indices up to the length are always the same samples; a draw beyond

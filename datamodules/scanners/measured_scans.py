@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
 from datamodules.dynamic_mri.cine import Frames
 from datamodules.dynamic_mri.crops import Crops
 from datamodules.dynamic_mri.drawn_crops import DrawnCrops
+from datamodules.loading.drawn_datasets import DrawnDataset
 from datamodules.raw_data.readout import narrow_readout
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.operators import CoilSensitivity, Fourier
@@ -35,7 +35,7 @@ class MeasuredScan(NamedTuple):
         return self.sampled.shape
 
 
-class MeasuredScans(Dataset[Sample]):
+class MeasuredScans(DrawnDataset):
     """Series as they were measured, or crops of them in time and along the readout, where lines are sampled whole.
 
     With a pattern, k-space is undersampled by it, and the target is what the coils see together in all that was

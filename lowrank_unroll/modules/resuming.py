@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lowrank_unroll.errors import UsageError
 
@@ -42,12 +43,13 @@ def take_what_is_given(
         now = f", now {groups[0]['lr']:.3g} by the scheduler" if name == "lr" and states else ""
         rank_zero_info(f"Note: --model.optimizer.{name} is {new} from here on{now}; it was {old}")
     fresh_state = {} if scheduler is None else scheduler.state_dict()
-    for state in states:
-        if state.get("mode") != fresh_state.get("mode"):  # of a version that took the minimum of whatever is watched
-            state.update({name: fresh_state[name] for name in OF_MODE})
+    lowers_at_plateau = isinstance(scheduler, ReduceLROnPlateau)
+    for state in states if lowers_at_plateau else []:
+        if state.get("mode") != fresh_state["mode"]:  # of a version that took the minimum of whatever is watched
+            state.update({kept: fresh_state[kept] for kept in OF_MODE})
             rank_zero_info(f"Note: the scheduler goes by the {fresh_state['mode']}imum of {watched} from here on")
     for name, (old, new) in _changed(before, given, "scheduler").items():
-        if name == "mode":  # which the module chooses
+        if name == "mode" and lowers_at_plateau:  # which the module chooses
             continue
         known = [state for state in states if name in state and name in fresh_state]
         for state in known:
