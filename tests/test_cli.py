@@ -271,6 +271,13 @@ def test_help_names_the_collection(command_line, capsys):
     assert "  lowrank-unroll test --config color_cs/demo.yaml\n" in shown
 
 
+def test_classes_of_ones_own_are_found_in_the_current_folder(command_line, tmp_path, capsys):
+    (tmp_path / "my_own_photos.py").write_text("from datamodules import SamplePhotos\nclass Mine(SamplePhotos): pass\n")
+    with pytest.raises(SystemExit):
+        command_line("fit", "--config", "color_cs/demo.yaml", "--data", "my_own_photos.Mine", "--print_config")
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["class_path"] == "my_own_photos.Mine"
+
+
 PROGRAMS = {
     "module": [sys.executable, "-m", "lowrank_unroll"],
     "cli.py": [sys.executable, CHECKOUT / "cli.py"],

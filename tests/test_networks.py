@@ -1,5 +1,6 @@
 import re
 from itertools import accumulate
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowrank_unroll import networks
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.linalg import casorati, singular_value_threshold
 from lowrank_unroll.networks import (
     DynamicTLRNet,
@@ -249,6 +251,10 @@ def test_low_rank_plus_sparse_reaches_a_fixed_point():
     assert last.sparse.abs().max() > 0
 
 
+def _is_built(one):
+    return isinstance(one, type) and issubclass(one, torch.nn.Module) and one is not UnrolledNetwork
+
+
 class Unchanged(LinearOperator):
     """The identity, of images of any shape."""
 
@@ -281,10 +287,31 @@ class TestRefusedMeasurements:
             message = rf"the image is {re.escape(str(shape))}, expected \(batch, channel, height, width\)"
             self.refused(network, torch.rand(shape), Unchanged(), ValueError, message)
 
-    def test_colour_images_of_other_channels(self):
+    @pytest.mark.parametrize("network", [TLRNet, NonLocalLowRankNet])
+    def test_colour_images_of_other_channels(self, network):
         message = r"the image is \(2, 1, 16, 16\), expected 3 channels in its second dim"
-        self.refused(TLRNet(iterations=1), torch.rand(2, 1, 16, 16), Unchanged(), ValueError, message)
-        assert TLRNet(channels=1, iterations=1)(torch.rand(2, 1, 16, 16), Unchanged()).shape == (2, 1, 16, 16)
+        self.refused(network(iterations=1), torch.rand(2, 1, 16, 16), Unchanged(), ValueError, message)
+        assert network(channels=1, iterations=1)(torch.rand(2, 1, 16, 16), Unchanged()).shape == (2, 1, 16, 16)
+
+    @pytest.mark.parametrize("network", [one for one in vars(networks).values() if _is_built(one)])
+    def test_numpy_arrays(self, network):
+        measurement, operator = acquisition()
+        with pytest.raises(TypeError, match=r"the measurement is a NumPy array, expected a tensor: torch.from_numpy\("):
+            network()(measurement.numpy(), operator)
+
+    @pytest.mark.parametrize("at_first", [True, False])
+    def test_a_state_of_ones_own_without_image(self, at_first, measured):
+        class State(NamedTuple):
+            x: torch.Tensor
+
+        class Forgetful(TLRNet):
+            def initial_state(self, image):
+                return State(image) if at_first else super().initial_state(image)
+
+        network = Forgetful(iterations=1, features=2)
+        network.iterations[0].forward = lambda state, *_: State(state.image)
+        with pytest.raises(UsageError, match=r"a state of Forgetful is State \(x\), expected .* field `image`"):
+            network(*measured)
 
     @pytest.mark.parametrize("coils", [1, 3])
     def test_kspace_of_another_shape(self, dynamic_network, coils):

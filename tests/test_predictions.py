@@ -20,7 +20,10 @@ from datamodules.dynamic_mri.cine_files import read_cines
 from datamodules.loading.data_module import collate
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
-from lowrank_unroll.modules import DynamicMRI
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.modules import DynamicMRI, ReconstructionModule
+from lowrank_unroll.networks import ZeroFilled
+from lowrank_unroll.operators import Mask
 from lowrank_unroll.predictions import IMAGE_WRITERS, OPTIONAL_PACKAGES, SERIES_WRITERS, Prediction
 from lowrank_unroll.sample import Geometry, Sample
 
@@ -305,15 +308,65 @@ def sample(values, name):
     return Sample(values, values, mask, None, torch.tensor(2.5), name, "synthetic")
 
 
-def predict(folder, samples, batch_size=1, **formats):
+def predict(folder, samples, batch_size=1, module=None, **formats):
     """Have a trainer without a logger predict samples, and return the folder of the files and those in it."""
     trainer = L.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=folder, callbacks=[PredictionWriter(**formats)],
     )  # fmt: skip
-    trainer.predict(Echo(), DataLoader(samples, batch_size=batch_size, collate_fn=collate), return_predictions=False)
+    trainer.predict(
+        module or Echo(), DataLoader(samples, batch_size=batch_size, collate_fn=collate), return_predictions=False
+    )
     found = folder / "predictions"
     return found, {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
+
+
+class Spectral(ReconstructionModule):
+    """A task of one's own, whose images have any number of channels."""
+
+    def operator(self, batch):
+        return Mask(batch.mask)
+
+
+class FalseColours(Spectral):
+    def picture(self, image, target):
+        return image[[4, 2, 0]]
+
+
+class Unshown(Spectral):
+    def picture(self, image, target):
+        return image
+
+    def predict_step(self, batch, batch_idx):
+        pytest.fail("it was reconstructed")
+
+
+class TestTasksOfOnesOwn:
+    @pytest.fixture
+    def bands(self):
+        return sample(torch.rand(5, 6, 7), "bands")._replace(mask=torch.ones(5, 6, 7, dtype=torch.bool))
+
+    @pytest.mark.parametrize(
+        ("task", "shown"),
+        [(FalseColours, lambda image: image[[4, 2, 0]]), (Spectral, lambda image: image.mean(0).expand(3, -1, -1))],
+    )
+    def test_png_is_what_the_task_shows(self, task, shown, bands, tmp_path):
+        folder, _ = predict(tmp_path, [bands], module=task(ZeroFilled()), image_formats=["png"])
+        expected = (255 * shown(bands.measurement)).round().permute(1, 2, 0)
+        np.testing.assert_array_equal(io.imread(folder / "bands.png"), expected)
+
+    def test_tiff_has_all_channels(self, bands, tmp_path):
+        folder, _ = predict(tmp_path, [bands], module=Spectral(ZeroFilled()), image_formats=["tiff"])
+        np.testing.assert_array_equal(io.imread(folder / "bands.tiff"), bands.measurement * bands.scale)
+
+    def test_what_cannot_be_shown_is_refused_before_it_is_reconstructed(self, bands, tmp_path):
+        with pytest.raises(UsageError, match=r"`picture` of Unshown returns \(5, 6, 7\), .*image_formats '\[tiff\]'"):
+            predict(tmp_path, [bands], module=Unshown(ZeroFilled()))
+
+    def test_images_of_other_dims_are_refused_before_they_are_reconstructed(self, bands, tmp_path):
+        flat = bands._replace(measurement=bands.measurement[0], mask=bands.mask[0])
+        with pytest.raises(UsageError, match=r"Unshown makes images of shape \(6, 7\), and predict writes"):
+            predict(tmp_path, [flat], module=Unshown(ZeroFilled()))
 
 
 class TestNames:

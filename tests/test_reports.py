@@ -20,6 +20,7 @@ from lowrank_unroll.reports import (
     Evaluation,
     Page,
     SampleResult,
+    command_to_repeat,
     distributions,
     heading,
     methods,
@@ -346,3 +347,20 @@ def test_numbers_have_three_digits():
 
 def test_a_metric_of_ones_own_has_its_name():
     assert heading("sharpness") == ("sharpness", None)
+
+
+@pytest.mark.parametrize(
+    ("called", "program"),
+    [
+        ("/env/bin/lowrank-unroll", "lowrank-unroll"),
+        ("/env/lowrank_unroll/__main__.py", "python -m lowrank_unroll"),
+        ("cli.py", "python cli.py"),
+    ],
+)
+def test_a_test_is_run_again_as_it_was_called(called, program, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", [called, "test"])
+    assert command_to_repeat(tmp_path, None) == f"python {called} test"  # a script that leaves no config
+    (tmp_path / "config.yaml").touch()
+    assert command_to_repeat(tmp_path, "best.ckpt") == (
+        f"{program} test --config {tmp_path}/config.yaml --ckpt_path best.ckpt"
+    )

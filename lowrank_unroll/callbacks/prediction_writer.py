@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from lowrank_unroll.errors import UsageError
+from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
 from lowrank_unroll.predictions import (
     IMAGE_WRITERS,
@@ -21,8 +23,11 @@ from lowrank_unroll.predictions import (
     Writer,
     without_oversampling,
 )
-from lowrank_unroll.sample import Geometry, Sample
+from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Geometry, Sample
 from lowrank_unroll.terminal import say
+
+COLOURS = 3
+WHITE = 255  # in 8 bits
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -34,7 +39,8 @@ class PredictionWriter(BasePredictionWriter):
     does one that differs in capitals only where the file system does not tell them apart.
 
     Args:
-        image_formats: of colour images: "png", 8 bits; "tiff", float32 from 0 to 255, neither rounded nor clipped.
+        image_formats: of images: "png", 8 bits, as the task shows them by its ``picture``; "tiff", all channels in
+            float32, neither rounded nor clipped, of colours from 0 to 255.
         series_formats: of complex series: "h5", complex64 with attributes; "gif", "mp4" and "png", to look at, the
             last with the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16
             bits; "mrd", complex ISMRMRD images.
@@ -71,6 +77,26 @@ class PredictionWriter(BasePredictionWriter):
         # Every rank asks, for rank zero tells the others.
         self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
 
+    def on_predict_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Look before the first reconstruction whether images of this kind can be written.
+
+        Raises:
+            UsageError: if they cannot; says what can be done.
+        """
+        if batch_idx > 0 or not isinstance(pl_module, ReconstructionModule):
+            return
+        image = pl_module.zero_filled(batch)[0]
+        kind, axes = ("series", SERIES_AXES) if image.is_complex() else ("images", COLOUR_AXES)
+        if image.ndim != len(axes):
+            raise UsageError(
+                f"{type(pl_module).__name__} makes {kind} of shape {tuple(image.shape)}, and predict writes "
+                f"({', '.join(axes)}): write yours with a callback of your own, such as a subclass of PredictionWriter"
+            )
+        if not image.is_complex() and "png" in self.image_writers:
+            _colours(pl_module, image)
+
     def write_on_batch_end(
         self,
         trainer: Trainer,
@@ -87,12 +113,33 @@ class PredictionWriter(BasePredictionWriter):
             place = _unused(self.folder, path_of_name(batch.name[index]), writers)
             shown = without_oversampling(_prediction(values, batch, index, checkpoint))
             for suffix, write in writers.items():
-                write(shown, _with_suffix(place, suffix))
+                is_picture = suffix == "png" and not values.is_complex()
+                write(_pictured(pl_module, shown) if is_picture else shown, _with_suffix(place, suffix))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
         if trainer.is_global_zero:
             say(f"Reconstructions: {self.folder}")
+
+
+def _colours(module: ReconstructionModule, image: Tensor) -> Tensor:
+    """An image (channel, height, width), in the unit of a target, as the colours that its task shows it by."""
+    colours = module.picture(image, image)
+    if colours.shape[:-2] != (COLOURS,):
+        raise UsageError(
+            f"`picture` of {type(module).__name__} returns {tuple(colours.shape)}, expected colours (3, height, width): "
+            "mend it, or write all channels by --prediction.image_formats '[tiff]'"
+        )
+    return colours
+
+
+def _pictured(module: LightningModule, prediction: Prediction) -> Prediction:
+    """A prediction as its task shows it; colours of which a task says nothing are left as they are."""
+    says = isinstance(module, ReconstructionModule) and type(module).picture is not ReconstructionModule.picture
+    if not isinstance(module, ReconstructionModule) or (not says and len(prediction.values) == COLOURS):
+        return prediction
+    colours = _colours(module, prediction.values / prediction.scale)
+    return prediction._replace(values=WHITE * colours)
 
 
 def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:

@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -35,6 +34,7 @@ from lowrank_unroll.reports import (
     Page,
     SampleResult,
     Values,
+    command_to_repeat,
     heading,
     mean_and_spread,
     methods,
@@ -261,14 +261,13 @@ def _singular_values(image: Tensor) -> Tensor:
 
 def _evaluation(trainer: Trainer, module: ReconstructionModule, run: Path, samples: list[SampleResult]) -> Evaluation:
     checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
-    command = ["lowrank-unroll", "test", "--config", f"{run}/config.yaml"]
     return Evaluation(
         run=str(run),
         network=type(module.network).__name__,
         parameters=sum(parameter.numel() for parameter in module.network.parameters()),
         seed=getattr(getattr(trainer, "datamodule", None), "seed", None),
         checkpoint=checkpoint,
-        command=shlex.join(command + ([] if checkpoint is None else ["--ckpt_path", checkpoint])),
+        command=command_to_repeat(run, checkpoint),
         versions={"lowrank_unroll": lowrank_unroll.__version__}
         | {package: version(package) for package in VERSIONS_OF}
         | {"Python": platform.python_version(), "on": f"{platform.system()} {platform.machine()}"},

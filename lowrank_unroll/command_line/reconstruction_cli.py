@@ -36,6 +36,7 @@ from lowrank_unroll.command_line.run_folders import check_names, claim_folder
 from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.reports import called_program
 from lowrank_unroll.weights import read_checkpoint
 
 try:
@@ -65,7 +66,7 @@ def run(name: str, words: Sequence[str]) -> None:
     silence_advice()
     if name != "fit":
         silence_advice_to_train()
-    command = ["lowrank-unroll", name, *words]
+    command = [*called_program(), name, *words]
     sys.argv[1:] = [name, *find_configs(words)]  # where LightningCLI and the processes it starts read them
     try:
         ReconstructionCLI(name, command)

@@ -7,6 +7,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
+from lowrank_unroll.modules.colours import colours_of
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.modules.self_supervision import SSDU
 from lowrank_unroll.modules.tiling import reconstruct_tiles
@@ -68,7 +69,7 @@ class ColorCS(ReconstructionModule):
 
     def picture_of_mask(self, mask: Tensor) -> Tensor:
         """Which values are sampled, each channel in its colour."""
-        return mask.float()
+        return colours_of(mask.float())
 
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch (batch, channel, height, width), in tiles unless training."""

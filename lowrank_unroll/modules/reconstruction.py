@@ -15,6 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from lowrank_unroll.checks import check_axes
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
+from lowrank_unroll.modules.colours import colours_of
 from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
 from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
@@ -161,10 +162,10 @@ class ReconstructionModule(OptimizedModule):
         """How to show one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
 
         Args:
-            image: a target, measurement or reconstruction.
+            image: a target, measurement or reconstruction; of other than three channels the mean is shown, in grey.
             target: of the same sample, to take the brightness from.
         """
-        return image
+        return colours_of(image)
 
     def picture_of_mask(self, mask: Tensor) -> Tensor | None:
         """How to show the mask of one sample as colours, sampled 1; None where a task is not about sampling.

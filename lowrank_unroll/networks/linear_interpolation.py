@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.sample import COLOUR_AXES
 
 Values = npt.NDArray[Any]
@@ -34,6 +34,7 @@ class LinearInterpolation(nn.Module):
         Returns:
             The image, shape and dtype of A^H y.
         """
+        check_tensor(measurement=measurement)
         zero_filled = operator.adjoint(measurement)
         known = operator.normal(torch.ones_like(zero_filled)) > 0
         pairs = zip(zero_filled.flatten(0, 1).cpu().numpy(), known.flatten(0, 1).cpu().numpy(), strict=True)

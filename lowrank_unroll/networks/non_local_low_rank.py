@@ -154,6 +154,7 @@ class NonLocalLowRankNet(_NonLocalNetwork):
             checkpoint_iterations,
             start or NormalizedConvolution(),
         )
+        self.image_channels = channels
 
 
 def _low_rank_steps(

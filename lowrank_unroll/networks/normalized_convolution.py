@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.sample import COLOUR_AXES
 
 REACH = 3  # standard deviations
@@ -45,6 +45,7 @@ class NormalizedConvolution(nn.Module):
         Returns:
             The image, shape and dtype of A^H y.
         """
+        check_tensor(measurement=measurement)
         zero_filled = operator.adjoint(measurement)
         known = operator.normal(torch.ones_like(zero_filled))
         image = torch.zeros_like(zero_filled)

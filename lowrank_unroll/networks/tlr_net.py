@@ -113,18 +113,7 @@ class TLRNet(_UnrolledADMM):
             checkpoint_iterations,
             start,
         )
-        self.channels = channels
-
-    def check_image(self, image: Tensor) -> None:
-        """Refuse an image that the network is not for.
-
-        Raises:
-            ValueError: if it is of another shape, or has another number of channels.
-            TypeError: if it is of another dtype.
-        """
-        super().check_image(image)
-        if image.shape[1] != self.channels:
-            raise ValueError(f"the image is {tuple(image.shape)}, expected {self.channels} channels in its second dim")
+        self.image_channels = channels
 
 
 class DynamicTLRNet(_UnrolledADMM):

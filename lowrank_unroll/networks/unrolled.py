@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.networks.convolutions import Convolutions
-from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.operators import LinearOperator, check_tensor
 
 
 class HasImage(Protocol):
@@ -46,6 +47,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     Attributes:
         image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
         image_is_complex: whether images are complex, or real, with the precision of the weights; None for any dtype.
+        image_channels: how many an image has, in its second dim; None for a network that takes any number.
 
     Raises:
         ValueError: if there is no iteration.
@@ -55,6 +57,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     image_axes: ClassVar[tuple[str, ...] | None] = None
     image_is_complex: ClassVar[bool | None] = None
     start: nn.Module | None
+    image_channels: int | None = None
     _penalties: list[Tensor | float] | None = None  # where calls add theirs, while somebody collects them
 
     def __init__(
@@ -88,6 +91,9 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         axes = None if self.image_axes is None else ("batch", *self.image_axes)
         if axes is not None and image.ndim != len(axes):
             raise ValueError(f"the image is {tuple(image.shape)}, expected ({', '.join(axes)})")
+        if self.image_channels is not None and image.shape[1] != self.image_channels:
+            expected = f"{self.image_channels} channels in its second dim"
+            raise ValueError(f"the image is {tuple(image.shape)}, expected {expected}")
         if self.image_is_complex is None:
             return
         precision = next((weight.dtype for weight in self.parameters()), image.real.dtype)
@@ -97,6 +103,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     def _check_measurement(self, measurement: Tensor) -> None:
         """Refuse what the image would not tell, for an operator may fail, and the image of real k-space is complex."""
+        check_tensor(measurement=measurement)
         if measurement.numel() == 0:
             raise ValueError(f"the measurement is {tuple(measurement.shape)}, expected at least one value")
         if self.image_is_complex and not measurement.is_complex():
@@ -140,6 +147,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             one_by_one = partial(_in_segments, advance, lengths=repeat(1))
             advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self.iterations)))
         state, penalty = advance(self.iterations, state, self.penalty(state))
+        _check_state(state, self)
         if self._penalties is not None:
             self._penalties.append(penalty)
         return state.image, penalty
@@ -150,7 +158,9 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         image = operator.adjoint(measurement) if self.start is None else self.start(measurement, operator)
         self.check_image(image)
         measurement, operator = operator.equivalent(measurement)
-        return self.initial_state(image), measurement, operator
+        state = self.initial_state(image)
+        _check_state(state, self)
+        return state, measurement, operator
 
     def _advance(
         self,
@@ -163,6 +173,16 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         for after in _walk(iterations, state, measurement, operator):
             state, penalty = after, penalty + self.penalty(after)
         return state, penalty
+
+
+def _check_state(state: object, network: nn.Module) -> None:
+    """Refuse a state of somebody's own that does not say which of its fields is the image."""
+    if not hasattr(state, "image"):
+        fields = ", ".join(getattr(state, "_fields", ())) or "no fields"
+        raise UsageError(
+            f"a state of {type(network).__name__} is {type(state).__name__} ({fields}), expected a NamedTuple with a "
+            "field `image`, the reconstruction so far"
+        )
 
 
 @contextmanager

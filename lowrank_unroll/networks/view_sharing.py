@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator, gradient_step, iterates
+from lowrank_unroll.operators import LinearOperator, check_tensor, gradient_step, iterates
 from lowrank_unroll.sample import SERIES_AXES
 
 # The frames' own samples correct the static image: what is left of its residual is small beside what moves. Patterns
@@ -26,6 +26,7 @@ class ViewSharing(nn.Module):
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Reconstruct a series (batch, time, height, width) of a measurement y and its operator A."""
+        check_tensor(measurement=measurement)
         measurement, operator = operator.equivalent(measurement)
         zero_filled = operator.adjoint(measurement)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.operators import LinearOperator, check_tensor
 
 
 class ZeroFilled(nn.Module):
@@ -10,4 +10,5 @@ class ZeroFilled(nn.Module):
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Apply the adjoint of the operator A to a measurement y."""
+        check_tensor(measurement=measurement)
         return operator.adjoint(measurement)

@@ -3,6 +3,7 @@
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, iterates, solve
 from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
+from lowrank_unroll.operators.fitting import check_tensor
 from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncentredFourier
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
 from lowrank_unroll.operators.mask import Mask
@@ -17,6 +18,7 @@ __all__ = [
     "SampledFourier",
     "SingleCoil",
     "UncentredFourier",
+    "check_tensor",
     "coil_operator",
     "conjugate_gradients",
     "gradient_step",

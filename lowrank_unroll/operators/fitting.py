@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 
@@ -20,6 +21,17 @@ def check_fits(shape: Sequence[int], **parts: Tensor) -> None:
         # Compared one by one: sizes that torch.export leaves open have no hash.
         if part.ndim > len(shape) or any(side != 1 and side != expected for side, expected in sides):  # noqa: PLR1714
             raise ValueError(f"{name} is {tuple(part.shape)}, expected a shape that broadcasts to {tuple(shape)}")
+
+
+def check_tensor(**values: object) -> None:
+    """Refuse NumPy arrays where tensors are expected.
+
+    Raises:
+        TypeError: names the first, and says how to make a tensor of it.
+    """
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            raise TypeError(f"the {name} is a NumPy array, expected a tensor: torch.from_numpy({name})")
 
 
 def check_dims(name: str, tensor: Tensor, *axes: str) -> None:

@@ -19,6 +19,7 @@ from lowrank_unroll.predictions.mrd import write_mrd
 from lowrank_unroll.predictions.nifti import write_nifti
 from lowrank_unroll.predictions.prediction import Prediction
 
+COLOURS = 3
 ImageFormat = Literal["png", "tiff"]
 SeriesFormat = Literal["h5", "gif", "mp4", "png", "nii.gz", "dcm", "mrd"]
 Writer = Callable[[Prediction, Path], None]
@@ -33,10 +34,13 @@ def write_png(prediction: Prediction, path: Path) -> None:
 
 
 def write_tiff(prediction: Prediction, path: Path) -> None:
-    """Write an image in float32, neither rounded nor clipped; black is 0 and white 255, as in PNG."""
-    pixels = prediction.values.permute(1, 2, 0).contiguous().numpy()
+    """Write an image in float32, neither rounded nor clipped; colours as in PNG, other channels as planes."""
+    values = prediction.values
     with written_whole(path) as temporary:
-        tifffile.imwrite(temporary, pixels, photometric="rgb")
+        if len(values) == COLOURS:
+            tifffile.imwrite(temporary, values.permute(1, 2, 0).contiguous().numpy(), photometric="rgb")
+        else:
+            tifffile.imwrite(temporary, values.numpy(), photometric="minisblack", metadata={"axes": "CYX"})
 
 
 def write_hdf5(prediction: Prediction, path: Path) -> None:

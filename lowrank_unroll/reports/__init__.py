@@ -6,6 +6,7 @@ from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
 from lowrank_unroll.reports.gradient_record import GRADIENT_FILE, GradientDistanceRow, read_gradient_distances
 from lowrank_unroll.reports.page import Cine, Page
+from lowrank_unroll.reports.reproduction import called_program, command_to_repeat
 
 __all__ = [
     "GRADIENT_FILE",
@@ -16,6 +17,8 @@ __all__ = [
     "Page",
     "SampleResult",
     "Values",
+    "called_program",
+    "command_to_repeat",
     "difference_of",
     "distributions",
     "heading",
