@@ -1,11 +1,13 @@
 """What a notebook needs besides a sample, each in one line: reconstruct it, judge the result, and look at it.
 
 Samples are made by ``datamodules.measure_image`` and ``datamodules.measure_series``, or are batches of a DataModule.
-All functions take a single sample, without batch dim, as well as a batch.
+All functions take a single sample, without batch dim, as well as a batch, of tensors or of NumPy arrays.
 """
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,12 +56,13 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
         TypeError: if it is for images of another kind, real or complex.
     """
     network = load_network(network) if isinstance(network, str | Path) else network
-    device = next((weight.device for weight in network.parameters()), sample.measurement.device)
-    batch = _moved(_batch(sample), device)
+    batch = _batch(sample)
+    home = batch.measurement.device
+    batch = _moved(batch, next((weight.device for weight in network.parameters()), home))
     was_training = network.training
     image: Tensor = network.eval()(batch.measurement, operator or operator_of(batch))
     network.train(was_training)
-    return (image[0] if _is_single(sample) else image).to(sample.measurement.device)
+    return (image[0] if _is_single(sample) else image).to(home)
 
 
 def quality(image: Tensor, sample: Sample) -> dict[str, float]:
@@ -117,15 +120,15 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
     if image.ndim != IMAGE_DIMS:
         raise ValueError(f"the image is {tuple(image.shape)}, expected (time, height, width): choose one of the batch")
     if sample is None:
-        return Movie(animation(magnitude_frames(image.detach())))
+        return Movie(animation(magnitude_frames(torch.as_tensor(image).detach())))
     (series,) = _image_batch(image, sample)
     batch = _batch(sample)
     (zero_filled,) = operator_of(sample).adjoint(batch.measurement)
-    return Movie(animation(*comparison(sample.target, zero_filled, series)))
+    return Movie(animation(*comparison(None if batch.target is None else batch.target[0], zero_filled, series)))
 
 
 def _task(sample: Sample) -> ReconstructionModule:
-    return DynamicMRI(nn.Identity()) if sample.measurement.is_complex() else ColorCS(nn.Identity())
+    return DynamicMRI(nn.Identity()) if _of_tensors(sample).measurement.is_complex() else ColorCS(nn.Identity())
 
 
 def _is_single(sample: Sample) -> bool:
@@ -133,7 +136,8 @@ def _is_single(sample: Sample) -> bool:
 
 
 def _batch(sample: Sample) -> Sample:
-    """The sample with a batch dim."""
+    """The sample of tensors, with a batch dim."""
+    sample = _of_tensors(sample)
     if not _is_single(sample):
         return sample
     maps, target = sample.coil_sensitivities, sample.target
@@ -149,6 +153,18 @@ def _batch(sample: Sample) -> Sample:
     )
 
 
+def _of_tensors(sample: Sample) -> Sample:
+    """The sample with tensors in single precision for NumPy arrays, and one for a scale that is a number."""
+    tensors = Sample._make(map(_tensor, sample))
+    return tensors._replace(mask=tensors.mask.bool(), scale=torch.as_tensor(tensors.scale, dtype=torch.float32))
+
+
+def _tensor(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.from_numpy(value).to(torch.complex64 if np.iscomplexobj(value) else torch.float32)
+
+
 def _moved(batch: Sample, device: torch.device) -> Sample:
     return Sample._make(value.to(device) if isinstance(value, Tensor) else value for value in batch)
 
@@ -157,4 +173,5 @@ def _image_batch(image: Tensor, sample: Sample) -> Tensor:
     if sample.target is not None and image.shape != sample.target.shape:
         given, expected = tuple(image.shape), tuple(sample.target.shape)
         raise ValueError(f"the image is {given}, expected {expected}, the shape of the sample's target")
-    return image.detach()[None] if _is_single(sample) else image.detach()
+    image = torch.as_tensor(image).detach()
+    return image[None] if _is_single(sample) else image

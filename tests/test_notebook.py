@@ -17,6 +17,7 @@ from lowrank_unroll.metrics import psnr, ser, ssim
 from lowrank_unroll.networks import TLRNet, ViewSharing, ZeroFilled
 from lowrank_unroll.notebook import animate, operator_of, quality, reconstruct, show
 from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform, Vista
 from lowrank_unroll.weights import load_network
 
@@ -134,6 +135,18 @@ class TestReconstruction:
         image = reconstruct(network, measure_image(PHOTO))
         assert network.training
         assert not image.requires_grad
+
+    @pytest.mark.parametrize("network", ["color_cs", ViewSharing()])
+    def test_numpy_arrays_without_a_target(self, network):
+        known = measure_image(PHOTO[:16, :16]) if network == "color_cs" else measure_series(heart(), coils=2)
+        sample = known._replace(target=None)
+        doubled = {torch.float32: np.float64, torch.complex64: np.complex128, torch.bool: np.uint8}
+        fields = ((one.numpy().astype(doubled[one.dtype]) if torch.is_tensor(one) else one) for one in sample)
+        arrays = Sample._make(fields)._replace(scale=float(sample.scale))
+        image = reconstruct(network, sample)
+        assert torch.equal(reconstruct(network, arrays), image)
+        assert len(show(image.numpy(), arrays).axes) == 3
+        assert quality(image.numpy(), known) == quality(image, known)
 
     def test_an_operator_of_ones_own(self):
         sample = measure_image(PHOTO)

@@ -127,8 +127,8 @@ def _colours(module: ReconstructionModule, image: Tensor) -> Tensor:
     colours = module.picture(image, image)
     if colours.shape[:-2] != (COLOURS,):
         raise UsageError(
-            f"`picture` of {type(module).__name__} returns {tuple(colours.shape)}, expected colours (3, height, width): "
-            "mend it, or write all channels by --prediction.image_formats '[tiff]'"
+            f"`picture` of {type(module).__name__} returns {tuple(colours.shape)}, expected colours (3, height, "
+            "width): mend it, or write all channels by --prediction.image_formats '[tiff]'"
         )
     return colours
 
