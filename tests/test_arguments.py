@@ -22,9 +22,9 @@ from datamodules import (
     SamplePhotos,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
-from datamodules.scanners.preparation import Preparation
 from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
@@ -104,7 +104,7 @@ REFUSED = [
     *((CinePhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series")),
     *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon, RawScans) for value in (0, -2)),
     *((RawScans, name, 0, COUNT) for name in ("frames", "crop", "crops_per_cine")),
-    *((kind, "virtual_coils", 0, f"{COUNT}, or null") for kind in (OCMR, CMRxRecon, Preparation)),
+    *((kind, "virtual_coils", 0, COUNT) for kind in (OCMR, CMRxRecon)),
     (Acquisition, "coils", 0, COUNT, {"pattern": Uniform(0.5)}),
     (Acquisition, "snr", 0, AMOUNT, {"pattern": Uniform(0.5)}),
     (Crops, "crops_per_cine", 0, COUNT),
@@ -199,7 +199,7 @@ def test_what_is_smallest_is_taken():
     )  # fmt: skip
     assert phantom.crops.window == Window(1, 1, 1)
     SamplePhotos(ratio=1.0, patch_size=1, patches_per_image=1)
-    OCMR(processes=1, virtual_coils=1, crop_strides=(1, 1, 1))
+    OCMR(processes=1, raw_coils=Coils(virtual=1), crop_strides=(1, 1, 1))
     VariableDensity(1.0, power=0.0, center=0.0)
     RandomLines(1.0, center_lines=0)
     ColorCS(TLRNet(), tile_size=1)

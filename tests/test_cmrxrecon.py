@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from datamodules import CMRxRecon
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.loading.data_module import collate
@@ -53,11 +54,31 @@ def root(tmp_path):
 @pytest.mark.parametrize("name", ["kspace_full", "kspace"])
 def test_kspace_survives_the_way_through_the_file(tmp_path, name):
     kspace, _ = measured(0)
-    scans = list(CMRxRecon.read(write(tmp_path / "cine_sax.mat", kspace, name)))
-    assert [scan.name for scan in scans] == ["slice0", "slice1"]
-    for scan, expected in zip(scans, kspace, strict=True):
-        assert scan.kspace.dtype == torch.complex64
-        assert torch.equal(scan.kspace, torch.from_numpy(expected))
+    samples = list(CMRxRecon.read(write(tmp_path / "cine_sax.mat", kspace, name), Coils()))
+    assert [sample.name for sample in samples] == ["cine_sax/slice0", "cine_sax/slice1"]
+    for sample, expected in zip(samples, kspace, strict=True):
+        assert sample.measurement.dtype == torch.complex64
+        assert sample.mask.all()
+        torch.testing.assert_close(sample.measurement * sample.scale, torch.from_numpy(expected))
+
+
+def test_coils_are_treated_as_those_of_other_raw_data(tmp_path):
+    kspace, _ = measured(0)
+    path = write(tmp_path / "cine_sax.mat", kspace)
+    np.save(tmp_path / "psi.npy", np.diag([1.0, 9, 1]))
+    compressed, white = (
+        next(CMRxRecon.read(path, coils)) for coils in (Coils(virtual=2), Coils(noise_covariance=tmp_path / "psi.npy"))
+    )
+    assert compressed.measurement.shape == (2, TIME, HEIGHT, WIDTH)
+    expected = torch.from_numpy(kspace[0]) * (11 / 3) ** 0.5 / torch.tensor([1.0, 3, 1])[:, None, None, None]
+    torch.testing.assert_close(white.measurement * white.scale, expected)
+
+
+def test_masks_and_series_of_a_single_coil_are_passed_over(root):
+    names = CMRxRecon(root).raw_files()
+    write(root / "SingleCoil/Cine/TrainingSet/FullSample/P000/cine_sax.mat", measured(0)[0], "kspace_single_full")
+    (root / "TrainingSet/FullSample/P000/cine_sax_mask.mat").touch()
+    assert CMRxRecon(root).raw_files() == names
 
 
 def test_samples(root):
@@ -102,7 +123,7 @@ def test_samples(root):
 def test_other_files_are_refused(tmp_path, write_file, message):
     write_file(tmp_path / "cine_sax.mat")
     with pytest.raises(DataError, match=message):
-        list(CMRxRecon.read(tmp_path / "cine_sax.mat"))
+        list(CMRxRecon.read(tmp_path / "cine_sax.mat", Coils()))
 
 
 def test_an_empty_folder_is_explained(tmp_path):

@@ -13,10 +13,10 @@ from conftest import forkserver
 from datamodules import CineImages, CinePhantom
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
 from datamodules.dynamic_mri.measured_series import measured_series
-from datamodules.dynamic_mri.raw_series import Coils
 from datamodules.loading.data_module import collate
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI

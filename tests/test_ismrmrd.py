@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import forkserver
 
-from datamodules.raw_data.ismrmrd import ISMRMRDError, read_ismrmrd
-from datamodules.raw_data.ismrmrd_lines import DIMS
+from datamodules.raw_data.ismrmrd import ISMRMRDError, RawFile, read_ismrmrd
+from datamodules.raw_data.ismrmrd_lines import DIMS, NOISE
 from lowrank_unroll.errors import DataError
 
 ismrmrd = pytest.importorskip("ismrmrd")
@@ -152,6 +152,35 @@ class TestAssembly:
         assert not read.sampled[..., :3, :].any()
         assert read.sampled[..., 3:, :].all()
 
+    def test_samples_to_be_discarded_are_not_measured(self, path, kspace):
+        """Each readout tells of its own."""
+        readouts = readouts_of(kspace)
+        for readout in readouts:
+            before, after = readout.idx.kspace_encode_step_1 % 4, readout.idx.phase % 3
+            readout.discard_pre, readout.discard_post = before, after
+            sample = np.arange(kspace.shape[DIMS.index("kx")])
+            readout.data[:, (sample < before) | (sample >= len(sample) - after)] = 1e6
+        read = read_ismrmrd(write(path, header_of(kspace), readouts))
+        phase, kx, ky = np.ogrid[tuple(slice(SIZES[dim]) for dim in ("phase", "kx", "ky"))]
+        kept = (kx >= ky % 4) & (kx < SIZES["kx"] - phase % 3)
+        np.testing.assert_array_equal(read.sampled, np.broadcast_to(kept, read.sampled.shape))
+        np.testing.assert_array_equal(read.kspace, kspace * kept)
+
+    def test_samples_of_noise_and_calibration_to_be_discarded(self, path, small):
+        noise = ismrmrd.Acquisition.from_array(np.arange(2 * 64).reshape(2, 64).astype(np.complex64))
+        noise.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        calibration = readouts_of(small)
+        for readout in calibration:
+            readout.setFlag(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+            readout.discard_pre = 3
+        noise.discard_pre, noise.discard_post = 10, 4
+        file = RawFile(write(path, header_of(small), [noise, *calibration, *readouts_of(small)]))
+        np.testing.assert_array_equal(file.noise(), noise.data[:, 10:60])
+        found = file.calibration(0)
+        assert (found.sampled == (np.arange(8) >= 3)[:, None]).all()
+        expected = small[0, 0, 0, 0, 0, 0].mean(1) * found.sampled
+        np.testing.assert_allclose(found.kspace, expected, rtol=1e-5, atol=1e-6)
+
     @pytest.mark.parametrize("kind", ["Long", "Double"])
     @pytest.mark.parametrize("skip", [0, 3])
     def test_pilot_tone(self, path, kspace, kind, skip):
@@ -164,6 +193,12 @@ class TestAssembly:
         kspace[..., : skip + 3, :] = kspace[..., -1:, :] = 0
         np.testing.assert_array_equal(read.kspace, kspace)
         np.testing.assert_array_equal(read.sampled, kspace.any(DIMS.index("coil")))
+
+    def test_names_in_the_encoding_of_the_converter(self, path, small):
+        xml = xsd.ToXML(header_of(small)).replace("</encoding>", "</encoding><!-- Müller -->")
+        np.testing.assert_array_equal(
+            read_ismrmrd(write(path, xml.encode("latin-1"), readouts_of(small))).kspace, small
+        )
 
     @pytest.mark.parametrize(("name", "value"), [("PilotTone", 0), ("Other", 1)])
     def test_no_pilot_tone(self, path, small, name, value):
@@ -272,6 +307,7 @@ class TestRefusal:
             ("slice", 1, "beyond the 1"),
             ("encoding_space_ref", 1, "another encoding"),
             ("flags", 1 << 21, "reversed"),
+            ("discard_pre", 9, "9 of the 8 samples of a readout are to be discarded"),
         ],
     )
     def test_lines(self, path, small, field, value, reason):
@@ -288,6 +324,12 @@ class TestRefusal:
         readouts = readouts_of(small, skip=2)
         readouts[0].center_sample = 4
         assert re.search("no asymmetric echo", refusal(write(path, header_of(small), readouts)))
+
+    def test_all_samples_to_be_discarded(self, path, small):
+        readouts = readouts_of(small)
+        for readout in readouts:
+            readout.discard_post = 8
+        assert re.search("all samples of the 8 readouts are to be", refusal(write(path, header_of(small), readouts)))
 
     def test_no_lines(self, path, small):
         noise = readouts_of(small)[:1]
@@ -344,6 +386,28 @@ class TestMalformed:
         table["head"][name] = 65535
         self.rewrite(path, "data", table)
         assert re.search("bytes can hold", refusal(path))
+
+    @pytest.mark.parametrize("flag", [NOISE, 27], ids=["noise", "dummy"])
+    def test_readouts_that_share_their_samples(self, path, small, flag):
+        """Rows of the table that point to one array; a small file would fill the memory."""
+        others = []
+        for samples in (np.ones((2, 4000), np.complex64), *([np.zeros((2, 1), np.complex64)] * 99)):
+            shared = ismrmrd.Acquisition.from_array(samples)
+            shared.setFlag(flag)
+            others.append(shared)
+        write(path, header_of(small), [*others, *readouts_of(small)])
+        with h5py.File(path, "r+") as file:
+            rows = file["dataset/data"][()]
+            del file["dataset/data"]
+            table = file["dataset"].create_dataset("data", data=rows)
+            start, kind = table.id.get_offset(), table.id.get_type()
+            place, size = kind.get_member_offset(kind.get_member_index(b"data")), kind.get_size()
+        content = bytearray(path.read_bytes())
+        reference = content[start + place : start + place + 16]
+        for row in range(100):
+            content[start + row * size + place : start + row * size + place + 16] = reference
+        path.write_bytes(content)
+        assert re.search("readouts share their samples", refusal(path))
 
     def test_table_longer_than_the_file(self, path, table):
         with h5py.File(path, "r+") as file:

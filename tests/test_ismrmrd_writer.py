@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.loading.data_module import collate
 from datamodules.raw_data.ismrmrd import RawFile
 from datamodules.raw_data.ismrmrd_header import Header, Limit, Space, parse_header

@@ -17,15 +17,18 @@ import torch
 from conftest import SHORT, SMALL_NETWORK, forkserver
 
 from datamodules import OCMR
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom import beating_heart
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.dynamic_mri.stored_frames import HDF5Frames, hdf5_datasets
 from datamodules.loading.data_module import collate
-from datamodules.raw_data.coils import compress_coils, estimate_sensitivities
+from datamodules.raw_data.coils import compression_matrix, estimate_sensitivities
 from datamodules.raw_data.ismrmrd import ISMRMRDError
+from datamodules.raw_data.prewhitening import mix_coils
 from datamodules.raw_data.readout import without_oversampling
 from datamodules.scanners import prepared_files
-from datamodules.scanners.preparation import Preparation
+from datamodules.scanners.preparation import name_of_preparation, prepare_series
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
@@ -39,6 +42,7 @@ pytest.importorskip("sigpy")
 from test_ismrmrd import header_of, readouts_of, write  # noqa: E402  it needs ismrmrd
 
 COILS, TIME, HEIGHT, WIDTH = 4, 3, 32, 40
+PREPARATION = name_of_preparation("series", Coils())
 
 
 def scan(seed, slices=1, averages=1):
@@ -68,7 +72,7 @@ def root(tmp_path, raw_files):
 
 
 def prepare(raw, prepared):
-    Preparation()(OCMR.read, raw, prepared)
+    prepare_series(OCMR.read, Coils(), raw, prepared)
 
 
 def start_preparation(root):
@@ -157,26 +161,51 @@ class TestCoilCompression:
     def test_few_sources_need_few_coils(self):
         sources, mixing = torch.randn(3, 4, 8, 8, dtype=torch.complex64), torch.randn(10, 3, dtype=torch.complex64)
         coil_images = torch.einsum("cs,sthw->cthw", mixing, sources)
-        compressed = compress_coils(coil_images, 3)
+        compressed = mix_coils(compression_matrix(coil_images, 3), coil_images)
         assert compressed.shape == (3, 4, 8, 8)
         root_sum_of_squares = [images.abs().square().sum(0) for images in (coil_images, compressed)]
         torch.testing.assert_close(*root_sum_of_squares, rtol=1e-3, atol=1e-3)
 
     def test_no_other_coils_keep_more_energy(self):
         coil_images = torch.randn(6, 2, 8, 8, dtype=torch.complex64)
-        energies = [image.abs().square().sum().item() for image in compress_coils(coil_images, 6)]
+        energies = [
+            image.abs().square().sum().item() for image in mix_coils(compression_matrix(coil_images, 6), coil_images)
+        ]
         assert energies == sorted(energies, reverse=True)
         singular_values = torch.linalg.svdvals(coil_images.flatten(1))
         assert energies == pytest.approx(singular_values.square().tolist(), rel=1e-4)
 
     def test_compressed_coils_have_files_of_their_own(self, root):
-        data, compressed = OCMR(root=root), OCMR(root=root, virtual_coils=2)
+        data, compressed = OCMR(root=root), OCMR(root=root, raw_coils=Coils(virtual=2))
         (raw, _) = data.raw_files()
-        assert data.prepared(raw).name == "fs_0001_1_5T_version4.h5"
-        assert compressed.prepared(raw).name == "fs_0001_1_5T_version4_coils2.h5"
+        assert data.prepared(raw).name == f"fs_0001_1_5T.h5_{PREPARATION}.h5"
+        assert compressed.prepared(raw).name != data.prepared(raw).name
         compressed.preparation()(raw, compressed.prepared(raw))
         with h5py.File(compressed.prepared(raw)) as content:
             assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
+
+    def test_virtual_coils_are_those_of_raw_data(self):
+        with pytest.warns(DeprecationWarning, match=r"virtual_coils is now raw_coils\.virtual"):
+            assert OCMR(virtual_coils=2).raw_coils == Coils(virtual=2)
+
+    @pytest.mark.parametrize("prewhiten", [True, False])
+    def test_noise_is_whitened_as_that_of_other_raw_data(self, tmp_path, prewhiten):
+        kspace, _ = scan(2)
+        random = np.random.default_rng(0)
+        noise = random.standard_normal((COILS, 512)) * np.array([[1], [4], [1], [2]])
+        noise_scan = ismrmrd.Acquisition.from_array(noise.astype(np.complex64))
+        noise_scan.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        raw = write(tmp_path / "fs_1.h5", header_of(kspace), [noise_scan, *readouts_of(kspace)])
+        coils = Coils(prewhiten=prewhiten)
+        OCMR(tmp_path, raw_coils=coils).preparation()(raw, tmp_path / "prepared.h5")
+        (sample,) = RawSeries(raw, coils)
+        with h5py.File(tmp_path / "prepared.h5") as content:
+            maps, series = (
+                torch.from_numpy(content["slice0_average0"][key][()]) for key in ("coil_sensitivities", "series")
+            )
+        torch.testing.assert_close(maps, sample.coil_sensitivities[:, 0])
+        coil_images = Fourier().adjoint(sample.measurement * sample.scale)
+        torch.testing.assert_close(series, (maps[:, None].conj() * coil_images).sum(0), rtol=1e-4, atol=1e-5)
 
     def test_no_coil_at_all_is_refused(self):
         with pytest.raises(ValueError, match="virtual_coils is 0, expected at least 1"):
@@ -246,8 +275,8 @@ class TestDataModule:
             OCMR(root=root, processes=1).prepare_data()
         # A single process works through the files in turn; what was queued before the failure is still done.
         assert {file.name for file in (root / "prepared").iterdir()} == {
-            "fs_0001_1_5T_version4.h5",
-            "fs_9999_3T_version4.h5",
+            f"fs_0001_1_5T.h5_{PREPARATION}.h5",
+            f"fs_9999_3T.h5_{PREPARATION}.h5",
         }
 
     @pytest.mark.slow(seconds=30)
@@ -314,7 +343,7 @@ class TestDataModule:
         cine.frames.path.write_bytes(damaged)
         HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
         hdf5_datasets(cine.frames.path)  # forgets the file as it was
-        with pytest.raises(OSError, match=r"version4\.h5 is damaged: .*/series cannot be read .* makes anew"):
+        with pytest.raises(OSError, match=r"series\d_\w+\.h5 is damaged: .*/series cannot be read .* makes anew"):
             cine.frames[:]
 
     @pytest.mark.slow(seconds=10)
@@ -346,7 +375,7 @@ class TestDataModule:
             else:
                 prepared.write_bytes(content)
         with pytest.raises(
-            DataError, match=r"prepared/fs_\w+\.h5 is damaged: .*`lowrank-unroll prepare` makes it anew"
+            DataError, match=r"prepared/fs_\w+\.h5_\w+\.h5 is damaged: .*`lowrank-unroll prepare` makes it anew"
         ):
             [data.cines(split) for split in ("train", "val", "test")]
 
@@ -379,6 +408,11 @@ class TestSplit:
         shares = np.array([splits.count(split) / 5000 for split in ("train", "val", "test")])
         np.testing.assert_allclose(shares, np.array([124, 40, 40]) / 204, atol=0.02)
         assert hashed_split("fs_0100.h5") == hashed_split("fs_0100.h5")
+
+    def test_a_file_in_two_splits_is_refused(self, tmp_path):
+        (tmp_path / "split.csv").write_text("file,split\nfs_1.h5,train\nfs_1.h5,val\n")
+        with pytest.raises(DataError, match=r"split\.csv: fs_1\.h5 is in two splits"):
+            read_split(tmp_path / "split.csv")
 
     def test_an_impossible_split_is_refused(self, tmp_path):
         (tmp_path / "split.csv").write_text("file,split\nfs_1.h5,training\n")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.raw_data.ismrmrd import RawFile
 from datamodules.raw_data.ismrmrd_writer import write_ismrmrd
 from lowrank_unroll.errors import DataError

@@ -9,12 +9,13 @@ import pytest
 import torch
 from conftest import SHORT, SMALL_NETWORK
 
-from datamodules import RawScans
+from datamodules import OCMR, RawScans
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.crops import Crops, Window
-from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.loading.data_module import collate
-from datamodules.scanners.kspace_preparation import name_of_preparation, prepare_kspace
 from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans
+from datamodules.scanners.preparation import name_of_preparation, prepare_kspace
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import ViewSharing
@@ -149,11 +150,11 @@ class TestRawScans:
     def test_preparations_of_other_coils_lie_beside(self, folder, tmp_path):
         np.save(tmp_path / "psi.npy", np.eye(COILS))
         choices = [Coils(), Coils(virtual=2), Coils(prewhiten=False), Coils(noise_covariance=tmp_path / "psi.npy")]
-        names = {name_of_preparation(coils) for coils in choices}
+        names = {name_of_preparation("kspace", coils) for coils in choices}
         assert len(names) == 4
         np.save(tmp_path / "psi.npy", 2 * np.eye(COILS))
-        assert name_of_preparation(choices[-1]) not in names
-        prepare_kspace(choices[1], folder / "us_1.h5", tmp_path / "two.h5")
+        assert name_of_preparation("kspace", choices[-1]) not in names
+        prepare_kspace(OCMR.read, choices[1], folder / "us_1.h5", tmp_path / "two.h5")
         assert (tmp_path / "two.h5").exists()
 
     @pytest.mark.parametrize(
@@ -168,6 +169,24 @@ class TestRawScans:
         data.prepare_data()
         prepared = {file.read_text() for file in (tmp_path / "prepared").glob("*")}
         assert prepared == {name for name, split in NAMES.items() if split in splits}
+
+    def test_files_of_one_name_are_prepared_apart(self, tmp_path, monkeypatch):
+        """Else what is to be tested on would be what was trained on."""
+        names = ["a.h5", "a.mrd", "p1/a.h5", "p2/a.h5", "a.b.h5"]
+        for name in names:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        data = RawScans(tmp_path, "**/*.[hm]*")
+        assert len({str(data.prepared(raw)).lower() for raw in data.raw_files()}) == len(names)
+        monkeypatch.setattr(data, "split_of", lambda _: "train")
+        monkeypatch.setattr(data, "_series_of", lambda _, name: [name])
+        assert data.series("train") == ["a.b", "a.h5", "a.mrd", "p1/a", "p2/a"]
+
+    def test_files_outside_of_the_root_are_refused(self, tmp_path):
+        (tmp_path / "root").mkdir()
+        (tmp_path / "a.h5").touch()
+        with pytest.raises(UsageError, match=r"a\.h5 lies outside of .*root: give a --data\.root that holds"):
+            RawScans(tmp_path / "root", "../*.h5").raw_files()
 
     def test_to_predict_needs_no_folder_of_raw_files(self, tmp_path):
         data = RawScans(tmp_path)

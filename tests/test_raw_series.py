@@ -16,14 +16,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.measured_series import measured_series
 from datamodules.dynamic_mri.phantom import beating_heart
-from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.loading.data_module import collate
 from datamodules.raw_data import trial
 from datamodules.raw_data.coils import calibration_width, time_average
-from datamodules.raw_data.ismrmrd import ISMRMRDError, read_ismrmrd
+from datamodules.raw_data.ismrmrd import ISMRMRDError, is_ismrmrd, read_ismrmrd
 from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
 from datamodules.raw_data.readout import narrow_readout, without_oversampling
 from lowrank_unroll.errors import DataError
@@ -239,16 +240,16 @@ class TestSeries:
             scans.append(scan)
         path = write(tmp_path / "noise.h5", header_of(kspace), scans + lines(kspace))
         series = RawSeries(path, Coils(virtual=None))
-        white = noise_covariance(mix_coils(series.whitening, torch.from_numpy(noise)))
+        white = noise_covariance(mix_coils(series.treatment.whitening, torch.from_numpy(noise)))
         variance = noise_covariance(torch.from_numpy(noise)).diagonal().real.mean()
         torch.testing.assert_close(white / variance, torch.eye(COILS, dtype=torch.complex128), atol=1e-5, rtol=0)
         plain = RawSeries(path, KEEP_ALL)[0].measurement * RawSeries(path, KEEP_ALL)[0].scale
         sample = series[0]
-        expected = mix_coils(series.whitening, plain)
+        expected = mix_coils(series.treatment.whitening, plain)
         assert (sample.measurement * sample.scale - expected).norm() <= 1e-5 * expected.norm()
         np.save(tmp_path / "covariance.npy", noise_covariance(torch.from_numpy(noise)).numpy())
         given_one = RawSeries(path, Coils(virtual=None, noise_covariance=tmp_path / "covariance.npy"))
-        torch.testing.assert_close(given_one.whitening, series.whitening)
+        torch.testing.assert_close(given_one.treatment.whitening, series.treatment.whitening)
 
     @pytest.mark.parametrize(("view", "shown"), [(270, 32), (269.99, 32), (180, 21), (300, 32), (0, 32)])
     def test_oversampling_of_the_phase_encoding_is_told(self, tmp_path, view, shown):
@@ -276,6 +277,39 @@ class TestSeries:
         np.testing.assert_array_equal(read_ismrmrd(path).kspace, kspace)
 
 
+class TestFrames:
+    def stamped(self, kspace, frames):
+        readouts = [readout for readout in lines(kspace) if readout.idx.phase in frames]
+        for readout in readouts:
+            readout.physiology_time_stamp = (16 * readout.idx.phase, 0, 0)
+        return readouts
+
+    @pytest.mark.parametrize("frames", [(0, 1, 2), (0, 2, 4), (3,)], ids=["aborted", "gaps", "one"])
+    def test_those_never_measured_are_left_out_and_the_others_keep_their_times(self, tmp_path, caplog, frames):
+        kspace = measured()[0][:, :, :, :, :, :, :1]
+        whole = RawSeries(write(tmp_path / "whole.h5", header_of(kspace), self.stamped(kspace, range(TIME))), KEEP_ALL)
+        assert not caplog.text
+        path = write(tmp_path / "scan.h5", header_of(kspace), self.stamped(kspace, frames))
+        (sample,) = RawSeries(path, KEEP_ALL)
+        assert f"scan.h5: of 5 frames at least {5 - len(frames)} were never measured in 1 of 1 series" in caplog.text
+        expected = whole[0].measurement[:, list(frames)] * whole[0].scale
+        torch.testing.assert_close(sample.measurement * sample.scale, expected)
+        # The stamps of one frame do not differ, and the header's repetition time tells.
+        interval = 40.0 if len(frames) > 1 else 38.4
+        np.testing.assert_allclose(sample.geometry.times, [interval * frame for frame in frames], rtol=1e-6)
+
+    def test_limits_of_phases_make_no_series_of_repetitions(self, tmp_path):
+        kspace = measured()[0][:, :, :, :, :, :, :1]
+        readouts = lines(kspace)
+        expected = RawSeries(write(tmp_path / "phases.h5", header_of(kspace), readouts), KEEP_ALL)[0]
+        for readout in readouts:
+            readout.idx.repetition, readout.idx.phase = readout.idx.phase, 2
+        header = header_of(kspace)
+        header.encoding[0].encodingLimits.repetition.maximum = TIME - 1
+        (sample,) = RawSeries(write(tmp_path / "repetitions.h5", header, readouts), KEEP_ALL)
+        assert torch.equal(sample.measurement, expected.measurement)
+
+
 class TestRefusal:
     @pytest.mark.parametrize("unit", [0, 1e20])
     def test_samples_that_are_no_measurement(self, tmp_path, unit):
@@ -283,6 +317,27 @@ class TestRefusal:
         path = write(tmp_path / "scan.h5", header_of(kspace), readouts_of(unit * kspace))
         with pytest.raises(DataError, match=r"scan\.h5: the largest sample of a series is"):
             RawSeries(path)[0]
+
+    def test_a_dead_coil_is_told_and_the_advice_helps(self, tmp_path):
+        kspace, _ = measured()
+        kspace[:, :, :, :, :, :, 2] = 0
+        noise = np.random.default_rng(0).standard_normal((COILS, 512)).astype(np.complex64)
+        noise[2] = 0
+        scan = ismrmrd.Acquisition.from_array(noise)
+        scan.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        path = write(tmp_path / "scan.h5", header_of(kspace), [scan, *lines(kspace)])
+        with pytest.raises(DataError, match=r"scan\.h5: .*without noise.* --data\.raw_coils\.prewhiten false"):
+            RawSeries(path)
+        assert RawSeries(path, Coils(prewhiten=False))[0].measurement.isfinite().all()
+
+    def test_a_locked_file_is_told(self, tmp_path):
+        fcntl = pytest.importorskip("fcntl")
+        kspace, _ = measured()
+        path = write(tmp_path / "scan.mrd", header_of(kspace), readouts_of(kspace)[:1])
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with pytest.raises(ISMRMRDError, match=r"scan\.mrd: is locked by another program"):
+                is_ismrmrd(path)
 
     def test_a_file_without_raw_data(self, tmp_path):
         (tmp_path / "images.mrd").write_bytes(b"text")
@@ -362,6 +417,14 @@ class TestCommandLine:
         with pytest.raises(ISMRMRDError, match=r"second\.h5: reading it ended the HDF5 library"):
             trial.raw_files_among([tmp_path / "first.h5", tmp_path / "second.h5"])
 
+    def test_memory_has_a_limit(self, tmp_path, monkeypatch):
+        pytest.importorskip("resource")
+        hungry = "trial.is_ismrmrd = lambda _: numpy.empty(2**33, numpy.uint8)"
+        program = f"import numpy; from datamodules.raw_data import trial; {hungry}; trial.read_as_told()"
+        monkeypatch.setattr(trial, "PROGRAM", program)
+        with pytest.raises(ISMRMRDError, match=r"raw\.h5: reading it takes far more memory than the file"):
+            trial.raw_files_among([tmp_path / "raw.h5"])
+
     def test_files_of_both_kinds_are_told_apart_and_opened_nowhere_else(self, tmp_path, monkeypatch):
         kspace, _ = measured()
         raw = write(tmp_path / "raw.h5", header_of(kspace), lines(kspace))
@@ -385,7 +448,7 @@ def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
     script.write_text(
         "from pathlib import Path\n"
         "from datamodules.dynamic_mri.measured_series import measured_series\n"
-        "from datamodules.dynamic_mri.raw_series import Coils\n"
+        "from datamodules.dynamic_mri.coil_treatment import Coils\n"
         f"print(len(measured_series(Path({str(raw)!r}), Coils())))\n"
     )
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine, Frames
 from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
+from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
 
 
@@ -35,8 +36,8 @@ def read_cines(path: Path) -> list[Cine]:
     stems = [file.name[: -len(_suffix(file))] for file in files]
     progress = track(files, description=f"Reading {path.name}", transient=True, disable=len(files) == 1)
     cines: list[Cine] = []
-    for file, stem in zip(progress, stems, strict=True):
-        source = stem if stems.count(stem) == 1 else file.name
+    names = source_names([Path(file.name) for file in files], stems)
+    for file, source in zip(progress, names, strict=True):
         for name, frames in _read(file).items():
             if not name or name.startswith("["):  # as formats without named arrays leave them
                 cines.append(Cine(frames, source + name))

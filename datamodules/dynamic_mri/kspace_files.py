@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
 from datamodules.loading.binary_masks import sampled
+from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
@@ -41,8 +42,7 @@ class KSpaceFiles(Dataset[Sample]):
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
-        stems = [file.stem for file in files]
-        self.names = [file.stem if stems.count(file.stem) == 1 else file.name for file in files]
+        self.names = source_names([Path(file.name) for file in files])
 
     def __len__(self) -> int:
         """The number of files."""

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from torch.utils.data import ConcatDataset, Dataset
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.kspace_files import READERS, KSpaceFiles
-from datamodules.dynamic_mri.raw_series import Coils, RawSeries
+from datamodules.dynamic_mri.raw_series import RawSeries
+from datamodules.loading.source_names import source_names
 from datamodules.raw_data.trial import raw_files_among
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.sample import Sample
@@ -25,7 +27,8 @@ def measured_series(path: Path, coils: Coils) -> Dataset[Sample]:
     others = [file for file in files if file not in raw]
     if strange := [file for file in others if file.suffix.lower() not in READERS]:
         raise DataError(f"{strange[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")
-    datasets: list[Dataset[Sample]] = [RawSeries(file, coils) for file in raw]
+    names = dict(zip(files, source_names([Path(file.name) for file in files]), strict=True))
+    datasets: list[Dataset[Sample]] = [RawSeries(file, coils, names[file]) for file in raw]
     return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
 
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.measured_series import measured_series
-from datamodules.dynamic_mri.raw_series import Coils
 from datamodules.loading.data_module import ReconstructionDataModule, Split
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import SERIES_AXES, Sample

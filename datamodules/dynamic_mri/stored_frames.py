@@ -49,11 +49,7 @@ class HDF5Frames:
                 f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; one that "
                 "`lowrank-unroll prepare` has made, it makes anew"
             ) from error
-        if not stored.dtype.names:
-            return stored
-        numbers = np.empty(stored.shape, self.dtype)
-        numbers.real, numbers.imag = stored["real"], stored["imag"]
-        return numbers
+        return complex_of_pairs(stored)
 
 
 def hdf5_datasets(path: Path) -> dict[str, HDF5Frames]:
@@ -78,6 +74,16 @@ def _opened_hdf5(path: Path) -> h5py.File:
 # In a forked process HDF5 would answer even a new request for the file with the descriptor of the parent.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_opened_hdf5.cache_clear)
+
+
+def complex_of_pairs(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array whose elements are pairs of `real` and `imag`, as MATLAB writes, as complex ones."""
+    dtype = _hdf5_window_dtype(stored.dtype)
+    if dtype == stored.dtype:
+        return stored
+    numbers = np.empty(stored.shape, dtype)
+    numbers.real, numbers.imag = stored["real"], stored["imag"]
+    return numbers
 
 
 def _hdf5_window_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:

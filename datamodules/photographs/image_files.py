@@ -1,6 +1,5 @@
 """Colour images in memory, and reading them from files."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from PIL import Image
 from rich.progress import track
 
 from datamodules.loading.binary_masks import sampled
+from datamodules.loading.source_names import source_names
 from datamodules.photographs.colours import Pixels, eight_bits, srgb
 from datamodules.photographs.image_formats import decode
 from lowrank_unroll.errors import DataError, first_line
@@ -41,11 +41,11 @@ def read_images(path: Path) -> Images:
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_image(file))
     if not files:
         raise FileNotFoundError(f"no {', '.join(sorted(SUFFIXES))} file in the folder {path.absolute()}")
-    stems = Counter(file.stem for file in files)
+    sources = source_names([Path(file.name) for file in files])
     pixels: list[Pixels] = []
     names: list[str] = []
-    for file in track(files, description=f"Reading {path.name}", transient=True, disable=len(files) == 1):
-        name = file.stem if stems[file.stem] == 1 else file.name
+    progress = track(files, description=f"Reading {path.name}", transient=True, disable=len(files) == 1)
+    for file, name in zip(progress, sources, strict=True):
         images = _read(file)
         pixels.extend(images)
         names.extend([name] if len(images) == 1 else [f"{name}[{index}]" for index in range(len(images))])

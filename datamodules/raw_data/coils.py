@@ -4,26 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.raw_data.prewhitening import mix_coils
-
 CALIBRATION_WIDTH = 24
 
 
-def compress_coils(coil_images: Tensor, coils: int) -> Tensor:
-    """Combine coils linearly to fewer virtual ones, see :func:`compression_matrix`.
-
-    Args:
-        coil_images: or k-space, (coil, time, height, width), complex64.
-        coils: how many virtual ones to keep, if there are as many.
-
-    Returns:
-        (virtual coil, time, height, width), complex64, in order of decreasing energy.
-    """
-    return mix_coils(compression_matrix(coil_images, coils), coil_images)
-
-
 def compression_matrix(coil_images: Tensor, coils: int) -> Tensor:
-    """What combines coils linearly to fewer virtual ones that keep as much of the energy as can be.
+    """Return the matrix that combines coils to fewer virtual ones that keep as much of the energy as can be.
 
     Those are the leading principal components (Huang et al., Magn. Reson. Imaging 26, 2008).
 

@@ -19,10 +19,11 @@ from datamodules.raw_data.ismrmrd_lines import (
     ITEMS,
     NOISE,
     Lines,
+    check_readouts,
     common_number,
     find_lines,
     flags_of,
-    sampled_of_readout,
+    integers,
     sizes_of,
 )
 from datamodules.raw_data.ismrmrd_table import read_header, read_heads, read_samples
@@ -77,7 +78,8 @@ class RawFile:
     as for partial Fourier, ky has the size of the encoded matrix, or of what all lines need around the centre.
 
     An asymmetric echo, which is shorter than the encoded matrix and has its centre in the first half of that, is padded
-    with zeros in front. With a pilot tone the first three samples and the last of each readout are zeroed. Noise scans,
+    with zeros in front. Samples that a readout's head tells to discard are zeroed, and count as not measured; with a
+    pilot tone so are at least the first three and the last of each readout. Noise scans,
     separate calibration and other readouts that are no lines of an image are no part of k-space. Of readouts at the
     same place the last one counts; averages have a dimension of their own, segments do not.
 
@@ -113,7 +115,7 @@ class RawFile:
             self.sizes, first_ky = sizes_of(self._lines, self.header)
             self._calibration = find_calibration(self._heads, self.header, self.sizes, first_ky, path.stat().st_size)
             self._lines.counters["ky"][:] += first_ky
-            self._is_sampled = sampled_of_readout(self._lines, self.header)
+            check_readouts(self._lines, self.header)
 
     def kspace(self, **index: int) -> KSpace:
         """Assemble the readouts at an index of some dimensions, which then have the size 1; or all.
@@ -127,11 +129,11 @@ class RawFile:
         lines = self._lines.at(index)
         sizes = {dim: 1 if dim in index else size for dim, size in self.sizes.items()}
         with self._opened() as content:
-            kspace = _assembled(content["data"], lines, sizes, self._is_sampled)
-        sampled_lines = np.zeros([sizes[dim] for dim in COUNTERS], np.bool_)
-        sampled_lines[lines.place()] = True
-        repeats = int(len(lines.rows) - sampled_lines.sum())
-        return KSpace(kspace, sampled_lines[..., None, :] & self._is_sampled[:, None], self.header, repeats)
+            kspace = _assembled(content["data"], lines, sizes)
+        sampled = np.zeros([sizes[dim] for dim in (*COUNTERS, "kx")], np.bool_)
+        sampled[..., -lines.samples :][lines.place()] = lines.measured
+        repeats = len(lines.rows) - len(np.unique(np.stack(lines.place()), axis=1).T)
+        return KSpace(kspace, sampled.swapaxes(-1, -2), self.header, repeats)
 
     def noise(self) -> npt.NDArray[np.complex64] | None:
         """The samples (coil, sample) of the noise scans, in the units of the file; None if there are none.
@@ -146,9 +148,14 @@ class RawFile:
             channels = common_number(self._heads["active_channels"][rows], "channels of noise")
             if channels != self.sizes["coil"]:
                 raise ValueError(f"noise was measured with {channels} channels, the image with {self.sizes['coil']}")
-            samples = self._heads["number_of_samples"][rows].astype(int)
+            heads = self._heads[rows]
+            samples, before, after = (
+                integers(heads[name]) for name in ("number_of_samples", "discard_pre", "discard_post")
+            )
             readouts = read_samples(content["data"], rows, channels, samples)
-            return np.concatenate([readout for block in readouts for readout in block], axis=1)
+            ends = np.maximum(samples - after, before)
+            cuts = map(slice, before.tolist(), ends.tolist())
+            return np.concatenate([readout[:, next(cuts)] for block in readouts for readout in block], axis=1)
 
     def calibration(self, number: int) -> Calibration | None:
         """What was measured of a slice for the calibration of its coils alone; None if nothing that fits the image.
@@ -162,7 +169,7 @@ class RawFile:
         with self._opened() as content:
             samples = np.full(len(lines.rows), lines.samples)
             readouts = read_samples(content["data"], lines.rows, lines.channels, samples)
-            return assemble_calibration(readouts, lines, self.sizes, self.header)
+            return assemble_calibration(readouts, lines, self.sizes)
 
     def place(self, **index: int) -> Place:
         """Where the readouts at an index of some dimensions lie, by the first of them.
@@ -177,22 +184,29 @@ class RawFile:
             return Place(*(tuple(map(float, vector)) for vector in (head["position"], read, phase, across)))
 
     def trigger_stamps(self, dim: str, **index: int) -> npt.NDArray[np.float64] | None:
-        """The time stamp after the trigger, averaged over the readouts of each index along a dimension, in ticks.
+        """The time stamp after the trigger, averaged over the readouts of each measured index of a dimension, in ticks.
 
-        None where stamps are missing, or do not differ.
+        None where stamps do not differ; for the indices, see :meth:`measured_at`.
         """
         with self._refusing():
             lines = self._lines.at(index)
             stamps = self._heads["physiology_time_stamp"][lines.rows, 0].astype(float)
-            numbers = np.bincount(lines.counters[dim], minlength=self.sizes[dim])
-            if not numbers.all() or np.ptp(stamps) == 0:
+            if np.ptp(stamps) == 0:
                 return None
-            means: npt.NDArray[np.float64] = np.bincount(lines.counters[dim], stamps) / numbers
+            measured = self.measured_at(dim, **index)
+            sums, numbers = np.bincount(lines.counters[dim], stamps), np.bincount(lines.counters[dim])
+            means: npt.NDArray[np.float64] = sums[measured] / numbers[measured]
             return means
 
+    def measured_at(self, dim: str, **index: int) -> npt.NDArray[np.intp]:
+        """The indices along a dimension of which anything was measured, in ascending order."""
+        lines = self._lines.at(index)
+        return np.unique(lines.counters[dim][lines.measured.any(1)])
+
     def indices(self, dims: Sequence[str]) -> list[dict[str, int]]:
-        """The indices of some dimensions at which there are readouts, in ascending order."""
-        found = np.unique(np.stack([self._lines.counters[dim] for dim in dims], axis=1), axis=0)
+        """The indices of some dimensions at which anything was measured, in ascending order."""
+        measured = self._lines.measured.any(1)
+        found = np.unique(np.stack([self._lines.counters[dim][measured] for dim in dims], axis=1), axis=0)
         return [dict(zip(dims, map(int, index), strict=True)) for index in found]
 
     def name_of(self, index: Mapping[str, int]) -> str:
@@ -219,24 +233,30 @@ def read_ismrmrd(path: Path, group: str = "dataset") -> KSpace:
 
 
 def is_ismrmrd(path: Path, group: str = "dataset") -> bool:
-    """Whether a file has what every ISMRMRD file has."""
+    """Whether a file has what every ISMRMRD file has.
+
+    Raises:
+        ISMRMRDError: if the system does not let it be read, for instance since another program writes it; names it.
+    """
     try:
         with h5py.File(path, "r") as file:
             return group in file and {"xml", "data"} <= set(file[group])
+    except BlockingIOError as error:
+        raise ISMRMRDError(
+            f"{path}: is locked by another program, which may be writing it: try again when that has ended"
+        ) from error
+    except PermissionError as error:
+        raise ISMRMRDError(f"{path}: cannot be read: permission denied") from error
     except Exception:  # HDF5 raises errors of many unrelated classes  # noqa: BLE001
         return False
 
 
-def _assembled(
-    table: h5py.Dataset, lines: Lines, sizes: Mapping[str, int], is_sampled: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.complex64]:
+def _assembled(table: h5py.Dataset, lines: Lines, sizes: Mapping[str, int]) -> npt.NDArray[np.complex64]:
     order = (*COUNTERS, "coil", "kx")  # whole readouts side by side: an order of magnitude faster to fill
     kspace = np.zeros([sizes[dim] for dim in order], np.complex64)
-    measured = kspace[..., -lines.samples :]
+    readouts = kspace[..., -lines.samples :]
     end = 0
     for block in read_samples(table, lines.rows, lines.channels, np.full(len(lines.rows), lines.samples)):
         start, end = end, end + len(block)
-        values = np.stack(block)
-        values[..., ~is_sampled[-lines.samples :]] = 0
-        measured[lines.place(start, end)] = values
+        readouts[lines.place(start, end)] = np.stack(block) * lines.measured[start:end, None]
     return kspace.transpose([order.index(dim) for dim in DIMS])

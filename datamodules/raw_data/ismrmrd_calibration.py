@@ -10,12 +10,11 @@ from datamodules.raw_data.ismrmrd_header import Header
 from datamodules.raw_data.ismrmrd_lines import (
     CALIBRATION,
     NO_IMAGE,
-    PILOT_TONE_FIRST,
-    PILOT_TONE_LAST,
     REVERSE,
     Lines,
     flags_of,
     integers,
+    measured_samples,
 )
 
 
@@ -65,35 +64,32 @@ def find_calibration(
     ):
         return None
     counters = {"slice": integers(heads["idx"]["slice"][rows]), "ky": ky}
-    return Lines(rows, counters, sizes["coil"], int(samples[0]), centers)
+    measured = measured_samples(heads[rows], int(samples[0]), header.pilot_tone)
+    return Lines(rows, counters, sizes["coil"], int(samples[0]), centers, measured)
 
 
 def assemble_calibration(
-    readouts: Iterable[list[npt.NDArray[np.complex64]]], lines: Lines, sizes: Mapping[str, int], header: Header
+    readouts: Iterable[list[npt.NDArray[np.complex64]]], lines: Lines, sizes: Mapping[str, int]
 ) -> Calibration:
-    """The mean of the readouts of each line.
+    """Return the mean of the readouts of each line.
 
     Args:
         readouts: (coil, sample) each, block after block, as :func:`read_samples` yields them.
         lines: where they lie.
         sizes: of the image's k-space.
-        header: of the file.
     """
     total = np.zeros((sizes["ky"], sizes["coil"], sizes["kx"]), np.complex64)
     first = _first_sample(lines.samples, int(lines.centers[0]), sizes["kx"])
     kx = slice(first, first + lines.samples)
-    places = iter(lines.counters["ky"])
+    numbers = np.zeros((sizes["ky"], sizes["kx"]), np.intp)
+    places = iter(zip(lines.counters["ky"], lines.measured, strict=True))
     for block in readouts:
         for readout in block:
-            total[next(places), :, kx] += readout
-    numbers = np.bincount(lines.counters["ky"], minlength=sizes["ky"])
-    is_measured = np.zeros(sizes["kx"], np.bool_)
-    is_measured[kx] = True
-    if header.pilot_tone:
-        is_measured[first : first + PILOT_TONE_FIRST] = is_measured[kx.stop - PILOT_TONE_LAST : kx.stop] = False
-    mean = total / np.maximum(numbers, 1)[:, None, None] * is_measured
-    sampled = is_measured[:, None] & (numbers > 0)
-    return Calibration(np.ascontiguousarray(mean.transpose(1, 2, 0), np.complex64), sampled)
+            ky, measured = next(places)
+            total[ky, :, kx] += readout * measured
+            numbers[ky, kx] += measured
+    mean = total / np.maximum(numbers, 1)[:, None]
+    return Calibration(np.ascontiguousarray(mean.transpose(1, 2, 0), np.complex64), numbers.T > 0)
 
 
 def _first_sample(samples: int, center: int, encoded: int) -> int:

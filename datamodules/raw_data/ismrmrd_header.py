@@ -95,10 +95,18 @@ def parse_header(xml: bytes) -> Header:
 def _root(xml: bytes) -> Element:
     if len(xml) > LONGEST_HEADER:
         raise ValueError(f"the header has {len(xml)} characters, more than {LONGEST_HEADER}")
-    text = xml.decode().strip("\0")  # as text, so that no declared encoding can hide a document type
+    text = _decoded(xml).strip("\0")  # as text, so that no declared encoding can hide a document type
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("the header declares a document type or entities, which no ISMRMRD header needs")
     return fromstring(text)  # noqa: S314 - safe without entities
+
+
+def _decoded(xml: bytes) -> str:
+    """Decode UTF-8, or else ISO-8859-1, in which some converters copy names whatever the header declares."""
+    try:
+        return xml.decode()
+    except UnicodeDecodeError:
+        return xml.decode("latin-1")
 
 
 def _elements(parent: Element, path: str) -> list[Element]:

@@ -55,6 +55,8 @@ class Lines(NamedTuple):
         channels: of all.
         samples: of all.
         centers: the sample of each at the centre of k-space.
+        measured: which samples of each count, (line, sample), boolean; not those that are to be discarded, or that a
+            pilot tone disturbs.
     """
 
     rows: npt.NDArray[np.intp]
@@ -62,6 +64,7 @@ class Lines(NamedTuple):
     channels: int
     samples: int
     centers: npt.NDArray[np.intp]
+    measured: npt.NDArray[np.bool_]
 
     def place(self, start: int = 0, end: int | None = None) -> tuple[npt.NDArray[np.intp], ...]:
         """The index of each of some lines in k-space, in the order of `COUNTERS`."""
@@ -72,7 +75,9 @@ class Lines(NamedTuple):
         here = np.logical_and.reduce([self.counters[dim] == number for dim, number in index.items()], axis=0)
         here = np.broadcast_to(here, self.rows.shape)
         counters = {dim: counter[here] * (dim not in index) for dim, counter in self.counters.items()}
-        return self._replace(rows=self.rows[here], counters=counters, centers=self.centers[here])
+        return self._replace(
+            rows=self.rows[here], counters=counters, centers=self.centers[here], measured=self.measured[here]
+        )
 
 
 def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines:
@@ -98,7 +103,10 @@ def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines
             f"{number} readouts of {channels} channels and {samples} samples are more than {file_size} bytes can hold"
         )
     rows = np.flatnonzero(is_line)
-    return Lines(rows, counters, channels, samples, integers(heads["center_sample"][is_line]))
+    measured = measured_samples(heads[rows], samples, header.pilot_tone)
+    if not measured.any():
+        raise ValueError(f"all samples of the {number} readouts are to be discarded")
+    return Lines(rows, counters, channels, samples, integers(heads["center_sample"][rows]), measured)
 
 
 def flags_of(*numbers: int) -> np.uint64:
@@ -127,8 +135,28 @@ def common_number(column: npt.NDArray[Any], what: str) -> int:
     return least
 
 
-def sampled_of_readout(lines: Lines, header: Header) -> npt.NDArray[np.bool_]:
-    """Which samples of the encoded readout (kx,) are measured, and not disturbed by a pilot tone."""
+def measured_samples(heads: npt.NDArray[Any], samples: int, pilot_tone: bool) -> npt.NDArray[np.bool_]:
+    """Return which samples of some readouts count, (readout, sample), see :class:`Lines`.
+
+    Raises:
+        ValueError: if more samples of a readout are to be discarded than it has.
+    """
+    before, after = integers(heads["discard_pre"]), integers(heads["discard_post"])
+    if (before + after > samples).any():
+        raise ValueError(f"{(before + after).max()} of the {samples} samples of a readout are to be discarded")
+    if pilot_tone:
+        before, after = np.maximum(before, PILOT_TONE_FIRST), np.maximum(after, PILOT_TONE_LAST)
+    sample = np.arange(samples)
+    measured: npt.NDArray[np.bool_] = (sample >= before[:, None]) & (sample < samples - after[:, None])
+    return measured
+
+
+def check_readouts(lines: Lines, header: Header) -> None:
+    """Refuse readouts that do not fit the encoded one.
+
+    Raises:
+        ValueError: if the readouts are longer than the encoded one, or shorter and no asymmetric echo.
+    """
     encoded = header.encoded.matrix_size[0]
     padding = encoded - lines.samples
     if padding < 0:
@@ -138,10 +166,6 @@ def sampled_of_readout(lines: Lines, header: Header) -> npt.NDArray[np.bool_]:
             f"readouts have {lines.samples} of {encoded} samples, and their centre at {lines.centers.max()}, which is "
             f"no asymmetric echo"
         )
-    kx = np.arange(encoded)
-    if not header.pilot_tone:
-        return kx >= padding
-    return (kx >= padding + PILOT_TONE_FIRST) & (kx < encoded - PILOT_TONE_LAST)
 
 
 def sizes_of(lines: Lines, header: Header) -> tuple[dict[str, int], int]:

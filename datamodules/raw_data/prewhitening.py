@@ -21,7 +21,7 @@ def noise_covariance(noise: Tensor) -> Tensor:
     """
     coils, samples = noise.shape
     if samples < SAMPLES_PER_COIL * coils:
-        raise ValueError(f"{samples} samples of noise are too few for the covariance of {coils} coils")
+        raise ValueError(f"{samples} samples of noise are too few for the covariance of {coils} coils.")
     wide = noise.to(torch.complex128)
     return wide @ wide.mH / samples
 

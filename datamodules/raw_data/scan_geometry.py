@@ -13,8 +13,8 @@ def scan_geometry(file: RawFile, time: str, width: int, **index: int) -> Geometr
 
     Pixels are as wide as the encoded field of view divided by the lines of ky; those are shown that the field of view
     to be reconstructed has room for, where it is the smaller. The times are those after the trigger of
-    each frame's readouts, on average, where a time stamp tells; else the repetition times of the header, from zero; and
-    unknown where that has none.
+    each measured frame's readouts, on average, where a time stamp tells; else the repetition times of the header, from
+    zero; and unknown where that has none.
 
     Args:
         file: the scan.
@@ -45,4 +45,4 @@ def _times(file: RawFile, time: str, index: dict[str, int]) -> npt.NDArray[np.fl
         return stamps * TICK
     repetition_times = file.header.repetition_times
     interval = repetition_times[0] if repetition_times else np.nan
-    return np.arange(file.sizes[time], dtype=np.float64) * interval
+    return file.measured_at(time, **index).astype(np.float64) * interval

@@ -15,6 +15,8 @@ from datamodules.raw_data.ismrmrd_lines import ITEMS
 
 PATIENCE = 45.0  # s without a sign of life
 STARTING = 300.0  # s until the first, for all that has to be imported
+MEMORY = 2**32  # bytes, and so many times those of the largest file, may the process take
+MULTIPLE = 64
 # One of multiprocessing would import the user's script again, which then would have to guard its every line.
 PROGRAM = "from datamodules.raw_data.trial import read_as_told; read_as_told()"
 
@@ -49,7 +51,20 @@ def raw_files_among(files: Sequence[Path]) -> list[Path]:
 def read_as_told() -> None:
     """Read the files that the command line names, and say over its file descriptor what became of each."""
     descriptor, *files = sys.argv[1:]
-    _try_all(list(map(Path, files)), Connection(int(descriptor), readable=False))
+    paths = list(map(Path, files))
+    _limit_memory(MEMORY + MULTIPLE * max((path.stat().st_size for path in paths if path.exists()), default=0))
+    _try_all(paths, Connection(int(descriptor), readable=False))
+
+
+def _limit_memory(limit: int) -> None:
+    """Let allocations beyond a limit fail, where the system can do that."""
+    try:
+        import resource  # noqa: PLC0415  absent on Windows
+    except ModuleNotFoundError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or limit < most:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _verdict(file: Path, receiver: Connection) -> bool:
@@ -77,6 +92,8 @@ def _try_all(files: Sequence[Path], sender: Connection) -> None:
             sender.send(is_raw)
         except (ISMRMRDError, FileNotFoundError) as error:
             sender.send(error)
+        except MemoryError:
+            sender.send(ISMRMRDError(f"{file}: reading it takes far more memory than the file, it seems to be damaged"))
 
 
 def _read_all(path: Path, sender: Connection) -> None:

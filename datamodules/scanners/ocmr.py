@@ -4,18 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from datamodules.dynamic_mri.coil_treatment import Coils
+from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.loading.data_module import Split
-from datamodules.raw_data.ismrmrd import RawFile
-from datamodules.raw_data.ismrmrd_lines import DIMS
-from datamodules.scanners.preparation import Scan
 from datamodules.scanners.scanned_cines import ScannedCines
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.terminal import say
-
-OUTER = DIMS[: DIMS.index("coil")]
 
 
 class OCMR(ScannedCines):
@@ -50,17 +45,14 @@ class OCMR(ScannedCines):
         super().prepare_data()
 
     @staticmethod
-    def read(raw: Path) -> Iterator[Scan]:
+    def read(raw: Path, coils: Coils) -> Iterator[Sample]:
         """Each slice and average of a raw file, and of whatever else there are several of, one after the other.
 
         Raises:
-            ISMRMRDError: if the file cannot be assembled.
+            DataError: if the file cannot be assembled.
         """
-        file = RawFile(raw)
-        for index in file.indices(OUTER):
-            kspace = file.kspace(**index).kspace[(0,) * len(OUTER)]
-            readout = file.header.recon.matrix_size[0]
-            yield Scan(file.name_of(index), torch.from_numpy(np.ascontiguousarray(kspace)), readout)
+        series = RawSeries(raw, coils)
+        yield from map(series.__getitem__, range(len(series)))
 
     def split_of(self, raw: Path) -> Split:
         """As the split file says, or else by a hash of the name."""

@@ -1,87 +1,90 @@
-"""Coil-combined series and coil sensitivities from fully sampled k-space of several coils."""
+"""What is prepared of a raw file of a scanner: series in k-space of their coils, or combined from them."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
 
+from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.hdf5_cache import write_hdf5
-from datamodules.raw_data.coils import compress_coils, estimate_sensitivities
-from datamodules.raw_data.readout import without_oversampling
 from lowrank_unroll.errors import first_line
 from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.sample import Sample
 
 # Part of the name of what is prepared: to be raised when preparation changes.
-VERSION = 4
-SERIES, SENSITIVITIES = "series", "coil_sensitivities"
+VERSION = 5
+SERIES, KSPACE, SAMPLED, SENSITIVITIES = "series", "kspace", "sampled", "coil_sensitivities"
+
+Reader = Callable[[Path, Coils], Iterator[Sample]]  # of the series of a raw file, whose coils it treats
 
 
-class Scan(NamedTuple):
-    """What was measured of one slice: its name, and k-space (coil, time, kx, ky), complex64 and centred.
+def prepare_kspace(read: Reader, coils: Coils, raw: Path, prepared: Path) -> None:
+    """Write every series of a raw file, as its coils measured it, into an HDF5 file, whole or not at all.
 
-    The readout is how many pixels of the image along kx are without oversampling; None for all.
-    """
-
-    name: str
-    kspace: Tensor
-    readout: int | None = None
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How raw files become series and coil sensitivities.
+    Each is a group with kspace (coil, time, height, width), complex64, in the units of the raw file; where it is
+    sampled (time, height, width), boolean; and coil_sensitivities (coil, height, width), complex64, 1 of a single coil.
+    The height is the readout. Everything has a checksum, which HDF5 compares when it reads.
 
     Args:
-        virtual_coils: compress the coils to so many, see :func:`compress_coils`; None keeps them all.
+        read: the series of a raw file.
+        coils: how they are treated.
+        raw: the file to read.
+        prepared: the file to write.
 
     Raises:
-        ValueError: if there is not at least one virtual coil.
+        ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
+        DataError: if the raw file cannot be read.
+        OSError: if the other cannot be written, such as when the disk is full; names both.
     """
+    _write(prepared, raw, (array for sample in read(raw, coils) for array in _apart(sample)))
 
-    virtual_coils: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.virtual_coils is not None and self.virtual_coils < 1:
-            raise ValueError(f"virtual_coils is {self.virtual_coils}, expected at least 1, or null to keep all coils")
+def prepare_series(read: Reader, coils: Coils, raw: Path, prepared: Path) -> None:
+    """Write every series of a raw file, combined from its coils, into an HDF5 file, whole or not at all.
 
-    @property
-    def name(self) -> str:
-        """Everything that what is prepared depends on, as part of the name of a file."""
-        return f"version{VERSION}" + ("" if self.virtual_coils is None else f"_coils{self.virtual_coils}")
+    Each is a group with the series (time, height, width) in the units of the raw file and the coil_sensitivities (coil,
+    height, width), both complex64. Arguments and errors are those of :func:`prepare_kspace`.
+    """
+    _write(prepared, raw, (array for sample in read(raw, coils) for array in _combined(sample)))
 
-    def __call__(self, read: Callable[[Path], Iterator[Scan]], raw: Path, prepared: Path) -> None:
-        """Write every scan of a raw file into an HDF5 file, whole or not at all.
 
-        Each is a group with the series (time, height, width), combined from the coils, in the units of the raw file,
-        and the coil_sensitivities (coil, height, width), both complex64. The height is the readout, the width the phase
-        encoding. Everything has a checksum, which HDF5 compares when it reads.
+def name_of_preparation(kind: str, coils: Coils) -> str:
+    """Return everything that what is prepared depends on, as part of the name of a file."""
+    values = [getattr(coils, field.name) for field in fields(coils)]
+    contents = [value.read_bytes() if isinstance(value, Path) else repr(value).encode() for value in values]
+    return f"{kind}{VERSION}_{hashlib.sha256(b'|'.join(contents)).hexdigest()[:8]}"
 
-        Args:
-            read: yields the scans of the raw file.
-            raw: the file to read.
-            prepared: the file to write.
 
-        Raises:
-            ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
-            OSError: if a file cannot be read or written, such as when the disk is full; names both.
-        """
-        try:
-            write_hdf5(prepared, self._arrays(read(raw)))
-        except OSError as error:
-            raise OSError(f"{raw} was not prepared: {first_line(error)}") from error
+def _write(prepared: Path, raw: Path, arrays: Iterator[tuple[str, npt.NDArray[Any]]]) -> None:
+    try:
+        write_hdf5(prepared, arrays)
+    except OSError as error:
+        raise OSError(f"{raw} was not prepared: {first_line(error)}") from error
 
-    def _arrays(self, scans: Iterable[Scan]) -> Iterator[tuple[str, npt.NDArray[np.complex64]]]:
-        for name, kspace, readout in scans:
-            whole = Fourier().adjoint(kspace)
-            if self.virtual_coils is not None:
-                whole = compress_coils(whole, self.virtual_coils)
-            # With the oversampling, for where the body goes on beyond the image there would be two sets of them.
-            sensitivities = without_oversampling(estimate_sensitivities(Fourier()(whole.mean(1))), readout)
-            coil_images = without_oversampling(whole, readout)
-            series = CoilSensitivity(sensitivities[None, :, None]).adjoint(coil_images[None])[0]
-            yield f"{name}/{SERIES}", series.numpy()
-            yield f"{name}/{SENSITIVITIES}", sensitivities.numpy()
+
+def _apart(sample: Sample) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    group = _group(sample)
+    yield f"{group}/{KSPACE}", (sample.measurement * sample.scale).numpy()
+    yield f"{group}/{SAMPLED}", sample.mask[0].numpy()
+    yield f"{group}/{SENSITIVITIES}", _sensitivities(sample)[:, 0].numpy()
+
+
+def _combined(sample: Sample) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    group, sensitivities = _group(sample), _sensitivities(sample)
+    coil_images = Fourier().adjoint(sample.measurement * sample.scale)
+    yield f"{group}/{SERIES}", CoilSensitivity(sensitivities[None]).adjoint(coil_images[None])[0].numpy()
+    yield f"{group}/{SENSITIVITIES}", sensitivities[:, 0].numpy()
+
+
+def _group(sample: Sample) -> str:
+    return str(sample.name).rpartition("/")[2]
+
+
+def _sensitivities(sample: Sample) -> torch.Tensor:
+    """(coil, 1, height, width), 1 of a single coil."""
+    seen = sample.coil_sensitivities
+    return torch.ones_like(sample.measurement)[:, :1] if seen is None else seen

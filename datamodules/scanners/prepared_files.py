@@ -18,8 +18,9 @@ from datamodules.dynamic_mri.series_data_module import SPLITS, SeriesDataModule
 from datamodules.dynamic_mri.stored_frames import HDF5Frames
 from datamodules.loading.caches import is_to_be_made
 from datamodules.loading.data_module import STAGES, Split
+from datamodules.loading.source_names import source_names
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.errors import DataError, first_line
+from lowrank_unroll.errors import DataError, UsageError, first_line
 
 PREPARED = "prepared"  # folder
 
@@ -79,6 +80,10 @@ class PreparedFiles(SeriesDataModule):
     def preparation(self) -> Callable[[Path, Path], None]:
         """What prepares a raw file, the first, and writes the second; it can be sent to another process."""
 
+    def is_raw(self, file: Path) -> bool:
+        """Whether a file of the pattern is a raw file of the dataset."""
+        return True
+
     @abstractmethod
     def split_of(self, raw: Path) -> Split:
         """Which split a raw file belongs to."""
@@ -88,9 +93,15 @@ class PreparedFiles(SeriesDataModule):
 
         Raises:
             FileNotFoundError: if there is none.
+            UsageError: if one lies outside of the root.
         """
         found = sorted(self.root.glob(self.pattern_of_files))
-        files = [file for file in found if not file.is_relative_to(self.root / PREPARED)]
+        if outside := [file for file in found if ".." in file.relative_to(self.root).parts]:
+            raise UsageError(
+                f"{outside[0]} lies outside of {self.root}: give a --data.root that holds all files, and the rest of "
+                "their paths as --data.files"
+            )
+        files = [file for file in found if not file.is_relative_to(self.root / PREPARED) and self.is_raw(file)]
         if not files:
             raise FileNotFoundError(
                 f"no {self.pattern_of_files} file in {self.root.absolute()}: put the data of {type(self).__name__} "
@@ -104,8 +115,8 @@ class PreparedFiles(SeriesDataModule):
         return tuple(split for split in (STAGES[stage] if stage is not None else SPLITS) if split in SPLITS)
 
     def prepared(self, raw: Path) -> Path:
-        """What is made of a raw file."""
-        name = raw.relative_to(self.root).with_suffix("")
+        """What is made of a raw file, and of no other: files of one name and different suffixes have one each."""
+        name = raw.relative_to(self.root)
         return self.root / PREPARED / name.with_name(f"{name.name}_{self.name_of_preparation}.h5")
 
     def prepare_data(self) -> None:
@@ -141,11 +152,18 @@ class PreparedFiles(SeriesDataModule):
         Raises:
             DataError: if a file is damaged; names it.
         """
-        return [series for raw in self.raw_files() if self.split_of(raw) == split for series in self._series_of(raw)]
+        files = self.raw_files()
+        paths = [raw.relative_to(self.root) for raw in files]
+        names = source_names(paths, [path.with_suffix("").as_posix() for path in paths])
+        return [
+            series
+            for raw, name in zip(files, names, strict=True)
+            if self.split_of(raw) == split
+            for series in self._series_of(raw, name)
+        ]
 
-    def _series_of(self, raw: Path) -> list[PreparedSeries]:
+    def _series_of(self, raw: Path, source: str) -> list[PreparedSeries]:
         prepared = self.prepared(raw)
-        source = raw.relative_to(self.root).with_suffix("").as_posix()
         with _telling_damage(prepared), h5py.File(prepared) as content:
             return [PreparedSeries(prepared, group, f"{source}/{group}") for group in sorted(content)]
 

@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from datamodules.dynamic_mri.crops import Crops, Window
 from datamodules.dynamic_mri.series_data_module import SPLITS
 from datamodules.loading.data_module import Split
-from datamodules.scanners.kspace_preparation import KSPACE, SAMPLED, SENSITIVITIES, name_of_preparation, prepare_kspace
 from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans, check_fully_sampled
+from datamodules.scanners.ocmr import OCMR
+from datamodules.scanners.preparation import KSPACE, SAMPLED, SENSITIVITIES, name_of_preparation, prepare_kspace
 from datamodules.scanners.prepared_files import PreparedFiles
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.checks import check_at_least
@@ -67,11 +68,11 @@ class RawScans(PreparedFiles):
     @property
     def name_of_preparation(self) -> str:
         """The version, and how coils are treated."""
-        return name_of_preparation(self.raw_coils)
+        return name_of_preparation("kspace", self.raw_coils)
 
     def preparation(self) -> Callable[[Path, Path], None]:
         """Whiten the noise, leave out oversampling, and estimate sensitivities."""
-        return partial(prepare_kspace, self.raw_coils)
+        return partial(prepare_kspace, OCMR.read, self.raw_coils)
 
     def split_of(self, raw: Path) -> Split:
         """As the table says of the name, or of the path in the root; else by a hash of the folder, or of the name."""

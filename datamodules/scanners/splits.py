@@ -33,6 +33,8 @@ def read_split(path: Path) -> Mapping[str, Split]:
     if not {"file", "split"} <= set(columns):
         raise DataError(f"{path}: expected the columns file and split, found {columns!r:.200}")
     splits = {row["file"]: row["split"] or "" for row in rows}
+    if contradictory := [row["file"] for row in rows if splits[row["file"]] != (row["split"] or "")]:
+        raise DataError(f"{path}: {contradictory[0]} is in two splits, expected one for each file")
     if wrong := set(splits.values()) - {"train", "val", "test"}:
         raise DataError(f"{path}: the split is {min(wrong)!r}, expected 'train', 'val' or 'test'")
     return cast("Mapping[str, Split]", splits)
