@@ -30,6 +30,12 @@ class Geometry(NamedTuple):
     times: Tensor
     width: Tensor
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where the pixels lie; converters leave out the position, or the field of view."""
+        known = all(bool(field.isfinite().all()) for field in (self.centre, self.directions, self.spacing))
+        return known and bool((self.spacing > 0).all()) and bool(self.directions.any(1).all())
+
 
 class Sample(NamedTuple):
     """One measured image, or a batch of them.

@@ -204,6 +204,48 @@ class TestDICOM:
         (cine,) = read_cines(self.write(tmp_path / "a.dcm", series, RescaleSlope=2, RescaleIntercept=-3))
         np.testing.assert_array_equal(cine.frames[:], 2.0 * series - 3)
 
+    def frames(self, pydicom, order):
+        """Functional groups of frames (slice, time) in some order."""
+        groups = []
+        for position, time in order:
+            content, place, group = (pydicom.Dataset() for _ in range(3))
+            content.TemporalPositionIndex, place.ImagePositionPatient = time + 1, [0, 0, 10 * position]
+            group.FrameContentSequence, group.PlanePositionSequence = [content], [place]
+            groups.append(group)
+        return groups
+
+    def test_frames_in_order_of_time_and_slices_apart(self, tmp_path, series):
+        pydicom = pytest.importorskip("pydicom")
+        order = [(1, 2), (0, 1), (1, 0), (0, 0), (0, 2), (1, 1)]
+        groups = self.frames(pydicom, order)
+        path = self.write(tmp_path / "a.dcm", series, PerFrameFunctionalGroupsSequence=groups)
+        cines = read_cines(path)
+        assert names(cines) == ["a[0]", "a[1]"]
+        for position, cine in enumerate(cines):
+            expected = series[[order.index((position, time)) for time in range(3)]]
+            np.testing.assert_array_equal(cine.frames[:], expected)
+
+    @pytest.mark.parametrize("key", ["TriggerTime", "InstanceNumber", "TemporalPositionIdentifier"])
+    def test_a_folder_of_single_frames(self, tmp_path, series, key):
+        pytest.importorskip("pydicom")
+        for number, frame in enumerate(series):
+            position, time = divmod(number, 3)
+            place = {"SeriesInstanceUID": "1.2", "ImagePositionPatient": [0, 0, 10 * position]}
+            name = f"IM{5 - number}" + (".dcm" if number % 2 else "")  # many scanners give no suffix
+            self.write(tmp_path / name, frame[None], **{key: 100 * time + position}, **place)
+        self.write(tmp_path / "other.dcm", series, SeriesInstanceUID="1.3")
+        *slices, other = read_cines(tmp_path)
+        assert names(slices) == [f"{tmp_path.name}[0]", f"{tmp_path.name}[1]"]
+        for position, cine in enumerate(slices):
+            np.testing.assert_array_equal(cine.frames[:], series[3 * position : 3 * position + 3])
+        np.testing.assert_array_equal(other.frames[:], series)
+
+    def test_colours_are_no_frames(self, tmp_path, series):
+        colours = series[:1].repeat(3, axis=0)
+        path = self.write(tmp_path / "a.dcm", colours, NumberOfFrames=1, SamplesPerPixel=3)
+        with pytest.raises(DataError, match=r"a\.dcm: has 3 values for each pixel, expected magnitudes"):
+            read_cines(path)
+
     def test_one_frame_is_no_series(self, tmp_path, series):
         path = self.write(tmp_path / "a.dcm", series[:1])
         with pytest.raises(DataError, match=r"a\.dcm: expected .*, found \(8, 7\) uint16"):

@@ -15,6 +15,7 @@ from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.measured_cines import MeasuredCines
 from datamodules.dynamic_mri.measured_series import measured_series
 from datamodules.loading.data_module import collate
@@ -288,6 +289,37 @@ class TestKSpaceFiles:
         for suffix in (".npz", ".h5"):
             self.write(tmp_path, arrays[0], suffix)
         assert [sample.name for sample in measured_series(tmp_path, Coils())] == ["scan.h5", "scan.npz"]
+
+    @pytest.mark.parametrize("by_matlab", [True, False])
+    def test_complex_numbers_as_pairs(self, tmp_path, arrays, by_matlab):
+        """MATLAB writes them so, and counts the dims from the other end."""
+        arrays, batch = arrays
+        with h5py.File(tmp_path / "scan.h5", "w") as content:
+            for name, array in arrays.items():
+                pairs = array.view(np.dtype([("real", "<f4"), ("imag", "<f4")])) if array.dtype.kind == "c" else array
+                content[name] = pairs.T if by_matlab else pairs
+                if by_matlab:
+                    content[name].attrs["MATLAB_class"] = np.bytes_("single")
+        sample = measured_series(tmp_path / "scan.h5", Coils())[0]
+        torch.testing.assert_close(sample.measurement, batch.measurement[0])
+        torch.testing.assert_close(sample.coil_sensitivities, batch.coil_sensitivities[0])
+
+    @pytest.mark.parametrize("shape", [(1, 4, 8, 6), (3, 8, 6)], ids=["one slice", "one coil"])
+    def test_coils_and_slices_of_fastmri_are_not_taken_for_time(self, tmp_path, shape):
+        path = self.write(tmp_path, {"kspace": np.ones(shape, np.complex64), "ismrmrd_header": b"<a/>"}, ".h5")
+        with pytest.raises(DataError, match=r"scan\.h5: .*one of fastMRI, whose k-space is \(slice, coil,"):
+            KSpaceFiles([path])[0]
+
+    @pytest.mark.parametrize("suffix", [".npz", ".h5"])
+    def test_arrays_far_larger_than_the_file_are_not_read(self, tmp_path, suffix):
+        path = tmp_path / f"scan{suffix}"
+        if suffix == ".npz":
+            np.savez_compressed(path, kspace=np.zeros((1, 16, 1024, 1024), np.complex64))
+        else:
+            with h5py.File(path, "w") as content:
+                content.create_dataset("kspace", (1, 100, 2000, 2000), np.complex64, chunks=(1, 1, 64, 64))
+        with pytest.raises(DataError, match=rf"scan\{suffix}: \S*kspace would take \d+ MB of memory, more than"):
+            KSpaceFiles([path])[0]
 
     @pytest.mark.parametrize("gain", [1e-25, 1e-3, 30.0])
     def test_sensitivities_may_have_any_scale(self, tmp_path, arrays, gain):

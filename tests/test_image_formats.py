@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
-from datamodules.photographs.image_files import read_images, read_mask
+from datamodules.photographs.image_files import SUFFIXES, read_images, read_mask
 from lowrank_unroll.errors import DataError
 
 # Quarters of four colours: no turn or mirror leaves them as they are.
@@ -405,3 +405,11 @@ def test_notes_in_a_file_do_not_matter(tmp_path):
     notes.add_text("Comment", "a note")
     Image.fromarray(PICTURE).save(tmp_path / "a.png", pnginfo=notes, dpi=(72, 72))
     assert_reads(tmp_path / "a.png", PICTURE)
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".npy"}))
+def test_every_suffix_is_read_alone_and_in_a_folder(tmp_path, suffix):
+    Image.fromarray(PICTURE).save(tmp_path / f"a{suffix}")
+    for path in (tmp_path, tmp_path / f"a{suffix}"):
+        (pixels,) = read_images(path).pixels
+        assert pixels.shape == PICTURE.shape

@@ -191,7 +191,10 @@ class TestCommandLine:
             (["heart.npy"], "argument FILE: 'heart.npy': expected a file that ends in .h5 or .mrd"),
             (["there.h5"], "there.h5 is there already: give another name, or remove it first"),
             (["heart.h5", "--reference", "there.h5"], "there.h5 is there already"),
-            (["heart.h5", "--reference", "heart.h5"], "heart.h5 cannot be the raw file and its reference"),
+            *(
+                (["heart.h5", "--reference", name], f"{name} cannot be the raw file and its reference")
+                for name in ("heart.h5", "sub/../heart.h5", "link/heart.h5", "Heart.h5")
+            ),
             (["heart.h5", "--coils", "0"], "coils is 0, expected at least 1"),
             (["heart.h5", "--snr", "-1"], "snr is -1.0, expected a positive number"),
             (["heart.h5", "--acceleration", "0.5"], "acceleration is 0.5"),
@@ -202,6 +205,7 @@ class TestCommandLine:
     )
     def test_mistakes_are_told_in_a_line(self, refused, words, told):
         Path("there.h5").touch()
+        Path("link").symlink_to(".")
         answer = refused("phantom", *words)
         assert told in answer
         assert answer.count("\n") == 1

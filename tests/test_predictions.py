@@ -221,6 +221,26 @@ class TestGeometry:
                 np.testing.assert_array_equal(file["series"].attrs[name], field)
 
     @pytest.mark.parametrize("suffix", ["nii.gz", "dcm", "mrd"])
+    @pytest.mark.parametrize("field", ["centre", "directions", "spacing"])
+    @pytest.mark.parametrize("value", [torch.nan, 0.0], ids=["NaN", "zero"])
+    def test_where_the_place_is_unknown_times_are_kept(self, tmp_path, suffix, field, value):
+        """Converters leave out the position or the field of view; a directions' matrix of zeros has no unit vectors."""
+        pytest.importorskip(OPTIONAL_PACKAGES[suffix][0])
+        geometry = oblique()[0]
+        geometry = geometry._replace(**{field: torch.full_like(getattr(geometry, field), value)})
+        path = written(series(5, 7, 6), tmp_path, suffix, geometry=geometry)
+        if suffix == "dcm":
+            import pydicom  # noqa: PLC0415
+
+            data = pydicom.dcmread(path)
+            delays = [
+                group.CardiacSynchronizationSequence[0].NominalCardiacTriggerDelayTime
+                for group in data.PerFrameFunctionalGroupsSequence
+            ]
+            assert delays == geometry.times.tolist()
+            assert ("SharedFunctionalGroupsSequence" in data) == geometry.is_placed
+
+    @pytest.mark.parametrize("suffix", ["nii.gz", "dcm", "mrd"])
     def test_unknown_times_are_left_out(self, tmp_path, suffix):
         pytest.importorskip(OPTIONAL_PACKAGES[suffix][0])
         geometry = oblique()[0]._replace(times=torch.full((5,), torch.nan))

@@ -1,7 +1,7 @@
 """Reading series of images from files."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy.typing as npt
 from rich.progress import track
 
 from datamodules.dynamic_mri.cine import Cine, Frames
+from datamodules.dynamic_mri.dicom_files import group_dicom, read_dicom
 from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
 from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
+from lowrank_unroll.names import told_apart
 
 
 def read_cines(path: Path) -> list[Cine]:
@@ -21,7 +23,8 @@ def read_cines(path: Path) -> list[Cine]:
     HDF5 (.h5, .hdf5): all numeric datasets (time, height, width). They stay in their file until a window is read.
     NumPy (.npy, .npz): arrays (time, height, width), or (number, time, height, width). Those of .npy stay in the file.
     NIfTI (.nii, .nii.gz): (x, y, slice, time), one series per slice, or (x, y, time); height is y, width x, unflipped.
-    DICOM (.dcm): the frames of one multi-frame file.
+    DICOM (.dcm, or without suffix): a file of many frames, or all files of single frames of a series, which has the
+    name of the folder; in order of time, one series per slice.
 
     Datasets and arrays of other shapes or types are passed over. A series has the name of its dataset, after that of
     its file if several files are read, or else the name of its file. NaN and infinity are refused: for frames that
@@ -32,17 +35,17 @@ def read_cines(path: Path) -> list[Cine]:
         ModuleNotFoundError: if a file needs a package that is not installed; names both.
         DataError: if a file cannot be read, or holds no series of images; names the file and what was found.
     """
-    files = _files(path)
-    stems = [file.name[: -len(_suffix(file))] for file in files]
-    progress = track(files, description=f"Reading {path.name}", transient=True, disable=len(files) == 1)
+    sources = _sources(_files(path))
+    files = [source[0] if len(source) == 1 else path.resolve() for source in sources]
+    progress = track(sources, description=f"Reading {path.name}", transient=True, disable=len(files) == 1)
     cines: list[Cine] = []
-    names = source_names([Path(file.name) for file in files], stems)
-    for file, source in zip(progress, names, strict=True):
-        for name, frames in _read(file).items():
+    names = told_apart(source_names([Path(file.name) for file in files], list(map(_stem, files))))
+    for read, source in zip(progress, names, strict=True):
+        for name, frames in _read(read).items():
             if not name or name.startswith("["):  # as formats without named arrays leave them
                 cines.append(Cine(frames, source + name))
             else:
-                cines.append(Cine(frames, name if len(files) == 1 else f"{source}/{name}"))
+                cines.append(Cine(frames, name if len(sources) == 1 else f"{source}/{name}"))
     return cines
 
 
@@ -58,14 +61,8 @@ def _read_npz(file: Path) -> Mapping[str, Frames]:
 
 
 def _read_nifti(file: Path) -> Mapping[str, Frames]:
-    array = np.asarray(_package("nibabel", "nifti", file).load(file, mmap=False).dataobj).T  # (time[, slice], y, x)
+    array = np.asarray(_nibabel(file).load(file, mmap=False).dataobj).T  # (time[, slice], y, x)
     return _split(array.swapaxes(0, 1) if array.ndim == 4 else array)  # noqa: PLR2004
-
-
-def _read_dicom(file: Path) -> Mapping[str, Frames]:
-    pydicom = _package("pydicom", "dicom", file)
-    data = pydicom.dcmread(file)
-    return {"": np.array(pydicom.pixels.apply_rescale(data.pixel_array, data))}
 
 
 def _split(array: npt.NDArray[Any], name: str = "") -> dict[str, Frames]:
@@ -74,15 +71,15 @@ def _split(array: npt.NDArray[Any], name: str = "") -> dict[str, Frames]:
     return {f"{name}[{index}]": series for index, series in enumerate(array)}
 
 
-def _package(name: str, extra: str, file: Path) -> Any:
+def _nibabel(file: Path) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("nibabel")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'{file} needs {name}: pip install "lowrank-unroll[{extra}]"') from error
+        raise ModuleNotFoundError(f'{file} needs nibabel: pip install "lowrank-unroll[nifti]"') from error
 
 
 _READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
-    ".dcm": _read_dicom,
+    ".dcm": lambda file: read_dicom([file]),
     ".h5": hdf5_datasets,
     ".hdf5": hdf5_datasets,
     ".nii": _read_nifti,
@@ -92,10 +89,18 @@ _READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
 }
 
 
-def _read(file: Path) -> dict[str, Frames]:
+def _sources(files: Sequence[Path]) -> list[list[Path]]:
+    """Files that are read together: single frames of DICOM; each other one is alone."""
+    dicom = [file for file in files if _suffix(file) == ".dcm"]
+    groups = group_dicom(dicom) if len(dicom) > 1 else [dicom] * len(dicom)
+    return sorted([*groups, *([file] for file in files if file not in dicom)])
+
+
+def _read(files: Sequence[Path]) -> dict[str, Frames]:
+    file = files[0]
     try:
-        found = _READERS[_suffix(file)](file)
-    except ModuleNotFoundError:
+        found = _READERS[_suffix(file)](file) if len(files) == 1 else read_dicom(files)
+    except (ModuleNotFoundError, DataError):
         raise
     except Exception as error:  # the readers of so many formats raise errors of many unrelated classes
         raise DataError(f"{file}: cannot be read as series of images: {first_line(error)}") from error
@@ -125,5 +130,19 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
+def _stem(file: Path) -> str:
+    suffix = _suffix(file)
+    return file.name[: -len(suffix)] if file.name.lower().endswith(suffix) and suffix else file.name
+
+
 def _suffix(file: Path) -> str:
-    return next((suffix for suffix in _READERS if file.name.lower().endswith(suffix)), "")
+    found = next((suffix for suffix in _READERS if file.name.lower().endswith(suffix)), "")
+    return found or (".dcm" if not file.suffix and _is_dicom(file) else "")
+
+
+def _is_dicom(file: Path) -> bool:
+    """Whether a file begins as one of DICOM, which scanners often name without suffix."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"

@@ -13,11 +13,15 @@ import torch
 from torch.utils.data import Dataset
 
 from datamodules.dynamic_mri.acquisition import scaled
+from datamodules.dynamic_mri.stored_frames import complex_of_pairs
 from datamodules.loading.binary_masks import sampled
+from datamodules.loading.sizes import check_size
 from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
+ARRAYS = ("kspace", "mask", "coil_sensitivities")
+FASTMRI = {"ismrmrd_header", "reconstruction_rss", "reconstruction_esc"}  # what its files hold besides k-space
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 # Images so many times brighter or darker than 1, to the power of two, leave single precision room for their shades.
@@ -28,7 +32,8 @@ LOG_2 = math.log10(2)
 class KSpaceFiles(Dataset[Sample]):
     """Files of measured k-space, .h5 or .npz.
 
-    Each holds the arrays
+    Each holds the arrays, complex ones also as pairs of `real` and `imag`, and in the order of MATLAB's dims if that
+    wrote the file,
 
         kspace                (coil, time, height, width), complex, centred, of any scale
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
@@ -73,14 +78,27 @@ class KSpaceFiles(Dataset[Sample]):
 
 def _read_hdf5(file: Path) -> Arrays:
     with h5py.File(file) as content:
-        return {name: content[name][()] for name in ("kspace", "mask", "coil_sensitivities") if name in content}
+        if FASTMRI & set(content):
+            raise ValueError(
+                "it is one of fastMRI, whose k-space is (slice, coil, height, width), without time: save that of a "
+                "slice as kspace[slice][:, None], with its coil_sensitivities, in a file of its own"
+            )
+        return {name: _array(file, content[name]) for name in ARRAYS if name in content}
+
+
+def _array(file: Path, dataset: h5py.Dataset) -> npt.NDArray[Any]:
+    check_size(file, dataset.nbytes, dataset.name)
+    array = complex_of_pairs(np.asarray(dataset[()]))
+    return array.T if "MATLAB_class" in dataset.attrs else array  # MATLAB counts dims from the other end
 
 
 def _read_npz(file: Path) -> Arrays:
     if not zipfile.is_zipfile(file):  # for which NumPy would advise to unpickle it
         raise ValueError("it is no archive of NumPy")
     with np.load(file, allow_pickle=False) as content:
-        return {name: np.asarray(content[name]) for name in content}
+        for name in (found := [name for name in ARRAYS if name in content]):
+            check_size(file, content.zip.getinfo(f"{name}.npy").file_size, name)
+        return {name: np.asarray(content[name]) for name in found}
 
 
 READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
@@ -89,13 +107,15 @@ READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
 def _read(file: Path) -> Arrays:
     try:
         return READERS[file.suffix.lower()](file)
+    except DataError:
+        raise
     except Exception as error:  # readers raise errors of many unrelated classes
         raise DataError(f"{file}: cannot be read: {first_line(error)}") from error
 
 
 def _complex_array(file: Path, arrays: Arrays, name: str, dims: int) -> npt.NDArray[Any]:
     if name not in arrays:
-        raise DataError(f"{file}: holds no array {name!r}, only {', '.join(arrays) or 'none that is known'}")
+        raise DataError(f"{file}: holds no array {name!r}, only {', '.join(arrays) or 'none of ' + ', '.join(ARRAYS)}")
     array = arrays[name]
     if not np.iscomplexobj(array):
         raise DataError(f"{file}: {name} is {array.dtype}, expected complex values")

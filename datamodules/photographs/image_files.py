@@ -15,7 +15,7 @@ from datamodules.photographs.colours import Pixels, eight_bits, srgb
 from datamodules.photographs.image_formats import decode
 from lowrank_unroll.errors import DataError, first_line
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".npy"}
 
 
 class Images(NamedTuple):
@@ -26,7 +26,7 @@ class Images(NamedTuple):
 
 
 def read_images(path: Path) -> Images:
-    """Read an image file, or all png, jpg, tiff and npy files of a folder in order of their names.
+    """Read an image file, or all png, jpg, tiff, webp, bmp and npy files of a folder in order of their names.
 
     A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Images are turned as their
     EXIF data say. All colours become sRGB by the profile of the file, grey ones too; transparency is dropped. uint16

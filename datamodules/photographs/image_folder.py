@@ -10,7 +10,7 @@ from lowrank_unroll.errors import UsageError
 
 
 class ImageFolder(ColorDataModule):
-    """Colour images from folders of png, jpg, tiff and npy files, one folder for each split.
+    """Colour images from folders of png, jpg, tiff, webp, bmp and npy files, one folder for each split.
 
     Args:
         train_folder: images to train on.

@@ -1,12 +1,29 @@
 """The photographs that scikit-image brings along: training and testing without a download."""
 
+from pathlib import Path
 from typing import Any
 
-from skimage import data
+import numpy as np
+import skimage
+from PIL import Image
 
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.colours import Pixels
 from datamodules.photographs.image_files import Images
+
+# Files that scikit-image installs. Its own functions would make a cache in the home of the user, who may have none.
+FOLDER = Path(skimage.__file__).parent / "data"
+PHOTOS: dict[Split, dict[str, str]] = {
+    "train": {
+        "astronaut": "astronaut.png",
+        "hubble": "hubble_deep_field.jpg",
+        "motorcycle": "motorcycle_left.png",
+        "rocket": "rocket.jpg",
+    },
+    "val": {"retina": "retina.jpg"},
+    "test": {"cat": "chelsea.png", "coffee": "coffee.png", "tissue": "ihc.png"},
+}
 
 
 class SamplePhotos(ColorDataModule):
@@ -29,17 +46,12 @@ class SamplePhotos(ColorDataModule):
 
 def sample_photos(split: Split) -> Images:
     """The bundled photographs of "train", "val" or "test"."""
-    photos: dict[str, Any]
-    if split == "train":
-        motorcycle, *_ = data.stereo_motorcycle()
-        photos = {
-            "astronaut": data.astronaut(),
-            "hubble": data.hubble_deep_field(),
-            "motorcycle": motorcycle,
-            "rocket": data.rocket(),
-        }
-    elif split == "val":
-        photos = {"retina": data.retina()[300:1100, 300:1100]}  # without the black frame
-    else:
-        photos = {"cat": data.chelsea(), "coffee": data.coffee(), "tissue": data.immunohistochemistry()}
+    photos = {name: _read(FOLDER / file) for name, file in PHOTOS[split].items()}
+    if split == "val":
+        photos["retina"] = photos["retina"][300:1100, 300:1100]  # without the black frame
     return Images(list(photos.values()), list(photos))
+
+
+def _read(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

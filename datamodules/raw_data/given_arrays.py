@@ -24,7 +24,8 @@ def read_array(path: Path, what: str, *shapes: tuple[int, ...]) -> Tensor:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path.absolute()}")
     try:
-        array = np.load(path, allow_pickle=False)
+        # Mapped, which refuses a shape that the file cannot hold before anything is allocated.
+        array = np.lib.format.open_memmap(path, mode="r")
         numbers = array.astype(np.complex128, casting="safe")
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as {what}: {first_line(error)}") from error

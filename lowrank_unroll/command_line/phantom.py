@@ -30,7 +30,7 @@ def phantom(words: Sequence[str]) -> None:
     """
     arguments = _parsed(words)
     reference = getattr(arguments, "reference", None)
-    if reference is not None and reference.absolute() == arguments.file.absolute():
+    if reference is not None and _is_same(reference, arguments.file):
         raise UsageError(f"{reference} cannot be the raw file and its reference: give two names")
     for path in filter(None, (arguments.file, reference)):
         if path.exists():
@@ -84,6 +84,11 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         help="also write the heart itself: an HDF5 file, the dataset `series` (time, height, width), complex",
     )  # fmt: skip
     return parser.parse_args(words)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, whatever leads to it, also where capitals are not told apart."""
+    return str(one.resolve()).casefold() == str(other.resolve()).casefold()
 
 
 def _raw_file(text: str) -> Path:

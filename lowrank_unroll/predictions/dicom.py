@@ -68,6 +68,12 @@ def write_dicom(prediction: Prediction, path: Path) -> None:
 
 
 def _add_geometry(data: Any, geometry: Geometry, height: int, width: int) -> None:
+    data.PerFrameFunctionalGroupsSequence = [_frame(float(time)) for time in geometry.times]
+    if geometry.is_placed:
+        data.SharedFunctionalGroupsSequence = [_place(geometry, height, width)]
+
+
+def _place(geometry: Geometry, height: int, width: int) -> Any:
     from pydicom.dataset import Dataset  # noqa: PLC0415  optional
 
     along_height, along_width, _ = geometry.directions.double()
@@ -80,8 +86,7 @@ def _add_geometry(data: Any, geometry: Geometry, height: int, width: int) -> Non
     shared = Dataset()
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [pixels], [plane]
     shared.PlanePositionSequence = [position]
-    data.SharedFunctionalGroupsSequence = [shared]
-    data.PerFrameFunctionalGroupsSequence = [_frame(float(time)) for time in geometry.times]
+    return shared
 
 
 def _frame(time: float) -> Any:

@@ -34,11 +34,13 @@ def write_mrd(prediction: Prediction, path: Path) -> None:
 
 
 def _place(image: Any, geometry: Geometry, number: int, size: Sequence[int]) -> None:
+    time = float(geometry.times[number])
+    if math.isfinite(time):
+        image.physiology_time_stamp = (round(time / TICK), 0, 0)
+    if not geometry.is_placed:
+        return
     image.position = tuple(geometry.centre.tolist())
     image.read_dir, image.phase_dir, image.slice_dir = (tuple(one) for one in geometry.directions.tolist())
     image.field_of_view = tuple(
         pixels * side for pixels, side in zip((*size, 1), geometry.spacing.tolist(), strict=True)
     )
-    time = float(geometry.times[number])
-    if math.isfinite(time):
-        image.physiology_time_stamp = (round(time / TICK), 0, 0)

@@ -22,13 +22,14 @@ def write_nifti(prediction: Prediction, path: Path) -> None:
     import nibabel  # noqa: PLC0415  optional
 
     magnitude, geometry = prediction.values.abs().numpy(), prediction.geometry
-    affine = None if geometry is None else _affine(geometry, *magnitude.shape[1:])
+    affine = _affine(geometry, *magnitude.shape[1:]) if geometry is not None and geometry.is_placed else None
     image = nibabel.Nifti1Image(magnitude.T[:, :, None], affine)
     image.header["descrip"] = f"lowrank_unroll {__version__}, magnitude"
-    if geometry is not None:
+    if affine is not None:
         image.set_sform(affine, SCANNER)
         image.set_qform(affine, SCANNER)
-        image.header.set_xyzt_units("mm", "msec")
+    if geometry is not None:
+        image.header.set_xyzt_units("unknown" if affine is None else "mm", "msec")
         image.header["pixdim"][4] = _interval(geometry)
     write_whole(path, gzip.compress(image.to_bytes(), mtime=0))
 
