@@ -1,3 +1,4 @@
+import gzip
 import multiprocessing
 import pickle
 import sys
@@ -299,6 +300,22 @@ class TestErrors:
             (np.save if suffix == "npy" else np.savez)(path, series)
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(DataError, match=rf"a\.{suffix}: cannot be read as series of images: \S"):
+            read_cines(path)
+
+    @pytest.mark.parametrize("suffix", ["h5", "npz", "nii.gz"])
+    def test_series_far_larger_than_the_file(self, tmp_path, suffix):
+        path, zeros = tmp_path / f"a.{suffix}", np.zeros((20, 2048, 1024), np.uint16)
+        if suffix == "h5":
+            with h5py.File(path, "w") as file:
+                file.create_dataset("x", (20, 10**5, 10**5), np.uint16, chunks=(1, 64, 64))
+        elif suffix == "npz":
+            np.savez_compressed(path, zeros)
+        else:
+            nibabel = pytest.importorskip("nibabel")
+            image = nibabel.Nifti1Image(zeros[:1], np.eye(4))
+            image.header.set_data_shape((32767, 32767, 20))
+            path.write_bytes(gzip.compress(image.header.binaryblock + bytes(4)))
+        with pytest.raises(DataError, match=rf"a\.{suffix}: .* would take \d+ MB of memory, more than 64 times"):
             read_cines(path)
 
     def test_pickled_objects_are_never_loaded(self, tmp_path):

@@ -229,7 +229,7 @@ class TestRawScans:
         data = RawScans(tmp_path, processes=1, split_file=folder / "split.csv")
         data.prepare_data()
         data.prepared(tmp_path / "us_1.h5").write_bytes(b"damaged")
-        with pytest.raises(DataError, match=r"us_1_\S*\.h5 is damaged: .* `lowrank-unroll prepare` makes it anew"):
+        with pytest.raises(DataError, match=r"us_1\.h5_\S*\.h5 is damaged: .* `lowrank-unroll prepare` makes it anew"):
             data.dataset("train")
 
 

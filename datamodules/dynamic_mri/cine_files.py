@@ -1,6 +1,7 @@
 """Reading series of images from files."""
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.progress import track
 from datamodules.dynamic_mri.cine import Cine, Frames
 from datamodules.dynamic_mri.dicom_files import group_dicom, read_dicom
 from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
+from datamodules.loading.sizes import check_size
 from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.names import told_apart
@@ -55,13 +57,23 @@ def _read_npy(file: Path) -> Mapping[str, Frames]:
     return {f"[{index}]": MappedFrames(file, index) for index in range(number)} or {"": array}
 
 
+def _read_hdf5(file: Path) -> Mapping[str, Frames]:
+    found = hdf5_datasets(file)
+    for name, frames in found.items():
+        check_size(file, math.prod(frames.shape) * frames.dtype.itemsize, name)
+    return found
+
+
 def _read_npz(file: Path) -> Mapping[str, Frames]:
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        check_size(file, sum(member.file_size for member in archive.zip.infolist()), "what it holds")
         return {key: series for name in sorted(archive.files) for key, series in _split(archive[name], name).items()}
 
 
 def _read_nifti(file: Path) -> Mapping[str, Frames]:
-    array = np.asarray(_nibabel(file).load(file, mmap=False).dataobj).T  # (time[, slice], y, x)
+    image = _nibabel(file).load(file, mmap=False)
+    check_size(file, math.prod(image.shape) * image.get_data_dtype().itemsize, "the series")
+    array = np.asarray(image.dataobj).T  # (time[, slice], y, x)
     return _split(array.swapaxes(0, 1) if array.ndim == 4 else array)  # noqa: PLR2004
 
 
@@ -80,8 +92,8 @@ def _nibabel(file: Path) -> Any:
 
 _READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
     ".dcm": lambda file: read_dicom([file]),
-    ".h5": hdf5_datasets,
-    ".hdf5": hdf5_datasets,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
     ".nii": _read_nifti,
     ".nii.gz": _read_nifti,
     ".npy": _read_npy,
