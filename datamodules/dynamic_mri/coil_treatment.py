@@ -175,7 +175,7 @@ class CoilTreatment:
     def _given(self, path: Path) -> Tensor:
         """Sensitivities (slice or 1, coil, height, width), complex128."""
         shape = self.size[1:]
-        maps = read_array(path, "coil sensitivities", shape, self.size).reshape(-1, *shape)
+        maps = read_array(path, "coil sensitivities", shape, tuple(self.size)).reshape(-1, *shape)
         for largest in maps.abs().amax((1, 2, 3)).tolist():
             if not SMALLEST < largest < LARGEST:
                 raise DataError(
