@@ -4,7 +4,14 @@ from lowrank_unroll.linalg.blocks import block_count, from_blocks, to_blocks
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function, spectral_norm
 from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
-from lowrank_unroll.linalg.patches import add_patches, average_patches, match_patches, to_patches
+from lowrank_unroll.linalg.patches import (
+    add_patches,
+    average_patches,
+    count_patches,
+    map_patches,
+    match_patches,
+    to_patches,
+)
 from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
@@ -26,11 +33,13 @@ __all__ = [
     "average_patches",
     "block_count",
     "casorati",
+    "count_patches",
     "effective_rank",
     "exact",
     "fold",
     "from_blocks",
     "last_derivative",
+    "map_patches",
     "match_patches",
     "relative_gaps",
     "relative_spectrum",

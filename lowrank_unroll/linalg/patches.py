@@ -1,17 +1,23 @@
 """Groups of similar patches of an image, as the rows of matrices, and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad, unfold
 
+from lowrank_unroll.linalg import native
+
 # Squared differences that are looked at together, a megabyte: 256 x 256 pixels take 0.36 s, half or a quarter of them
 # 0.32 to 0.35 s and all at once 0.42 s; 512 x 512 pixels 1.5 s, 1.6 to 1.8 s and 2.6 s. A GPU wants more work at once:
 # 64 images of 64 x 64 pixels take 8 ms there instead of 163 ms (an H100).
 BAND = 2**18
 BAND_ON_A_GPU = 2**25
+
+# Numbers of the matrices that are in memory together: four megabytes, or half a gigabyte on a GPU.
+PART = 2**20
+PART_ON_A_GPU = 2**27
 
 
 class Band(NamedTuple):
@@ -45,6 +51,9 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
     height, width = image.shape[-2:]
     if min(height, width) < patch:
         raise ValueError(f"the image is {height} x {width}, smaller than a patch of {patch} pixels a side")
+    compiled = native.match_patches(image, patch, stride, neighbours, radius)
+    if compiled is not None:
+        return compiled
     with torch.no_grad():
         rows, columns = (_starts(side, patch, stride, image.device) for side in (height, width))
         padded = pad(image, (radius, radius, radius, radius))
@@ -103,8 +112,56 @@ def average_patches(matrices: Tensor, positions: Tensor, patch: int, size: Seque
     Of the matrices of :func:`to_patches` it makes the image that they are of. Arguments and result as for
     :func:`add_patches`.
     """
-    ones = matrices.new_ones(1, 1, 1, patch * patch).expand(*positions.shape, patch * patch)
-    return add_patches(matrices, positions, patch, size) / add_patches(ones, positions, patch, size)
+    return add_patches(matrices, positions, patch, size) / count_patches(positions, patch, size, matrices)
+
+
+def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: Tensor, patch: int) -> Tensor:
+    """Apply a function to the matrices of similar patches, and average what it makes of them.
+
+    It is ``average_patches(function(to_patches(image, positions, patch)), ...)``, computed part by part where there
+    are many matrices, so that they are never in memory together.
+
+    Args:
+        function: of matrices (batch, group, neighbours, channel * patch * patch), of which each is treated by itself.
+        image: (batch, channel, height, width).
+        positions: see :func:`match_patches`.
+        patch: pixels a side of a patch.
+
+    Returns:
+        The image, shape of the one given.
+    """
+    height, width = image.shape[-2:]
+    numbers = len(image) * positions.shape[-1] * image.shape[1] * patch**2
+    part = PART if image.device.type == "cpu" else PART_ON_A_GPU
+    parts = positions.split(max(1, part // numbers), dim=1)
+    if len(parts) == 1:
+        return average_patches(function(to_patches(image, positions, patch)), positions, patch, (height, width))
+    sums, counts = torch.zeros_like(image), image.new_zeros(len(image), 1, height, width)
+    for some in parts:
+        top, bottom = int(some.min()) // width, int(some.max()) // width + patch
+        band, within = image[..., top:bottom, :], some - top * width
+        matrices = function(to_patches(band, within, patch))
+        sums[..., top:bottom, :] += add_patches(matrices, within, patch, band.shape[-2:])
+        counts[..., top:bottom, :] += count_patches(within, patch, band.shape[-2:], image)
+    return sums / counts
+
+
+def count_patches(positions: Tensor, patch: int, size: Sequence[int], like: Tensor) -> Tensor:
+    """Count the patches of all groups that each pixel is in.
+
+    Args:
+        positions: see :func:`match_patches`.
+        patch: pixels a side of a patch.
+        size: height and width of the image.
+        like: a tensor, real, whose dtype and device the counts have.
+
+    Returns:
+        (batch, 1, height, width).
+    """
+    batch, places = len(positions), (size[0] - patch + 1) * (size[1] - patch + 1)
+    rows = _rows_of(positions, (batch, 1, *size), patch)
+    begin = like.new_zeros(batch * places).index_add(0, rows, like.new_ones(1).expand(len(rows)))
+    return fold(begin.reshape(batch, 1, places).expand(-1, patch**2, -1), tuple(size), patch)
 
 
 def _nearest(padded: Tensor, patch: int, band: Band, columns: Tensor, neighbours: int, radius: int) -> Tensor:
@@ -124,9 +181,6 @@ def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius
     """Squared differences of reference patches from those around, (batch, shift, group), a part for each shift down."""
     height, width = (side - 2 * radius for side in padded.shape[-2:])
     rows, top, bottom = band
-    # Sums over patches are products with matrices of ones and zeros, faster than any pooling.
-    down_patches = _windows(rows - top, patch, bottom - top, padded)
-    along_patches = _windows(columns, patch, width, padded).mT
     shifts = torch.arange(-radius, radius + 1, device=padded.device)
     beside = _beyond(columns + shifts[:, None], width - patch)[:, None]
     here = padded[..., top + radius : bottom + radius, radius : radius + width].unbind(1)
@@ -134,7 +188,7 @@ def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius
         # All shifts along at once, channel by channel: (batch, shift, row, column).
         there = padded[..., top + down : bottom + down, :].unfold(-1, width, 1).movedim(-2, -3).unbind(1)
         squared = sum((one[:, None] - other).square() for one, other in zip(here, there, strict=True))
-        total = down_patches @ squared @ along_patches
+        total = _sum_over_patches(_sum_over_patches(squared, rows - top, patch, -2), columns, patch, -1)
         # A patch is its own nearest also among equals.
         if down == radius:
             total[:, radius] = -1
@@ -142,10 +196,13 @@ def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius
         yield total.masked_fill_(outside, torch.inf).flatten(-2)
 
 
-def _windows(starts: Tensor, patch: int, side: int, like: Tensor) -> Tensor:
-    """For each start the pixels of a side that are in its patch, ones, (start, side)."""
-    pixel = torch.arange(side, device=starts.device)
-    return ((starts[:, None] <= pixel) & (pixel < starts[:, None] + patch)).to(like.dtype)
+def _sum_over_patches(values: Tensor, starts: Tensor, patch: int, dim: int) -> Tensor:
+    """Sums over the ``patch`` entries of a dim that begin at each start."""
+    count = values.shape[dim] - patch + 1
+    sums = values.narrow(dim, 0, count)
+    for offset in range(1, patch):
+        sums = sums + values.narrow(dim, offset, count)
+    return sums.index_select(dim, starts)
 
 
 def _beyond(starts: Tensor, last: int) -> Tensor:

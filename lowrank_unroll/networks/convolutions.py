@@ -17,8 +17,14 @@ from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
 Activation = Callable[[], nn.Module]
 Convolution = Callable[[int, int], nn.Module]
 
+# Nothing else needs what a convolution returns, and fresh memory costs more time than the activation.
+RELU = partial(nn.ReLU, inplace=True)
+
 # PyTorch's CPU backend convolves a single sample of at most so many values, its width not counted, by a slow method.
 SLOW_BELOW = 20_480
+
+# Values between two convolutions of an image that are in memory at once where no gradient is wanted: 64 megabytes.
+LARGE = 2**24
 
 # Vectorised convolutions work on blocks of so many channels, also where there are fewer.
 BLOCK = 16
@@ -43,7 +49,7 @@ class Convolutions(nn.Sequential):
     """Whether it is compiled also on the CPU: not where that would be slower."""
 
     def __init__(
-        self, convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation = nn.ReLU
+        self, convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation = RELU
     ) -> None:
         super().__init__(_layers(convolutions, widths, activation))
         self.compiled = False
@@ -70,9 +76,23 @@ class ImageConvolutions(Convolutions):
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__([_image_convolution(*pair) for pair in pairwise(widths)], widths)
+        self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Convolve the images."""
+        """Convolve the images; large ones, of which no gradient is wanted, band by band, to the same bits."""
+        height = channels.shape[-2]
+        rows = max(1, LARGE // (self.widest * len(channels) * channels.shape[-1]))
+        if torch.is_grad_enabled() or rows >= height:
+            return self._convolve(channels)
+        reach = len(self) - len(self) // 2  # pixels: each convolution reaches one further
+        bands = []
+        for top in range(0, height, rows):
+            first = max(0, top - reach)
+            band = self._convolve(channels[..., first : top + rows + reach, :])
+            bands.append(band[..., top - first : top - first + rows, :])
+        return torch.cat(bands, dim=-2)
+
+    def _convolve(self, channels: Tensor) -> Tensor:
         # Channels last in memory convolve faster, whole channels are matrices.
         return super().forward(channels.contiguous(memory_format=torch.channels_last)).contiguous()
 
@@ -88,7 +108,7 @@ class SeriesConvolutions(Convolutions):
     # L+S-Net's training step was 14 % slower when compiled, and the others' at most 9 % faster, see docs/scaling.md.
     compiled_on_cpu: ClassVar[bool] = False
 
-    def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
+    def __init__(self, widths: Sequence[int], activation: Activation = RELU) -> None:
         super().__init__([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation)
         self.widest = max(widths)
 
@@ -110,7 +130,7 @@ class ComplexConvolutions(SeriesConvolutions):
         activation: makes the activation between two convolutions.
     """
 
-    def __init__(self, features: int, series: int = 1, activation: Activation = nn.ReLU) -> None:
+    def __init__(self, features: int, series: int = 1, activation: Activation = RELU) -> None:
         super().__init__((2 * series, features, features, 2), activation)
 
     def forward(self, *series: Tensor) -> Tensor:

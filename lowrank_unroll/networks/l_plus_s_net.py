@@ -28,7 +28,7 @@ class LplusSIteration(nn.Module):
     def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
         super().__init__()
         self.prox = LowRankProx(matricization="casorati", gradient=gradient)
-        self.sparse = ComplexConvolutions(features, series=2, activation=partial(nn.LeakyReLU, 0.3))
+        self.sparse = ComplexConvolutions(features, series=2, activation=partial(nn.LeakyReLU, 0.3, inplace=True))
         self.step_size = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, state: LplusSState, measurement: Tensor, operator: LinearOperator) -> LplusSState:

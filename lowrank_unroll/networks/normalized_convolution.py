@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import pad
 
 from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.sample import COLOUR_AXES
@@ -51,31 +51,36 @@ class NormalizedConvolution(nn.Module):
         image = torch.zeros_like(zero_filled)
         for number, width in enumerate(self.widths):
             certainty = blur(known, width)
-            # The first fills everything in, however little is known; the others no more than they know.
-            floor = torch.finfo(certainty.dtype).tiny if number == 0 else blur_at_centre(width)
+            # The first fills everything in, however little is known; the others no more than they know: their floor
+            # is what a single known value leaves at its own place.
+            floor = torch.finfo(certainty.dtype).tiny if number == 0 else max(gaussian(width)) ** 2
             image = image + blur(zero_filled - known * image, width) / certainty.clamp(min=floor)
         return zero_filled + (1 - known) * image
 
 
 def blur(images: Tensor, width: float) -> Tensor:
     """Convolve each image (batch, channel, height, width) with a Gaussian; beyond its borders there is nothing."""
-    kernel = gaussian(width, images)
-    reach = len(kernel) // 2
-    flat = pad(images.reshape(-1, 1, *images.shape[-2:]), (reach, reach, reach, reach))
-    rows = conv2d(flat, kernel.reshape(1, 1, -1, 1))
-    return conv2d(rows, kernel.reshape(1, 1, 1, -1)).reshape(images.shape)
+    weights = gaussian(width)
+    reach = len(weights) // 2
+    return _convolve(_convolve(images, weights, -2, (0, 0, reach, reach)), weights, -1, (reach, reach))
 
 
-def blur_at_centre(width: float) -> float:
-    """What a single known value leaves at its own place."""
-    kernel = gaussian(width, torch.empty(0, dtype=torch.float64))
-    return float(kernel[len(kernel) // 2] ** 2)
+def _convolve(images: Tensor, weights: Sequence[float], dim: int, padding: Sequence[int]) -> Tensor:
+    """Convolve along a dim with a symmetric kernel.
+
+    Sums of shifted images take a third to a tenth of the time of PyTorch's convolutions of single channels on a CPU.
+    """
+    length, last = images.shape[dim], len(weights) - 1
+    padded = pad(images, padding)
+    convolved = padded.narrow(dim, last // 2, length) * weights[last // 2]
+    for offset, weight in enumerate(weights[: last // 2]):
+        pair = padded.narrow(dim, offset, length) + padded.narrow(dim, last - offset, length)
+        convolved.add_(pair, alpha=weight)
+    return convolved
 
 
-def gaussian(width: float, like: Tensor) -> Tensor:
-    """A Gaussian of a standard deviation in pixels, cut at three of them, sum 1, dtype and device of ``like``."""
+def gaussian(width: float) -> list[float]:
+    """Sample a Gaussian of a standard deviation in pixels, cut at three of them, at whole pixels; its sum is 1."""
     reach = max(1, round(REACH * width))
-    # Made where it is needed: a copy to a GPU would have to be waited for.
-    offset = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
-    kernel = torch.exp(-offset.square() / (2 * width**2))
-    return kernel / kernel.sum()
+    weights = [math.exp(-((offset / width) ** 2) / 2) for offset in range(-reach, reach + 1)]
+    return [weight / sum(weights) for weight in weights]

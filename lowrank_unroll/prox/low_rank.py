@@ -1,6 +1,5 @@
 """The low-rank proximal block that every network here shares."""
 
-import math
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -118,12 +117,13 @@ class LowRankProx(nn.Module):
         self.threshold_logit.requires_grad_(False)  # without a gradient it would stall multi-device training
 
     def _shrink(self, features: Tensor, places: Tensor | None, shrinkage: RelativeThreshold) -> Tensor:
-        matrices, unit = self.matricization.split(features, places), None
-        if self.matricization.share_threshold:
-            unit = evenly_shared_norm(matrices)
-        common = matrices.mean(-2, keepdim=True) if self.matricization.centred else 0
-        shrunk = shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit) + common
-        return self.matricization.join(shrunk, places, features)
+        unit = self.matricization.rms_norm(features, places)
+
+        def shrink(matrices: Tensor) -> Tensor:
+            common = matrices.mean(-2, keepdim=True) if self.matricization.centred else 0
+            return shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit) + common
+
+        return self.matricization.map(shrink, features, places)
 
     @property
     def threshold_unit(self) -> str:
@@ -152,12 +152,3 @@ def remove_shrinkage(network: nn.Module) -> None:
         raise UsageError(f"{type(network).__name__} learns no low-rank step that --model.shrinkage could leave out")
     for step in steps:
         step.remove_shrinkage()
-
-
-def evenly_shared_norm(matrices: Tensor) -> Tensor:
-    """The Frobenius norm that each of a sample's matrices (..., matrix, m, n) would have if they were alike, (..., 1).
-
-    It has a gradient, zero, also where all are zero.
-    """
-    whole: Tensor = torch.linalg.vector_norm(matrices, dim=(-3, -2, -1))[..., None]
-    return whole / math.sqrt(matrices.shape[-3])

@@ -1,6 +1,8 @@
 """Which matrices of an image are of low rank: how they are made of it, and it of them."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -11,7 +13,9 @@ from lowrank_unroll.linalg import (
     average_patches,
     block_count,
     casorati,
+    count_patches,
     from_blocks,
+    map_patches,
     match_patches,
     to_blocks,
     to_patches,
@@ -24,12 +28,9 @@ class Matricization(ABC):
     What :meth:`split` makes of an image :meth:`join` makes the image again.
 
     Attributes:
-        share_threshold: whether the matrices of a sample are parts of one whole, and shrunk by one threshold; each by
-            its own if not.
         centred: whether the rows of a matrix resemble each other, so that what they have in common is not shrunk.
     """
 
-    share_threshold: ClassVar[bool] = False
     centred: ClassVar[bool] = False
 
     def __repr__(self) -> str:
@@ -48,6 +49,17 @@ class Matricization(ABC):
     @abstractmethod
     def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
         """The image of matrices, shape of the one given, whose values are not used."""
+
+    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, places: Tensor | None) -> Tensor:
+        """Apply a function to the matrices, which treats each by itself, and make an image of what comes of them."""
+        return self.join(function(self.split(image, places)), places, image)
+
+    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor | None:
+        """Return the RMS Frobenius norm of an image's matrices, (batch, 1), if they are shrunk by one threshold.
+
+        None where each is shrunk by a fraction of its own largest singular value.
+        """
+        return None
 
 
 class Images(Matricization):
@@ -86,8 +98,6 @@ class Blocks(Matricization):
         ValueError: if there is no grid, or a number is out of its range.
     """
 
-    share_threshold: ClassVar[bool] = True
-
     def __init__(self, block: int = 8, cuts: tuple[tuple[int, int], ...] = ((0, 0),)) -> None:
         check_at_least(1, block=block)
         if not cuts or not all(0 <= pixels < block for cut in cuts for pixels in cut):
@@ -106,6 +116,12 @@ class Blocks(Matricization):
         series = [from_blocks(grid, image.shape[-2:], self.block, cut) for grid, cut in grids]
         return sum(series[1:], start=series[0]) / len(series)
 
+    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The norm of the series, which every grid has, shared evenly among the blocks of all grids."""
+        blocks = sum(block_count(image.shape[-2:], self.block, cut) for cut in self.cuts)
+        norm: Tensor = torch.linalg.vector_norm(image, dim=(-3, -2, -1))[..., None]
+        return norm * math.sqrt(len(self.cuts) / blocks)
+
 
 class Patches(Matricization):
     """Groups of similar patches, each patch a row: non-local low rank (Dong, Shi & Li, IEEE TIP 2013).
@@ -123,7 +139,6 @@ class Patches(Matricization):
         ValueError: if a number is out of its range.
     """
 
-    share_threshold: ClassVar[bool] = True
     centred: ClassVar[bool] = True
 
     def __init__(self, patch: int = 2, stride: int = 2, neighbours: int = 16, radius: int = 10) -> None:
@@ -144,6 +159,18 @@ class Patches(Matricization):
         """The mean of all patches that a pixel is in."""
         channels = average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
         return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels
+
+    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, places: Tensor | None) -> Tensor:
+        """As for any matrices, part by part where there are many groups."""
+        channels = map_patches(function, _real_channels(image), self._places(image, places), self.patch)
+        return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels
+
+    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
+        """The RMS Frobenius norm of the groups of each sample."""
+        channels, places = _real_channels(image), self._places(image, places)
+        counts = count_patches(places, self.patch, image.shape[-2:], channels)
+        norm: Tensor = torch.linalg.vector_norm(counts.sqrt() * channels, dim=(-3, -2, -1))[..., None]
+        return norm / math.sqrt(places.shape[-2])
 
     def _places(self, image: Tensor, places: Tensor | None) -> Tensor:
         return self.locate(image) if places is None else places

@@ -57,6 +57,11 @@ def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     return on_cpu.excess_differences(S, thresholds)
 
 
+def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor | None:
+    """The positions that :func:`lowrank_unroll.linalg.match_patches` returns."""
+    return on_cpu.match_patches(image, patch, stride, neighbours, radius)
+
+
 def _fits(tabulated: Table, point: Point) -> bool:
     """Whether a table has a number for each value and pair of a point, which a user's own shrinkage need not return."""
     f, differences = tabulated

@@ -23,6 +23,7 @@ SIGNATURES = {
     **dict.fromkeys(("gram_real", "gram_complex"), (*STRIDED, *[POINTER] * 3, SIZE, SIZE, SIZE)),
     **dict.fromkeys(("derivative_real", "derivative_complex"), (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3)),
     "excess_real": (*[POINTER] * 3, SIZE, SIZE),
+    "match_real": (POINTER, *[SIZE] * 9, POINTER),
 }
 DONE, NO_RESULT = 0, 1  # of guarded.hpp
 
@@ -54,5 +55,5 @@ def library() -> ctypes.CDLL | None:
 
 def _has_result(status: int, *_: Any) -> bool:
     if status not in {DONE, NO_RESULT}:
-        raise MemoryError("there is not enough memory for the factors of small matrices")
+        raise MemoryError("there is not enough memory for compiled code")
     return status == DONE

@@ -79,6 +79,24 @@ def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     return differences
 
 
+def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor | None:
+    """Positions of similar patches; see :func:`lowrank_unroll.linalg.native.match_patches`."""
+    if image.device.type != "cpu" or image.dtype != torch.float32 or not readable(image) or library() is None:
+        return None
+    batch, channels, *size = image.shape
+    image = plain(image.detach())
+    down, along = (math.ceil((side - patch) / stride) + 1 for side in size)
+    rows, matches = torch.arange(batch * down), torch.empty(batch * down, along * neighbours, dtype=torch.int64)
+    settings = (channels, *size, patch, stride, neighbours, radius)
+
+    def of_part(rows: Tensor, matches: Tensor) -> bool:
+        return library().match_real(image.data_ptr(), *settings, int(rows[0]), len(rows), matches.data_ptr())  # type: ignore[union-attr]
+
+    compared = matches.numel() // neighbours * (2 * radius + 1) ** 2 * channels * patch**2
+    shared(of_part, compared, rows, matches)
+    return matches.reshape(batch, down * along, neighbours)
+
+
 def _are_without_graph(*values: Tensor) -> bool:
     """Whether these are numbers of single precision on the CPU that leave no graph."""
     if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in values) or not readable(*values):
