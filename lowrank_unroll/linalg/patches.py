@@ -132,8 +132,7 @@ def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: 
     """
     height, width = image.shape[-2:]
     numbers = len(image) * positions.shape[-1] * image.shape[1] * patch**2
-    part = PART if image.device.type == "cpu" else PART_ON_A_GPU
-    parts = positions.split(max(1, part // numbers), dim=1)
+    parts = positions.split(max(1, _part(image) // numbers), dim=1)
     if len(parts) == 1:
         return average_patches(function(to_patches(image, positions, patch)), positions, patch, (height, width))
     sums, counts = torch.zeros_like(image), image.new_zeros(len(image), 1, height, width)
@@ -159,9 +158,16 @@ def count_patches(positions: Tensor, patch: int, size: Sequence[int], like: Tens
         (batch, 1, height, width).
     """
     batch, places = len(positions), (size[0] - patch + 1) * (size[1] - patch + 1)
-    rows = _rows_of(positions, (batch, 1, *size), patch)
-    begin = like.new_zeros(batch * places).index_add(0, rows, like.new_ones(1).expand(len(rows)))
+    begin = like.new_zeros(batch * places)
+    for part in positions.split(max(1, _part(like) // positions[:, 0].numel()), dim=1):
+        rows = _rows_of(part, (batch, 1, *size), patch)
+        begin = begin.index_add(0, rows, like.new_ones(1).expand(len(rows)))
     return fold(begin.reshape(batch, 1, places).expand(-1, patch**2, -1), tuple(size), patch)
+
+
+def _part(like: Tensor) -> int:
+    """How many numbers are worked on at once."""
+    return PART if like.device.type == "cpu" else PART_ON_A_GPU
 
 
 def _nearest(padded: Tensor, patch: int, band: Band, columns: Tensor, neighbours: int, radius: int) -> Tensor:

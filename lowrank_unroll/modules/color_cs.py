@@ -14,6 +14,9 @@ from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.sample import COLOUR_AXES, Sample
 
+LARGEST_WHOLE = 1024**2  # pixels
+TILE = 512  # pixels a side
+
 
 class ColorCS(ReconstructionModule):
     """Reconstruct colour images of which a random subset of the values is known.
@@ -23,7 +26,7 @@ class ColorCS(ReconstructionModule):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
-            for whole images. A network trained on small patches does better in tiles of their size.
+            for whole images, and tiles of 512 of those over a megapixel if the network needs it. A network trained on small patches does better in tiles of their size.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, elsewhere
             convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
@@ -73,6 +76,17 @@ class ColorCS(ReconstructionModule):
 
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch (batch, channel, height, width), in tiles unless training."""
-        if self.training or self.tile_size is None:
+        tile_size = self.tile_size or _tile_size_for(self.network, batch.measurement)
+        if self.training or tile_size is None:
             return super().forward(batch)
-        return reconstruct_tiles(self.network, batch.measurement, batch.mask, self.tile_size)
+        return reconstruct_tiles(self.network, batch.measurement, batch.mask, tile_size)
+
+
+def _tile_size_for(network: nn.Module, measurement: Tensor) -> int | None:
+    """Return the side of the tiles that a network needs for images of this size; None for none.
+
+    Whole large images need more memory than there is and, where they are decomposed, time that grows as the cube of
+    their side. Networks that work on them part by part do not.
+    """
+    large = measurement.shape[-2] * measurement.shape[-1] > LARGEST_WHOLE
+    return TILE if large and not getattr(network, "works_in_parts", False) else None

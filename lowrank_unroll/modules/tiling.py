@@ -1,15 +1,17 @@
-"""Reconstruction of large masked images by a network trained on small patches."""
+"""Reconstruction of masked images tile by tile: of large ones, or by a network trained on small patches."""
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.operators import Mask
 
-TILES_AT_ONCE = 128
+PIXELS_AT_ONCE = 2**17  # of tiles that a network is given together
 
 
 def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, tile_size: int) -> Tensor:
-    """Reconstruct overlapping tiles and blend them with weights that fall linearly from each tile's centre.
+    """Reconstruct overlapping tiles and blend them, weighted by a Hann window.
 
     Tiles overlap by half; the last of a row or column ends at the edge of the image.
 
@@ -26,10 +28,10 @@ def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, til
     corners = [
         (top, left) for top in _starts(measurement.shape[-2], height) for left in _starts(measurement.shape[-1], width)
     ]
-    weight = _tent(height)[:, None] * _tent(width)
+    weight = _window(height)[:, None] * _window(width)
     weight = weight.to(measurement)
     blended, total = torch.zeros_like(measurement), torch.zeros_like(measurement)
-    per_call = max(1, TILES_AT_ONCE // len(measurement))
+    per_call = max(1, PIXELS_AT_ONCE // (len(measurement) * height * width))
     for first in range(0, len(corners), per_call):
         windows = [(..., slice(t, t + height), slice(s, s + width)) for t, s in corners[first : first + per_call]]
         tiles = torch.cat([measurement[window] for window in windows])
@@ -46,6 +48,6 @@ def _starts(length: int, tile: int) -> list[int]:
     return [*range(0, last, max(1, tile // 2)), last]
 
 
-def _tent(length: int) -> Tensor:
-    positions = torch.arange(1, length + 1)
-    return torch.minimum(positions, positions.flip(0)).float()
+def _window(length: int) -> Tensor:
+    """Return a Hann window without its zeros: so little weight at the edges of a tile that no seam shows."""
+    return (torch.arange(1, length + 1) * math.pi / (length + 1)).sin().square()

@@ -22,6 +22,7 @@ class LinearInterpolation(nn.Module):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+    works_in_parts: ClassVar[bool] = True
 
     @torch.no_grad()
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:

@@ -74,6 +74,7 @@ class MendedNonLocalIteration(NonLocalIteration):
 class _NonLocalNetwork(UnrolledNetwork[NonLocalState]):
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
     image_is_complex: ClassVar[bool | None] = False
+    works_in_parts: ClassVar[bool] = True
 
     def initial_state(self, image: Tensor) -> NonLocalState:
         """Start from the first image."""

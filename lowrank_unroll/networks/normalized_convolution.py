@@ -28,6 +28,7 @@ class NormalizedConvolution(nn.Module):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+    works_in_parts: ClassVar[bool] = True
 
     def __init__(self, widths: Sequence[float] = (4.0, 2.0, 1.2, 0.8, 0.6, 0.5)) -> None:
         super().__init__()

@@ -48,6 +48,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
         image_is_complex: whether images are complex, or real, with the precision of the weights; None for any dtype.
         image_channels: how many an image has, in its second dim; None for a network that takes any number.
+        works_in_parts: whether a large image needs little more memory than for a few copies of it.
 
     Raises:
         ValueError: if there is no iteration.
@@ -56,6 +57,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
     image_is_complex: ClassVar[bool | None] = None
+    works_in_parts: ClassVar[bool] = False
     start: nn.Module | None
     image_channels: int | None = None
     _penalties: list[Tensor | float] | None = None  # where calls add theirs, while somebody collects them
