@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from lowrank_unroll.networks import convolutions
 from lowrank_unroll.networks.convolutions import ImageConvolutions
 from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
 from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
@@ -54,3 +55,11 @@ def test_a_stack_is_its_convolutions_with_relu_between():
 
     assert_same(stack, one_by_one, images, list(stack.parameters()))
     assert torch.equal(images, before)
+
+
+def test_bands_of_a_large_image_have_the_bits_of_the_whole(monkeypatch):
+    stack, images = ImageConvolutions((3, 16, 16, 2)), torch.randn(2, 3, 50, 23)
+    with torch.no_grad():
+        whole = stack(images)
+        monkeypatch.setattr(convolutions, "LARGE", 2 * 16 * 23 * 7)
+        assert torch.equal(stack(images), whole)

@@ -8,10 +8,18 @@ from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
+from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError, color_cs
 from lowrank_unroll.modules.dynamic_mri import PROFILE_GAP
 from lowrank_unroll.modules.tiling import reconstruct_tiles
-from lowrank_unroll.networks import DynamicTLRNet, LplusSNet, NuclearNormRecon, SLRNet, T2LRNet, TLRNet
+from lowrank_unroll.networks import (
+    DynamicTLRNet,
+    LplusSNet,
+    NonLocalLowRankNet,
+    NuclearNormRecon,
+    SLRNet,
+    T2LRNet,
+    TLRNet,
+)
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.sampling import PseudoRadial
 
@@ -50,6 +58,33 @@ def test_an_image_of_one_tile_is_reconstructed_as_a_whole():
     assert torch.allclose(
         reconstruct_tiles(network, measurement, mask, 16), network(measurement, Mask(mask)), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("tile", range(5))
+def test_no_seam_shows_where_a_tile_begins_or_ends(tile):
+    shades = iter([float(number == tile) for number in range(5)])  # one tile is white, the others are black
+    network = lambda measurement, operator: torch.full_like(measurement, next(shades))  # noqa: E731
+    ones = torch.ones(1, 1, 512, 1400)
+    row = reconstruct_tiles(network, ones, ones > 0, 512)[0, 0, 256]
+    inside = row.nonzero().flatten()
+    first, last = int(inside[0]), int(inside[-1])
+    assert row.max() > 0.5
+    assert first == 0 or row[first] < 1e-5
+    assert last == 1399 or row[last] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("network", "tiles"), [(TLRNet(iterations=1), True), (NonLocalLowRankNet(iterations=1), False)]
+)
+def test_what_needs_it_has_large_images_in_tiles(monkeypatch, network, tiles):
+    monkeypatch.setattr(color_cs, "LARGEST_WHOLE", 48 * 40 - 1)
+    monkeypatch.setattr(color_cs, "TILE", 16)
+    module, sizes = ColorCS(network).eval(), []
+    network.iterations[0].register_forward_hook(lambda _, inputs, output: sizes.append(tuple(output.image.shape[-2:])))
+    batch = collate([MaskedImages(photos((48, 40)), 0.4, seed=0)[0]])
+    with torch.no_grad():
+        module(batch)
+    assert set(sizes) == ({(16, 16)} if tiles else {(48, 40)})
 
 
 def test_color_cs_tiles_unless_training():

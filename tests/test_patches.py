@@ -1,5 +1,7 @@
 """Groups of similar patches, and the matrices that low-rank steps make of images."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,7 +10,10 @@ from hypothesis import strategies as st
 from lowrank_unroll.linalg import (
     add_patches,
     average_patches,
+    batches,
     casorati,
+    count_patches,
+    map_patches,
     match_patches,
     patches,
     singular_value_threshold,
@@ -38,8 +43,9 @@ def brute_force(image, patch, stride, radius):
 
 class TestMatching:
     @pytest.mark.parametrize("channels", [1, 3])
-    def test_it_finds_what_comparing_all_finds(self, channels):
-        image = torch.rand(2, channels, 13, 11, dtype=torch.float64)
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # compiled, and by PyTorch
+    def test_it_finds_what_comparing_all_finds(self, channels, dtype):
+        image = torch.rand(2, channels, 13, 11, dtype=dtype)
         found = match_patches(image, patch=3, stride=2, neighbours=6, radius=3)
         for one, positions in zip(image, found, strict=True):
             assert positions.tolist() == [nearest[:6] for nearest in brute_force(one, 3, 2, 3)]
@@ -57,6 +63,24 @@ class TestMatching:
         assert (columns - columns[..., :1]).abs().max() <= radius
         firsts = {divmod(place, size[1]) for place in positions[0, :, 0].tolist()}
         assert {(size[0] - patch, size[1] - patch), (0, 0)} <= firsts
+
+    @given(SIZES, PATCHES, st.data(), st.integers(1, 9), st.integers(1, 20), st.integers(1, 6))
+    def test_compiled_code_finds_patches_as_near_as_pytorch_does(self, size, patch, data, neighbours, radius, channels):
+        stride = data.draw(st.integers(1, patch))
+        image = torch.randint(5, (2, channels, *size)).float()  # whole numbers, whose distances are exact
+        distances = []
+        for dtype in (torch.float32, torch.float64):
+            positions = match_patches(image.to(dtype), patch, stride, neighbours, radius)
+            matrices = to_patches(image, positions, patch)
+            distances.append((matrices - matrices[:, :, :1]).square().sum(-1))
+        assert torch.equal(*distances)
+
+    def test_neighbours_do_not_depend_on_threads_or_on_the_batch(self, monkeypatch):
+        images = torch.rand(3, 3, 40, 37)
+        together = match_patches(images, 2, 2, 16, 10)
+        assert torch.equal(together, torch.cat([match_patches(image[None], 2, 2, 16, 10) for image in images]))
+        monkeypatch.setattr(batches, "SHARED_WORK", math.inf)
+        assert torch.equal(together, match_patches(images, 2, 2, 16, 10))
 
     def test_a_copy_is_found_wherever_it_is(self):
         image = torch.rand(1, 3, 20, 20)
@@ -94,6 +118,26 @@ class TestGathering:
         positions = match_patches(image, patch, stride, neighbours, 3)
         assert torch.allclose(average_patches(to_patches(image, positions, patch), positions, patch, size), image)
 
+    @given(SIZES, PATCHES, st.integers(1, 5))
+    def test_pixels_are_counted_as_often_as_they_are_gathered(self, size, patch, neighbours):
+        image = torch.randn(2, 3, *size, dtype=torch.float64)
+        positions = match_patches(image, patch, patch, neighbours, 3)
+        counts = count_patches(positions, patch, size, image)
+        gathered = add_patches(to_patches(image, positions, patch), positions, patch, size)
+        assert torch.allclose(counts * image, gathered)
+
+    @pytest.mark.parametrize("part", [1, 2000, 10**9])
+    def test_parts_make_the_image_that_all_patches_together_make(self, monkeypatch, part):
+        image = torch.randn(2, 3, 19, 22, dtype=torch.float64, requires_grad=True)
+        positions = match_patches(image, 3, 2, 5, 4)
+        whole = average_patches(to_patches(image, positions, 3).sin(), positions, 3, (19, 22))
+        monkeypatch.setattr(patches, "PART", part)
+        mapped = map_patches(torch.sin, image, positions, 3)
+        assert torch.allclose(mapped, whole)
+        weights = torch.randn_like(image)
+        gradients = (torch.autograd.grad((result * weights).sum(), image)[0] for result in (mapped, whole))
+        assert torch.allclose(*gradients)
+
     def test_gradients_repeat_to_the_bit(self):
         image = torch.randn(1, 8, 60, 60, requires_grad=True)
         row, column = torch.randint(59, (2, 1, 900, 16))
@@ -129,6 +173,15 @@ class TestMatricizations:
         places = matricization.locate(image)
         matrices = matricization.split(image, places)
         assert torch.allclose(matricization.join(matrices, places, image), image)
+        assert torch.allclose(matricization.map(lambda matrices: matrices, image, places), image)
+
+    def test_the_rms_norm_is_that_of_the_matrices(self, matricization, dtype):
+        image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64))
+        places = matricization.locate(image)
+        norm = matricization.rms_norm(image, places)
+        if norm is not None:
+            norms = torch.linalg.matrix_norm(matricization.split(image, places))
+            assert torch.allclose(norm, norms.square().mean(-1, keepdim=True).sqrt())
 
     def test_places_are_found_where_they_are_not_given(self, matricization, dtype):
         image = torch.randn(SHAPE, dtype=dtype)

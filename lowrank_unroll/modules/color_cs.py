@@ -26,7 +26,8 @@ class ColorCS(ReconstructionModule):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
-            for whole images, and tiles of 512 of those over a megapixel if the network needs it. A network trained on small patches does better in tiles of their size.
+            for whole images, and tiles of 512 of those over a megapixel if the network needs it. A network trained on
+            small patches does better in tiles of their size.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, elsewhere
             convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.

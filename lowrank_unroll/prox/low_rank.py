@@ -128,7 +128,7 @@ class LowRankProx(nn.Module):
     @property
     def threshold_unit(self) -> str:
         """Name of what the threshold is a fraction of."""
-        return "RMS Frobenius norm" if self.matricization.share_threshold else "largest singular value"
+        return self.matricization.threshold_unit
 
     def extra_repr(self) -> str:
         """The setting that is not a submodule, for ``print``."""

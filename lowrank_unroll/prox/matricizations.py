@@ -21,6 +21,8 @@ from lowrank_unroll.linalg import (
     to_patches,
 )
 
+RMS_NORM = "RMS Frobenius norm"
+
 
 class Matricization(ABC):
     """Make matrices of an image, and the image of its matrices.
@@ -28,9 +30,11 @@ class Matricization(ABC):
     What :meth:`split` makes of an image :meth:`join` makes the image again.
 
     Attributes:
+        threshold_unit: name of what thresholds are fractions of.
         centred: whether the rows of a matrix resemble each other, so that what they have in common is not shrunk.
     """
 
+    threshold_unit: ClassVar[str] = "largest singular value"
     centred: ClassVar[bool] = False
 
     def __repr__(self) -> str:
@@ -98,6 +102,8 @@ class Blocks(Matricization):
         ValueError: if there is no grid, or a number is out of its range.
     """
 
+    threshold_unit: ClassVar[str] = RMS_NORM
+
     def __init__(self, block: int = 8, cuts: tuple[tuple[int, int], ...] = ((0, 0),)) -> None:
         check_at_least(1, block=block)
         if not cuts or not all(0 <= pixels < block for cut in cuts for pixels in cut):
@@ -139,6 +145,7 @@ class Patches(Matricization):
         ValueError: if a number is out of its range.
     """
 
+    threshold_unit: ClassVar[str] = RMS_NORM
     centred: ClassVar[bool] = True
 
     def __init__(self, patch: int = 2, stride: int = 2, neighbours: int = 16, radius: int = 10) -> None:
