@@ -132,7 +132,7 @@ def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: 
     """
     height, width = image.shape[-2:]
     numbers = len(image) * positions.shape[-1] * image.shape[1] * patch**2
-    parts = positions.split(max(1, _part(image) // numbers), dim=1)
+    parts = torch.split(positions, max(1, _part(image) // numbers), dim=1)
     if len(parts) == 1:
         return average_patches(function(to_patches(image, positions, patch)), positions, patch, (height, width))
     sums, counts = torch.zeros_like(image), image.new_zeros(len(image), 1, height, width)
@@ -159,7 +159,7 @@ def count_patches(positions: Tensor, patch: int, size: Sequence[int], like: Tens
     """
     batch, places = len(positions), (size[0] - patch + 1) * (size[1] - patch + 1)
     begin = like.new_zeros(batch * places)
-    for part in positions.split(max(1, _part(like) // positions[:, 0].numel()), dim=1):
+    for part in torch.split(positions, max(1, _part(like) // positions[:, 0].numel()), dim=1):
         rows = _rows_of(part, (batch, 1, *size), patch)
         begin = begin.index_add(0, rows, like.new_ones(1).expand(len(rows)))
     return fold(begin.reshape(batch, 1, places).expand(-1, patch**2, -1), tuple(size), patch)
@@ -193,7 +193,8 @@ def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius
     for down in range(2 * radius + 1):
         # All shifts along at once, channel by channel: (batch, shift, row, column).
         there = padded[..., top + down : bottom + down, :].unfold(-1, width, 1).movedim(-2, -3).unbind(1)
-        squared = sum((one[:, None] - other).square() for one, other in zip(here, there, strict=True))
+        channels = [(one[:, None] - other).square() for one, other in zip(here, there, strict=True)]
+        squared = sum(channels[1:], start=channels[0])
         total = _sum_over_patches(_sum_over_patches(squared, rows - top, patch, -2), columns, patch, -1)
         # A patch is its own nearest also among equals.
         if down == radius:

@@ -121,7 +121,8 @@ class LowRankProx(nn.Module):
 
         def shrink(matrices: Tensor) -> Tensor:
             common = matrices.mean(-2, keepdim=True) if self.matricization.centred else 0
-            return shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit) + common
+            shrunk: Tensor = shrinkage(matrices - common, self.threshold_logit.sigmoid(), unit)
+            return shrunk + common
 
         return self.matricization.map(shrink, features, places)
 

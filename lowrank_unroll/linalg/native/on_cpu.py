@@ -16,6 +16,7 @@ from lowrank_unroll.linalg.native.memory import plain, readable
 # Larger matrices are no faster than with LAPACK, and single ones keep several threads of it busy.
 COLUMNS = 128
 ENTRIES = 2**14
+PIXELS = 2**31 - 1  # of an image, whose positions are numbers of 32 bits
 
 
 def takes(A: Tensor) -> bool:
@@ -81,16 +82,17 @@ def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
 
 def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor | None:
     """Positions of similar patches; see :func:`lowrank_unroll.linalg.native.match_patches`."""
-    if image.device.type != "cpu" or image.dtype != torch.float32 or not readable(image) or library() is None:
-        return None
     batch, channels, *size = image.shape
-    image = plain(image.detach())
+    fits = image.device.type == "cpu" and image.dtype == torch.float32 and math.prod(size) <= PIXELS
+    if not fits or image.numel() == 0 or not readable(image) or library() is None:
+        return None
+    image, match = plain(image.detach()), _function("match", image)
     down, along = (math.ceil((side - patch) / stride) + 1 for side in size)
     rows, matches = torch.arange(batch * down), torch.empty(batch * down, along * neighbours, dtype=torch.int64)
     settings = (channels, *size, patch, stride, neighbours, radius)
 
     def of_part(rows: Tensor, matches: Tensor) -> bool:
-        return library().match_real(image.data_ptr(), *settings, int(rows[0]), len(rows), matches.data_ptr())  # type: ignore[union-attr]
+        return match(image.data_ptr(), *settings, int(rows[0]), len(rows), matches.data_ptr())
 
     compared = matches.numel() // neighbours * (2 * radius + 1) ** 2 * channels * patch**2
     shared(of_part, compared, rows, matches)
