@@ -20,6 +20,7 @@ from lowrank_unroll.callbacks import (
     DeferredSignals,
     GradientDistance,  # noqa: F401  named for class_path
     PredictionWriter,
+    ReconstructionProgress,
     ResumableCheckpoint,
     SpectrumMonitor,  # noqa: F401  named for class_path
     TestReport,
@@ -98,7 +99,7 @@ class ReconstructionCLI(LightningCLI):
             ReconstructionModule,
             ReconstructionDataModule,
             trainer_class=PreparingTrainer,
-            trainer_defaults={"callbacks": DeferredSignals()},
+            trainer_defaults={"callbacks": [DeferredSignals(), ReconstructionProgress()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

@@ -10,7 +10,7 @@ from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
 from lowrank_unroll.modules.colours import colours_of
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
 from lowrank_unroll.modules.self_supervision import SSDU
-from lowrank_unroll.modules.tiling import reconstruct_tiles
+from lowrank_unroll.modules.tiling import count_calls, reconstruct_tiles
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.sample import COLOUR_AXES, Sample
 
@@ -77,10 +77,18 @@ class ColorCS(ReconstructionModule):
 
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch (batch, channel, height, width), in tiles unless training."""
-        tile_size = self.tile_size or _tile_size_for(self.network, batch.measurement)
+        tile_size = self._tile_size_for(batch)
         if self.training or tile_size is None:
             return super().forward(batch)
         return reconstruct_tiles(self.network, batch.measurement, batch.mask, tile_size)
+
+    def network_calls(self, batch: Sample) -> int:
+        """Return how many times the network is called to reconstruct a batch outside of training."""
+        tile_size = self._tile_size_for(batch)
+        return 1 if tile_size is None else count_calls(batch.measurement.shape, tile_size)
+
+    def _tile_size_for(self, batch: Sample) -> int | None:
+        return self.tile_size or _tile_size_for(self.network, batch.measurement)
 
 
 def _tile_size_for(network: nn.Module, measurement: Tensor) -> int | None:

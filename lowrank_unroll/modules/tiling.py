@@ -1,6 +1,8 @@
 """Reconstruction of masked images tile by tile: of large ones, or by a network trained on small patches."""
 
 import math
+from collections.abc import Sequence
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +27,11 @@ def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, til
         The reconstruction, shape and dtype of ``measurement``; the sampled values as measured.
     """
     height, width = (min(tile_size, side) for side in measurement.shape[-2:])
-    corners = [
-        (top, left) for top in _starts(measurement.shape[-2], height) for left in _starts(measurement.shape[-1], width)
-    ]
+    corners = list(product(_starts(measurement.shape[-2], height), _starts(measurement.shape[-1], width)))
     weight = _window(height)[:, None] * _window(width)
     weight = weight.to(measurement)
     blended, total = torch.zeros_like(measurement), torch.zeros_like(measurement)
-    per_call = max(1, PIXELS_AT_ONCE // (len(measurement) * height * width))
+    per_call = _tiles_per_call(len(measurement), height, width)
     for first in range(0, len(corners), per_call):
         windows = [(..., slice(t, t + height), slice(s, s + width)) for t, s in corners[first : first + per_call]]
         tiles = torch.cat([measurement[window] for window in windows])
@@ -41,6 +41,18 @@ def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, til
             blended[window] += weight * result
             total[window] += weight
     return blended / total
+
+
+def count_calls(shape: Sequence[int], tile_size: int) -> int:
+    """Return how many times :func:`reconstruct_tiles` calls a network for a measurement of a shape."""
+    batch, _, *sides = shape
+    tile = [min(tile_size, side) for side in sides]
+    tiles = math.prod(len(_starts(side, length)) for side, length in zip(sides, tile, strict=True))
+    return math.ceil(tiles / _tiles_per_call(batch, *tile))
+
+
+def _tiles_per_call(batch: int, height: int, width: int) -> int:
+    return max(1, PIXELS_AT_ONCE // (batch * height * width))
 
 
 def _starts(length: int, tile: int) -> list[int]:

@@ -1,0 +1,74 @@
+"""What is told of a reconstruction that takes long."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from rich.progress import Progress
+from torch.utils.data import DataLoader
+
+from datamodules.loading.data_module import collate
+from datamodules.photographs.image_files import Images
+from datamodules.photographs.masked_images import MaskedImages
+from lowrank_unroll.callbacks import ReconstructionProgress, reconstruction_progress
+from lowrank_unroll.modules import ColorCS
+from lowrank_unroll.networks import NonLocalLowRankNet, NormalizedConvolution, TLRNet
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """How far each bar of iterations came before it was taken away, and how far it was to come."""
+    ended, remove = [], Progress.remove_task
+
+    def remove_and_note(progress, task):
+        ended.extend((bar.completed, bar.total) for bar in progress.tasks if bar.id == task)
+        remove(progress, task)
+
+    monkeypatch.setattr(Progress, "remove_task", remove_and_note)
+    return ended
+
+
+def predict(network, tmp_path, **settings):
+    photos = Images([np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)], ["holiday"])
+    loader = DataLoader(MaskedImages(photos, 0.4, seed=0), batch_size=1, collate_fn=collate)
+    trainer = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[ReconstructionProgress()],
+        enable_model_summary=False,
+    )
+    return trainer.predict(ColorCS(network, **settings), loader)[0]
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "steps"),
+    [
+        (NonLocalLowRankNet(iterations=2, features=4), {}, 2),
+        (TLRNet(iterations=3, features=2), {"tile_size": 16}, 3),
+        (NormalizedConvolution(), {}, 1),
+    ],
+    ids=["iterations", "tiles", "neither"],
+)
+def test_a_long_reconstruction_is_announced_and_its_bar_is_full_at_the_end(
+    network, settings, steps, bars, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(reconstruction_progress, "SIDE", 16)
+    monkeypatch.setattr(reconstruction_progress, "PART", 3 * 16**2)
+    monkeypatch.setattr(reconstruction_progress, "WORTH_SAYING", 0)
+    announced = predict(network, tmp_path, **settings)
+    assert re.search(r"holiday, 40 x 48 pixels: about \d+ (seconds|minutes)", capsys.readouterr().out)
+    ((completed, total),) = bars
+    assert completed == total
+    assert total % steps == 0
+    assert not any(module._forward_hooks for module in network.modules())
+    monkeypatch.undo()
+    assert torch.equal(announced, predict(network, tmp_path, **settings))
+
+
+def test_what_takes_no_time_is_not_announced(bars, tmp_path, capsys):
+    predict(NormalizedConvolution(), tmp_path)
+    assert "holiday" not in capsys.readouterr().out
+    assert not bars
