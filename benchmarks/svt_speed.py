@@ -49,10 +49,15 @@ class Size(NamedTuple):
 
 NAMED = [
     Size(1, 8, 8, torch.float32),
+    Size(1, 16, 16, torch.float32),
+    Size(1, 32, 32, torch.float32),
     Size(1, 16, 16, torch.complex64),
     Size(1, 64, 64, torch.float32),
     Size(384, 32, 32, torch.float32),
+    Size(16, 96, 96, torch.complex64),
+    Size(1, 128, 128, torch.complex64),
     Size(16, 128, 128, torch.complex64),
+    Size(8, 256, 256, torch.complex64),
     Size(1, 16384, 16, torch.complex64),
     Size(1, 40000, 30, torch.complex64),
     Size(4096, 16, 12, torch.float32),  # groups of similar pixels and patches, and blocks of series
@@ -98,7 +103,7 @@ def published_fits(size: Size) -> bool:
 
 
 def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
-    """Milliseconds of forward and backward of each method."""
+    """Milliseconds of forward and backward of each method, and of forward alone."""
     torch.manual_seed(0)
     A = torch.randn(size.batch, size.m, size.n, dtype=size.dtype, device=device, requires_grad=True)
     G = torch.randn_like(A)
@@ -111,7 +116,11 @@ def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
 
         return step
 
+    def forward_of(method: Method) -> Step:
+        return lambda: method(A.detach(), threshold)
+
     steps = {name: step_of(method) for name, method in METHODS.items() if name != "published" or published_fits(size)}
+    steps |= {f"{name}, forward": forward_of(METHODS[name]) for name in ("autograd", "ours")}
     if device == "cuda" and native.takes(A.detach() if size.m >= size.n else A.detach().mH):
         steps["replayed"] = captured(steps["ours"])
     first = {name: milliseconds(step, device) for name, step in steps.items()}
@@ -164,14 +173,21 @@ def memory_of(name: str, size: Size) -> float | None:
 
 def show(rows: dict[Size, dict[str, float]], memory: dict[Size, dict[str, float | None]]) -> None:
     """Print times and ratios side by side."""
-    table = Table(title="Forward + backward, ms; ratios are how many times faster ours is")
+    table = Table(title="Forward + backward, ms; ratios are how many times faster ours is, than autograd forward alone")
     methods = [*METHODS, *(["replayed"] if any("replayed" in times for times in rows.values()) else [])]
-    columns = [*methods, "published / ours", "autograd / ours", *(f"MB {name}" for name in ("autograd", "ours"))]
+    columns = [
+        *methods,
+        "published / ours",
+        "autograd / ours",
+        "forward alone",
+        *(f"MB {name}" for name in ("autograd", "ours")),
+    ]
     for column in ("size", *columns):
         table.add_column(column, justify="left" if column == "size" else "right")
     for size, times in rows.items():
         cells = [f"{times[name]:.2f}" if name in times else "-" for name in methods]
         cells += [f"{times[n] / times['ours']:.2f}" if n in times else "-" for n in ("published", "autograd")]
+        cells.append(f"{times['autograd, forward'] / times['ours, forward']:.2f}")
         used = memory.get(size, {})
         cells += [f"{used[name]:.0f}" if used.get(name) is not None else "-" for name in ("autograd", "ours")]
         table.add_row(str(size), *cells)

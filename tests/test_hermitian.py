@@ -33,13 +33,13 @@ def check(A):
     assert ((values - torch.linalg.eigvalsh(A)).abs() / unit).max() < rounding
 
 
-@given(st.integers(1, on_cpu.COLUMNS), st.integers(1, 20), st.sampled_from(DTYPES), st.integers(0, 2**32))
+@given(st.integers(1, 128), st.integers(1, 20), st.sampled_from(DTYPES), st.integers(0, 2**32))
 def test_they_are_those_of_lapack(n, count, dtype, seed):
     check(hermitian_matrices(count, n, dtype, seed) - n * torch.eye(n, dtype=dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 2, 3, 16, 33])
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 33, 200])
 def test_ties_zeros_and_wide_spectra(n, dtype):
     """Each lane of a group ends at another step."""
     grades = torch.logspace(0, -12, n, dtype=torch.float64)

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from lowrank_unroll.linalg import Soft, singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.batches import SHARED_WORK
-from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, table
+from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, spectral, table
 from lowrank_unroll.linalg.native import cpp_library, on_cpu
 
 pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
@@ -59,9 +59,21 @@ def test_factors(size, dtype, seed):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [2, 3, 16, 33, 64, 128])
+@pytest.mark.parametrize("n", [2, 3, 16, 33, 64, 128, 200])
 def test_factors_of_adversarial_spectra(n, dtype):
     check_factors(adversarial(n, dtype))
+
+
+@given(sizes, st.sampled_from(DTYPES), st.integers(0, 2**32), st.integers(0, 70))
+def test_product_of_factors_leaves_out_what_is_shrunk_to_zero(size, dtype, seed, kept):
+    A = matrices(size, dtype, seed)
+    U, S, Vh = on_cpu.factors(A)
+    f = torch.where(torch.arange(size[1]) < kept, S, 0)
+    expected = spectral(Point(A, U, S, Vh), f)
+    # Were a dropped column multiplied, these would be NaN.
+    dropped = torch.where(f == 0, torch.nan, 1)
+    Y = on_cpu.spectral(Point(A, U * dropped[..., None, :], S, Vh * dropped[..., :, None]), f)
+    torch.testing.assert_close(Y, expected, rtol=0, atol=float(size[1] * ROUNDING * S.max()))
 
 
 def check_derivative(A, threshold):

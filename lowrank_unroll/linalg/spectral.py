@@ -9,10 +9,9 @@ Y, its gradient and its tangent are three functions of autograd, whose derivativ
 U, S and Vh, which come without a graph, count as constants: what their motion adds is in the formulas.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,29 +38,8 @@ def spectral_function_at(point: Point, shrinkage: Shrinkage) -> Tensor:
     if torch._C._is_tracing():  # noqa: SLF001  as in batches.py
         # The tracer compares the shrinkage of two runs as text, of which the graph of its parameters is a part.
         shrinkage = shrinkage.with_parameters([parameter.detach() for parameter in parameters])
-    return _SpectralFunction.apply(shrinkage, *point, *parameters)  # type: ignore[no-untyped-call, no-any-return]
-
-
-class _AsGiven(inspect.Signature):
-    """A signature without defaults to fill in, whose arguments are all positional."""
-
-    def bind(self, *args: Any, **kwargs: Any) -> Any:
-        """What autograd takes from the arguments at every call."""
-        return _Bound(args, kwargs)
-
-
-class _Bound(NamedTuple):
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def apply_defaults(self) -> None:
-        pass
-
-
-def _bound_as_given(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Spare autograd from binding arguments to the signature at every call, a third of the time for a small matrix."""
-    forward.__signature__ = _AsGiven()  # type: ignore[attr-defined]
-    return forward
+    function: Any = _SpectralFunction if traced(point.A) else _EagerSpectralFunction
+    return function.apply(shrinkage, *point, *parameters)  # type: ignore[no-any-return]
 
 
 class _SpectralFunction(torch.autograd.Function):
@@ -70,10 +48,11 @@ class _SpectralFunction(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @_bound_as_given
     def forward(shrinkage: Shrinkage, *place: Tensor) -> Tensor:
         point, parameters = Point(*place[:POINT]), place[POINT:]
-        return spectral(point, shrinkage.with_parameters(parameters).values(point.S))
+        f = shrinkage.with_parameters(parameters).values(point.S)
+        compiled = native.spectral(point, f)
+        return spectral(point, f) if compiled is None else compiled
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -102,13 +81,27 @@ class _SpectralFunction(torch.autograd.Function):
         return differentiable.apply(ctx.shrinkage, step.A, *step.parameters, *place)  # type: ignore[no-any-return]
 
 
+class _EagerSpectralFunction(_SpectralFunction):
+    """The same where torch.func is not watching.
+
+    For a function with ``setup_context``, autograd binds the arguments to a signature at every call, which takes a
+    third of the time of a small matrix.
+    """
+
+    setup_context = torch.autograd.Function.setup_context
+
+    @staticmethod
+    def forward(ctx: Any, shrinkage: Shrinkage, *place: Tensor) -> Tensor:  # type: ignore[override]
+        _keep(ctx, shrinkage, *place)
+        return _SpectralFunction.forward(shrinkage, *place)
+
+
 class _Gradient(torch.autograd.Function):
     """The gradients of <G, Y> with respect to A and, if wanted, the parameters."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    @_bound_as_given
     def forward(shrinkage: Shrinkage, with_parameters: bool, G: Tensor, *place: Tensor) -> tuple[Tensor, ...]:
         return _function(shrinkage, place).gradient(G, with_parameters=with_parameters)
 
@@ -145,7 +138,6 @@ class _Tangent(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @_bound_as_given
     def forward(shrinkage: Shrinkage, *step_and_place: Tensor) -> Tensor:
         step, place = _split(step_and_place)
         return _function(shrinkage, place).tangent(step)

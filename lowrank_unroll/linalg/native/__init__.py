@@ -37,6 +37,12 @@ def factors(A: Tensor) -> Factors | None:
     return on_cpu.factors(A) if A.device.type == "cpu" else on_gpu.factors(A)
 
 
+def spectral(point: Point, f: Tensor) -> Tensor | None:
+    """Y = U diag(f) Vh, of which columns with f = 0 take no time; None on a GPU."""
+    fits = f.shape == point.S.shape and f.dtype == point.S.dtype  # which a user's own shrinkage need not return
+    return on_cpu.spectral(point, f) if fits and readable(point.U, f, point.Vh) and on_cpu.takes(point.U) else None
+
+
 def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
     """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
     if not (takes(E) and readable(*point[1:], *tabulated) and _fits(tabulated, point)):

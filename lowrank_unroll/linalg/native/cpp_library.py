@@ -22,6 +22,7 @@ SIGNATURES = {
     **dict.fromkeys(("eigen_real", "eigen_complex"), (*[POINTER] * 3, SIZE, SIZE)),
     **dict.fromkeys(("gram_real", "gram_complex"), (*STRIDED, *[POINTER] * 3, SIZE, SIZE, SIZE)),
     **dict.fromkeys(("derivative_real", "derivative_complex"), (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3)),
+    **dict.fromkeys(("spectral_real", "spectral_complex"), (*[POINTER] * 4, *[SIZE] * 3)),
     "excess_real": (*[POINTER] * 3, SIZE, SIZE),
     "match_real": (POINTER, *[SIZE] * 9, POINTER),
 }

@@ -7,6 +7,7 @@
 
 #include "guarded.hpp"
 #include "products.hpp"
+#include "workspace.hpp"
 
 namespace {
 
@@ -14,7 +15,7 @@ using Limits = std::numeric_limits<float>;
 
 // From M = U^H E V to the matrix between U and V^H, in place.
 template <bool complex>
-void weigh(Matrix<float, complex>& M, const float* S, const float* h, const float* differences, float* relative) {
+void combine_divided_differences(Matrix<float, complex>& M, const float* S, const float* h, const float* differences, float* relative) {
     const int n = M.rows;
     for (int i = 0; i < n; ++i) relative[i] = S[i] / std::max(S[0], Limits::min());
     for (int i = 0; i < n; ++i)
@@ -37,14 +38,20 @@ void weigh(Matrix<float, complex>& M, const float* S, const float* h, const floa
         }
 }
 
+template <bool complex> struct Workspace {
+    Matrix<float, complex> u, e, ev, result, v, vh, inner;
+    std::vector<float> h, relative;
+
+    Workspace(int m, int n) : u(m, n), e(m, n), ev(m, n), result(m, n), v(n, n), vh(n, n), inner(n, n), h(n), relative(n) {}
+};
+
 template <bool complex>
 void differentiate(
     const float* U, const float* S, const float* Vh, const float* f, const float* differences, View<const float> E,
     int64_t batch_step, float* derivative, float* diagonal, int64_t batch, int m, int n
 ) {
     constexpr int parts = complex ? 2 : 1;
-    Matrix<float, complex> u(m, n), e(m, n), ev(m, n), result(m, n), v(n, n), vh(n, n), inner(n, n);
-    std::vector<float> h(n), relative(n);
+    auto& [u, e, ev, result, v, vh, inner, h, relative] = kept<Workspace<complex>>(m, n);
     for (int64_t index = 0; index < batch; ++index) {
         const View<const float> adjoint{Vh, n, 1, false};
         u.load(View<const float>{U, n, 1, false});
@@ -59,7 +66,7 @@ void differentiate(
             diagonal[i] = inner.re.row(i)[i];
             h[i] = S[i] > 0 ? f[i] / std::max(S[i], Limits::min()) : differences[i * n + i];
         }
-        weigh(inner, S, h.data(), differences, relative.data());
+        combine_divided_differences(inner, S, h.data(), differences, relative.data());
         scale_columns(ev, h.data());
         multiply(u, inner, ev);
         result.clear();

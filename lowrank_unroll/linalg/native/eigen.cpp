@@ -3,22 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
-#define LANES 8  // more than a register has, which keeps its pipelines busy
-#define SEVERAL many
 #include "eigen_lanes.hpp"
-#undef LANES
-#undef SEVERAL
-#define LANES 2  // for single matrices, which would leave most of the others idle
-#define SEVERAL few
-#include "eigen_lanes.hpp"
-
 #include "eigen_rows.hpp"
 #include "guarded.hpp"
 
 namespace {
 
-// From so many rows on one after the other takes less time than several at once. How many there are decides nothing, or
-// what becomes of a matrix would depend on the batch that it is in.
+// From this size on, solving one matrix at a time is faster. The choice depends on the size alone, so that a matrix
+// gets the same bits in every batch.
 constexpr int LARGE = 33;
 
 // A matrix of one row is its eigenvalue, whatever that is.
@@ -26,21 +18,42 @@ bool finite(const double* values, int64_t count) {
     return std::all_of(values, values + count, [](double value) { return std::isfinite(value); });
 }
 
-}  // namespace
-
 template <bool complex> bool eigen(const double* A, double* values, double* vectors, int64_t batch, int n) {
-    if (n >= LARGE) return rows::solve<complex>(A, values, vectors, batch, n);
-    return batch > 2 ? many::solve<complex>(A, values, vectors, batch, n)
-                     : few::solve<complex>(A, values, vectors, batch, n);
+    const int64_t size = int64_t(n) * n * (complex ? 2 : 1);
+    const auto solver = eigen_solver<complex>(n, batch);
+    Matrix<double, complex> matrix(n, n);
+    for (int64_t start = 0; start < batch; start += solver->capacity()) {
+        const int count = int(std::min<int64_t>(solver->capacity(), batch - start));
+        for (int k = 0; k < count; ++k) {
+            matrix.load(View<const double>{A + (start + k) * size, n, 1, false});
+            solver->put(k, matrix);
+        }
+        if (!solver->solve(count)) return false;
+        for (int k = 0; k < count; ++k) {
+            solver->get(k, values + (start + k) * n, matrix);
+            matrix.store(vectors + (start + k) * size);
+        }
+    }
+    return finite(values, batch * n);
 }
 
-template bool eigen<false>(const double*, double*, double*, int64_t, int);
-template bool eigen<true>(const double*, double*, double*, int64_t, int);
+}  // namespace
 
+template <bool complex> std::unique_ptr<EigenSolver<complex>> eigen_solver(int n, int64_t batch) {
+    if (n >= LARGE) return std::make_unique<rows::Solver<complex>>(n, int(std::min<int64_t>(GROUP, batch)));
+    if (batch > 2) return std::make_unique<lanes::Solver<GROUP, complex>>(n);
+    return std::make_unique<lanes::Solver<2, complex>>(n);
+}
+
+template std::unique_ptr<EigenSolver<false>> eigen_solver<false>(int, int64_t);
+template std::unique_ptr<EigenSolver<true>> eigen_solver<true>(int, int64_t);
+
+// Of Hermitian matrices (batch, n, n), row after row, complex numbers as pairs; of their lower triangles. Eigenvalues
+// (batch, n) ascend, eigenvectors (batch, n, n) are columns. False where one does not converge, as with NaN.
 extern "C" int eigen_real(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
-    return guarded([&] { return eigen<false>(A, values, vectors, batch, int(n)) && finite(values, batch * n); });
+    return guarded([&] { return eigen<false>(A, values, vectors, batch, int(n)); });
 }
 
 extern "C" int eigen_complex(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
-    return guarded([&] { return eigen<true>(A, values, vectors, batch, int(n)) && finite(values, batch * n); });
+    return guarded([&] { return eigen<true>(A, values, vectors, batch, int(n)); });
 }

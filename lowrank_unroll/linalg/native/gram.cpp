@@ -3,15 +3,15 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "eigen.hpp"
 #include "guarded.hpp"
 #include "products.hpp"
+#include "workspace.hpp"
 
 namespace {
-
-constexpr int TOGETHER = 8;  // as many as have their eigenvalues computed at once
 
 // Of the largest singular value, what the squares of others leave of double precision.
 const double RESOLUTION = std::sqrt(std::numeric_limits<double>::epsilon());
@@ -32,39 +32,44 @@ template <bool complex> float singular_values(const Matrix<double, complex>& av,
     return float(sigma[0]);
 }
 
+template <bool complex> struct Workspace {
+    Matrix<double, complex> a, av, v;
+    std::unique_ptr<EigenSolver<complex>> solver;
+    std::vector<double> values;
+
+    Workspace(int m, int n, bool single)
+        : a(m, n), av(m, n), v(n, n), solver(eigen_solver<complex>(n, single ? 1 : GROUP)), values(n) {}
+};
+
 template <bool complex>
 bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, float* Vh, int64_t batch, int m, int n) {
     constexpr int parts = complex ? 2 : 1;
-    const int64_t size = int64_t(n) * n * parts;
-    Matrix<double, complex> a(m, n), v(n, n), av(m, n), square(n, n);
-    std::vector<double> gram(TOGETHER * size), values(TOGETHER * n), vectors(TOGETHER * size), sigma(n);
+    auto& [a, av, v, solver, values] = kept<Workspace<complex>>(m, n, batch == 1);
     const auto matrix = [&](int64_t index) {
         return View<const float>{A.values + index * batch_step * parts, A.row_step, A.column_step, A.conjugate};
     };
-    for (int64_t start = 0; start < batch; start += TOGETHER) {
-        const int count = int(std::min<int64_t>(TOGETHER, batch - start));
+    for (int64_t start = 0; start < batch; start += solver->capacity()) {
+        const int count = int(std::min<int64_t>(solver->capacity(), batch - start));
         for (int k = 0; k < count; ++k) {
             a.load(matrix(start + k));
-            square.clear();
-            multiply_adjoint(a, a, square);
-            square.store(&gram[k * size]);
+            v.clear();
+            add_gram(a, v);
+            // The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
+            v.negate();
+            solver->put(k, v);
         }
-        // The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
-        for (double& entry : gram) entry = -entry;
-        if (!eigen<complex>(gram.data(), values.data(), vectors.data(), count, n)) return false;
+        if (!solver->solve(count)) return false;
         for (int k = 0; k < count; ++k) {
             const int64_t index = start + k;
-            const View<const double> V{&vectors[k * size], n, 1, false};
-            v.load(V.transposed());
-            v.store(Vh + index * size);
-            v.load(V);
+            solver->get(k, values.data(), v);
+            v.store_adjoint(Vh + index * n * n * parts);
             if (count > 1) a.load(matrix(index));
             av.clear();
             multiply(a, v, av);
-            if (!std::isfinite(singular_values(av, sigma.data()))) return false;
-            std::copy(sigma.begin(), sigma.end(), S + index * n);
-            for (double& value : sigma) value = 1 / value;
-            scale_columns(av, sigma.data());
+            if (!std::isfinite(singular_values(av, values.data()))) return false;
+            std::copy(values.begin(), values.end(), S + index * n);
+            for (double& value : values) value = 1 / value;
+            scale_columns(av, values.data());
             av.store(U + index * m * n * parts);
         }
     }

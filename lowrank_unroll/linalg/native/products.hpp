@@ -5,9 +5,18 @@
 #include <cstdint>
 #include <vector>
 
+// Vectors wider than the registers of the processor go through memory: ten times slower with AVX2.
+#if defined(__AVX512F__)
+constexpr int BYTES = 64;
+#elif defined(__AVX__)
+constexpr int BYTES = 32;
+#else
+constexpr int BYTES = 16;
+#endif
+
 template <typename T> struct Register {
-    static constexpr int W = 64 / sizeof(T);
-    typedef T Lanes __attribute__((vector_size(64)));
+    static constexpr int W = BYTES / sizeof(T);
+    typedef T Lanes __attribute__((vector_size(BYTES)));
     Lanes lanes;
 };
 
@@ -20,38 +29,50 @@ template <typename T> struct Plane {
     Plane(int rows, int columns)
         : width((columns + W - 1) / W), stride(width | 1), values(size_t((rows + ROWS - 1) / ROWS * ROWS) * stride) {}
 
-    T* row(int i) { return reinterpret_cast<T*>(&values[size_t(i) * stride]); }
-    const T* row(int i) const { return reinterpret_cast<const T*>(&values[size_t(i) * stride]); }
+    T* row(int i) { return reinterpret_cast<T*>(values.data() + size_t(i) * stride); }
+    const T* row(int i) const { return reinterpret_cast<const T*>(values.data() + size_t(i) * stride); }
     void clear() { std::fill(values.begin(), values.end(), Register<T>{}); }
 };
 
-// The left factor of a product, read by steps, so that it may be transposed.
-template <typename T> struct Left {
-    const T* values;
+// The left factor of a product, read by steps, so that it may be an adjoint.
+template <typename T, bool conjugate> struct Left {
+    const T *re, *im;
     int64_t row_step, column_step;
     int rows, columns;
 };
 
-template <int ROWS, int B, typename T>
-void add_block(T sign, Left<T> A, int i, const Plane<T>& right, int x, Plane<T>& C) {
-    typename Register<T>::Lanes sum[ROWS][B] = {};
-    const T* a = A.values + i * A.row_step;
-    const Register<T>* b = &right.values[x];
-    for (int k = 0; k < A.columns; ++k, a += A.column_step, b += right.stride)
-        for (int r = 0; r < ROWS; ++r)
-            for (int c = 0; c < B; ++c) sum[r][c] += a[r * A.row_step] * b[c].lanes;
-    Register<T>* out = &C.values[size_t(i) * C.stride + x];
-    for (int r = 0; r < ROWS; ++r)
-        for (int c = 0; c < B; ++c) out[r * C.stride + c].lanes += sign * sum[r][c];
-}
+// The sums of a block of the product stay in registers, of which there are half as many without AVX512.
+constexpr int BLOCK_ROWS = 4, BLOCK_WIDTH = BYTES == 64 ? 2 : 1;
 
-// C += sign A B.
-template <typename T> void add_product(T sign, Left<T> A, const Plane<T>& B, Plane<T>& C) {
-    int x = 0;
-    for (; x + 2 <= B.width; x += 2)
-        for (int i = 0; i < A.rows; i += 4) add_block<4, 2>(sign, A, i, B, x, C);
-    if (x < B.width)
-        for (int i = 0; i < A.rows; i += 4) add_block<4, 1>(sign, A, i, B, x, C);
+template <int WIDTH, bool complex, typename T, bool conjugate>
+void add_block(Left<T, conjugate> A, int i, const Plane<T>& B_re, const Plane<T>& B_im, int x, Plane<T>& C_re, Plane<T>& C_im) {
+    typename Register<T>::Lanes re[BLOCK_ROWS][WIDTH] = {}, im[BLOCK_ROWS][WIDTH] = {};
+    const int stride = B_re.stride;
+    const T *a = A.re + i * A.row_step, *a_im = complex ? A.im + i * A.row_step : nullptr;
+    const Register<T> *b = &B_re.values[x], *b_im = complex ? &B_im.values[x] : nullptr;
+    for (int k = 0; k < A.columns; ++k, a += A.column_step, b += stride) {
+        for (int r = 0; r < BLOCK_ROWS; ++r)
+            for (int c = 0; c < WIDTH; ++c) {
+                re[r][c] += a[r * A.row_step] * b[c].lanes;
+                if (!complex) continue;
+                im[r][c] += a[r * A.row_step] * b_im[c].lanes;
+                const T imaginary = a_im[r * A.row_step];
+                if (conjugate) {
+                    re[r][c] += imaginary * b_im[c].lanes;
+                    im[r][c] -= imaginary * b[c].lanes;
+                } else {
+                    re[r][c] -= imaginary * b_im[c].lanes;
+                    im[r][c] += imaginary * b[c].lanes;
+                }
+            }
+        if (complex) a_im += A.column_step, b_im += stride;
+    }
+    for (int r = 0; r < BLOCK_ROWS; ++r)
+        for (int c = 0; c < WIDTH; ++c) {
+            const size_t place = size_t(i + r) * C_re.stride + x + c;
+            C_re.values[place].lanes += re[r][c];
+            if (complex) C_im.values[place].lanes += im[r][c];
+        }
 }
 
 // Where the entries of a matrix are in memory: steps in numbers, of which complex ones are pairs.
@@ -89,6 +110,15 @@ template <typename T, bool complex> struct Matrix {
         }
     }
 
+    // The adjoint, row after row, without gaps.
+    template <typename To> void store_adjoint(To* to) const {
+        for (int j = 0; j < columns; ++j)
+            for (int i = 0; i < rows; ++i, to += parts) {
+                to[0] = To(re.row(i)[j]);
+                if (complex) to[1] = To(-im.row(i)[j]);
+            }
+    }
+
     // Row after row, without gaps.
     template <typename To> void store(To* to) const {
         for (int i = 0; i < rows; ++i, to += columns * parts) {
@@ -104,38 +134,48 @@ template <typename T, bool complex> struct Matrix {
         re.clear();
         im.clear();
     }
+
+    void negate() {
+        for (Plane<T>* plane : {&re, &im})
+            for (Register<T>& entries : plane->values) entries.lanes = -entries.lanes;
+    }
 };
 
-template <typename T> Left<T> plain(const Plane<T>& A, int rows, int columns) {
-    return {A.row(0), A.stride * Plane<T>::W, 1, rows, columns};
+template <typename T, bool complex> Left<T, false> plain(const Matrix<T, complex>& A) {
+    return {A.re.row(0), A.im.row(0), A.re.stride * Plane<T>::W, 1, A.rows, A.columns};
 }
 
-template <typename T> Left<T> transposed(const Plane<T>& A, int rows, int columns) {
-    return {A.row(0), 1, A.stride * Plane<T>::W, columns, rows};
+template <typename T, bool complex> Left<T, true> adjoint(const Matrix<T, complex>& A) {
+    return {A.re.row(0), A.im.row(0), 1, A.re.stride * Plane<T>::W, A.columns, A.rows};
+}
+
+// C += A B, of which columns of the block row from i on are needed up to `columns(i)`.
+template <typename T, bool complex, bool conjugate, typename Columns>
+void add_product(Left<T, conjugate> A, const Matrix<T, complex>& B, Matrix<T, complex>& C, Columns columns) {
+    constexpr int W = Plane<T>::W;
+    for (int x = 0; x < B.re.width; x += BLOCK_WIDTH)
+        for (int i = 0; i < A.rows; i += BLOCK_ROWS) {
+            if (x * W >= columns(i)) continue;
+            if (x + BLOCK_WIDTH <= B.re.width) add_block<BLOCK_WIDTH, complex>(A, i, B.re, B.im, x, C.re, C.im);
+            else add_block<1, complex>(A, i, B.re, B.im, x, C.re, C.im);
+        }
 }
 
 // C += A B
 template <typename T, bool complex>
 void multiply(const Matrix<T, complex>& A, const Matrix<T, complex>& B, Matrix<T, complex>& C) {
-    const Left<T> re = plain(A.re, A.rows, A.columns);
-    add_product(T(1), re, B.re, C.re);
-    if (!complex) return;
-    const Left<T> im = plain(A.im, A.rows, A.columns);
-    add_product(T(-1), im, B.im, C.re);
-    add_product(T(1), re, B.im, C.im);
-    add_product(T(1), im, B.re, C.im);
+    add_product(plain(A), B, C, [&](int) { return B.columns; });
 }
 
 // C += A^H B
 template <typename T, bool complex>
 void multiply_adjoint(const Matrix<T, complex>& A, const Matrix<T, complex>& B, Matrix<T, complex>& C) {
-    const Left<T> re = transposed(A.re, A.rows, A.columns);
-    add_product(T(1), re, B.re, C.re);
-    if (!complex) return;
-    const Left<T> im = transposed(A.im, A.rows, A.columns);
-    add_product(T(1), im, B.im, C.re);
-    add_product(T(1), re, B.im, C.im);
-    add_product(T(-1), im, B.re, C.im);
+    add_product(adjoint(A), B, C, [&](int) { return B.columns; });
+}
+
+// The lower triangle of C += A^H A, and some more.
+template <typename T, bool complex> void add_gram(const Matrix<T, complex>& A, Matrix<T, complex>& C) {
+    add_product(adjoint(A), A, C, [](int i) { return i + BLOCK_ROWS; });
 }
 
 template <typename T, bool complex>
