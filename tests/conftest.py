@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from matplotlib.figure import Figure
 
 from lowrank_unroll.__main__ import main
 
@@ -72,6 +73,23 @@ def _no_wait_for_the_disk():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
+
+
+def save_empty_figures(patch):
+    """Save figures without what is on them: drawing takes as long as a short training, for tests of something else."""
+    save = Figure.savefig
+
+    def save_empty(figure, *arguments, **keywords):
+        figure.clear()
+        figure.set_layout_engine("none")
+        save(figure, *arguments, **keywords)
+
+    patch.setattr(Figure, "savefig", save_empty)
+
+
+@pytest.fixture
+def empty_figures(monkeypatch):
+    save_empty_figures(monkeypatch)
 
 
 @pytest.fixture

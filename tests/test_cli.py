@@ -77,6 +77,7 @@ def test_report_of_several_images(command_line):
     np.testing.assert_allclose(float(logged["test/psnr"]), rows["mean"]["psnr"], rtol=1e-6)
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_untrained_methods_are_tested_on_the_same_samples(command_line, capsys):
     words = ["--config", "dynamic_mri/nuclear_norm.yaml", *tiny("dynamic_mri/nuclear_norm.yaml")]
     same_method = "{class_path: NuclearNormRecon, init_args: {iterations: 2, threshold: 0.01}}"
@@ -92,6 +93,7 @@ def test_untrained_methods_are_tested_on_the_same_samples(command_line, capsys):
 
 
 @pytest.mark.parametrize("name", ["color_cs/demo.yaml", "dynamic_mri/lpsnet.yaml"])
+@pytest.mark.usefixtures("empty_figures")
 def test_one_argument_trains_without_low_rank(name, command_line, refused):
     command_line("fit", "--config", name, *tiny(name), "--model.shrinkage", "false")
     command_line("test", "--config", next(Path("runs").rglob("config.yaml")))
@@ -131,6 +133,7 @@ def test_fit_validate_test_predict(command_line, capsys):
     np.testing.assert_array_equal(rounded, exact.round().clip(0, 255))
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_predict_returns_what_the_mask_lets_through(command_line):
     photo, mask = data.chelsea()[:40, :50], np.zeros((40, 50), np.uint8)
     mask[::2] = 255
@@ -175,11 +178,13 @@ def test_dynamic_mri_is_tested_and_predicted(command_line, capsys):
     np.testing.assert_allclose(louder, 1000 * series, rtol=1e-3, atol=1e-3 * np.abs(1000 * series).max())
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_the_published_start_is_one_argument_away(command_line):
     command_line("fit", *DEMO, "--model.network.start", "ZeroFilled")
     assert "ZeroFilled" in (RUNS / "version_0/config.yaml").read_text()
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_several_coils_take_one_argument(command_line, monkeypatch):
     coils = []
     monkeypatch.setattr(
@@ -191,6 +196,7 @@ def test_several_coils_take_one_argument(command_line, monkeypatch):
     assert coils == [3]
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_resuming_is_exact(command_line):
     command_line("fit", *DEMO, "--trainer.max_epochs", "2")
     command_line("fit", *DEMO)
@@ -202,6 +208,7 @@ def test_resuming_is_exact(command_line):
     assert not same(whole["state_dict"], checkpoint(1, "last")["state_dict"])
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_resuming_takes_the_rate_that_is_given(command_line, caplog):
     command_line("fit", *DEMO)
     command_line("fit", *DEMO, "--trainer.max_epochs", "2", "--ckpt_path", "last", "--model.optimizer.lr", "1e-5")
@@ -210,6 +217,7 @@ def test_resuming_takes_the_rate_that_is_given(command_line, caplog):
     assert "--model.optimizer.lr is 1e-05 from here on, now 7e-06 by the scheduler; it was 0.002" in caplog.text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     command_line("fit", *DEMO)
     last = checkpoint(0, "last")
@@ -225,6 +233,7 @@ def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     assert "version_0/checkpoints/best.ckpt" in caplog.text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_checkpoint_of_another_network_is_refused(command_line, refused):
     command_line("fit", *DEMO)
     told = refused("test", *DEMO, "--model.network.init_args.iterations", "3")
@@ -232,6 +241,7 @@ def test_a_checkpoint_of_another_network_is_refused(command_line, refused):
     command_line("test", "--config", RUNS / "version_0/config.yaml")
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_checkpoints_are_found_without_a_logger_or_in_a_chosen_folder(command_line):
     for choice in (["--trainer.logger", "false"], ["--checkpoint.dirpath", "chosen"]):
         command_line("fit", *DEMO, *choice)
@@ -240,6 +250,7 @@ def test_checkpoints_are_found_without_a_logger_or_in_a_chosen_folder(command_li
     assert Path("chosen/best.ckpt").exists()
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):
     command_line("fit", *DEMO)
     sizes = []
@@ -249,6 +260,7 @@ def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):
     assert sizes == [32, 48]
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_checkpoint_rebuilds_its_module(command_line):
     command_line("fit", *DEMO)
     module = ColorCS.load_from_checkpoint(RUNS / "version_0/checkpoints/best.ckpt", weights_only=True)

@@ -158,6 +158,7 @@ def _no_processes_left():
         *(("dynamic_mri/demo.yaml", name) for name in ("DynamicTLRNet", "T2LRNet", "LplusSNet", "SLRNet")),
     ],
 )
+@pytest.mark.usefixtures("empty_figures")
 def test_every_parameter_gets_a_gradient(config, network, command_line):
     """DistributedDataParallel would stop at the second batch, waiting for those of the first that got none."""
     ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "1", "--trainer.limit_train_batches", "2"]

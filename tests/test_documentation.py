@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import SHORT, SMALL_NETWORK, TINY_PATCHES, tiny
+from conftest import SHORT, SMALL_NETWORK, TINY_PATCHES, save_empty_figures, tiny
 
 from lowrank_unroll.__main__ import main
 from lowrank_unroll.command_line.configs import config_names
@@ -98,6 +98,7 @@ def finished_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documentation")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        save_empty_figures(patch)
         for name, subcommands in {
             "color_cs/demo.yaml": ("fit",),
             "dynamic_mri/demo.yaml": ("fit", "test"),

@@ -91,6 +91,7 @@ def test_neither_rule_nor_accumulated_gradients_change():
     assert rules == {"pinv"}
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_the_table_is_written_and_said(command_line, capsys):
     command_line("fit", *PUBLISHED, "--model.network.init_args.gradient", "pinv", *WATCHED)
     assert f"GradientDistance: {RUN}/gradient_distance.csv" in capsys.readouterr().out
@@ -107,6 +108,7 @@ def test_a_training_that_ends_in_nan_leaves_its_table(refused):
     assert math.isnan(distance)
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_training_is_not_changed_by_a_bit(command_line):
     series = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--trainer.logger", "false"]
     command_line("fit", *series, "--trainer.default_root_dir", "with", *WATCHED)

@@ -205,8 +205,8 @@ class TestShrinkages:
         make, values = SHRINKAGES[name]
         A = with_spectrum([2.0, 2.0, 1.1], dtype, rows).requires_grad_()
         parameters = [number(value) for value in values]
-        assert torch.autograd.gradcheck(lambda A, *p: spectral_function(A, make(*p)), (A, *parameters))
-        assert torch.autograd.gradgradcheck(lambda A, *p: spectral_function(A, make(*p)), (A, *parameters))
+        for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):  # undefined gradients: as without ties
+            assert check(lambda A, *p: spectral_function(A, make(*p)), (A, *parameters), check_undefined_grad=False)
 
     @pytest.mark.parametrize("scale", [1e-20, 1e-8, 1e8, 1e15])
     def test_second_derivatives_do_not_depend_on_the_unit(self, scale):

@@ -294,6 +294,7 @@ def test_metrics_are_those_of_single_precision(task):
 
 
 @pytest.mark.parametrize("config", ["color_cs/demo.yaml", "dynamic_mri/lpsnet.yaml"])
+@pytest.mark.usefixtures("empty_figures")
 def test_the_command_line_takes_a_precision(config, command_line):
     words = [
         "--config",
@@ -311,6 +312,7 @@ def test_the_command_line_takes_a_precision(config, command_line):
     assert len(list(Path("runs").rglob("test/metrics.csv"))) == 1
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_without_a_gpu_lightning_trains_in_bfloat16_instead_of_half(command_line):
     with pytest.warns(UserWarning, match="fp16 is not supported on CPU. Using `precision='bf16-mixed'` instead"):
         command_line("fit", "--config", "color_cs/demo.yaml", *tiny("color_cs/"), "--trainer.precision", "16-mixed")

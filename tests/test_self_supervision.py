@@ -118,6 +118,7 @@ def test_checkpoints_stay_plain(tmp_path):
         (["--config", "color_cs/demo.yaml", *TINY], "0"),
     ],
 )
+@pytest.mark.usefixtures("empty_figures")
 def test_from_the_command_line(command_line, words, centre):
     chosen = ["--model.self_supervision.masks", "2", "--model.self_supervision.centre", centre]
     plateau = ["--model.scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"]

@@ -293,6 +293,7 @@ def test_other_files_are_refused(tmp_path):
         load_network(bare)
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_checkpoint_of_fit_is_one_line(command_line, problem):
     command_line("fit", *CONFIG, *TINY)
     path = "runs/color_cs_non_local_low_rank_net/version_0/checkpoints/last.ckpt"
