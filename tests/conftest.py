@@ -141,7 +141,10 @@ def pytest_collection_modifyitems(items):
     """
 
     def seconds(item):
-        return max((mark.kwargs.get("seconds", 0) for mark in item.iter_markers("slow")), default=0)
+        return max((named(*mark.args, **mark.kwargs) for mark in item.iter_markers("slow")), default=0)
+
+    def named(*, seconds=0):  # refuses `slow(150)`, which would be overlooked
+        return seconds
 
     long = sorted(filter(seconds, items), key=seconds, reverse=True)
     short = [item for item in items if not seconds(item)]

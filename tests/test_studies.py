@@ -317,7 +317,7 @@ def start_study(folder, *words):
     )  # fmt: skip
 
 
-@pytest.mark.slow(150)
+@pytest.mark.slow(seconds=150)
 def test_a_killed_study_ends_in_the_same_table(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -344,7 +344,7 @@ def test_studies_of_the_documentation_can_be_read(file):
     assert len(list(read_study(file).cells())) >= 6
 
 
-@pytest.mark.slow(60)
+@pytest.mark.slow(seconds=60)
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_every_cell_of_them_is_understood(file, command_line, capsys):
     cells = [cell for cell in read_study(file).cells() if cell.seed == 0]
