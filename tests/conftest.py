@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from hypothesis import settings
 from matplotlib.figure import Figure
 
+from datamodules.dynamic_mri import measured_series
+from datamodules.raw_data import trial
+from datamodules.scanners import prepared_files
 from lowrank_unroll.__main__ import main
 
 settings.register_profile("project", deadline=None, max_examples=50, derandomize=True)
@@ -157,3 +161,21 @@ def forkserver():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sigpy.mri.app", "lowrank_unroll.command_line.reconstruction_cli"])
     return context
+
+
+@pytest.fixture
+def forked_preparation(monkeypatch):
+    """Prepare raw data in processes that need not import; spawned ones do, for longer than they prepare."""
+    monkeypatch.setattr(prepared_files, "multiprocessing", SimpleNamespace(get_context=lambda _: forkserver()))
+
+
+@pytest.fixture
+def trial_in_this_process(monkeypatch):
+    """Try whether files can be read where nothing has to be imported; test_raw_series.py tries them apart."""
+
+    def raw_files_among(files):
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        trial._try_all(files, sender)
+        return [file for file in files if trial._verdict(file, receiver)]
+
+    monkeypatch.setattr(measured_series, "raw_files_among", raw_files_among)

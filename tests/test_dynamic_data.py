@@ -253,6 +253,7 @@ class TestCineImages:
             CineImages().dataset("predict")
 
 
+@pytest.mark.usefixtures("trial_in_this_process")
 class TestKSpaceFiles:
     @pytest.fixture
     def arrays(self):

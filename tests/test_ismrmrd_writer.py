@@ -168,6 +168,7 @@ class TestPhantom:
 class TestCommandLine:
     WORDS = ("--size", "3", "32", "40", "--coils", "2", "--acceleration", "3")
 
+    @pytest.mark.usefixtures("trial_in_this_process")
     def test_a_file_becomes_a_movie(self, command_line, capsys):
         command_line("phantom", "heart.h5", *self.WORDS, "--reference", "reference.h5")
         told = capsys.readouterr().out

@@ -219,6 +219,7 @@ def test_missing_sigpy_is_explained(monkeypatch):
 
 
 class TestDataModule:
+    @pytest.mark.usefixtures("forked_preparation")
     def test_samples(self, root, capsys):
         split_file = root / "split.csv"
         split_file.write_text("file,split\nfs_0001_1_5T.h5,val\nfs_9999_3T.h5,train\nfs_5.h5,test\n")
@@ -269,6 +270,7 @@ class TestDataModule:
         data.prepare_data()
         assert {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()} == prepared
 
+    @pytest.mark.usefixtures("forked_preparation")
     def test_a_broken_file_is_named_and_the_others_are_kept(self, root):
         (root / "fs_0000.h5").write_bytes(b"broken")
         with pytest.raises(ISMRMRDError, match=r"fs_0000\.h5"):

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def data(folder):
+def data(folder, forked_preparation):
     def of(**choices):
         return RawScans(folder, split_file=folder / "split.csv", processes=1, **choices)
 
@@ -127,6 +127,7 @@ def write_name(raw, prepared):
     prepared.write_text(raw.name)
 
 
+@pytest.mark.usefixtures("forked_preparation")
 class TestRawScans:
     def test_what_is_prepared_is_what_predict_reads(self, folder, data):
         (prepared,) = [data().dataset("train")[0]]
@@ -241,6 +242,7 @@ WORDS = [
 WORDS[WORDS.index("--report.untrained") : WORDS.index("--report.untrained") + 2] = []
 
 
+@pytest.mark.usefixtures("forked_preparation", "trial_in_this_process")
 def test_the_config_trains_without_ground_truth_and_is_tested_where_there_is_one(folder, command_line, refused, capsys):
     words = [*WORDS, "--data.root", folder, "--data.split_file", folder / "split.csv"]
     command_line("fit", *words)

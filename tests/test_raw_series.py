@@ -339,6 +339,7 @@ class TestRefusal:
             with pytest.raises(ISMRMRDError, match=r"scan\.mrd: is locked by another program"):
                 is_ismrmrd(path)
 
+    @pytest.mark.usefixtures("trial_in_this_process")
     def test_a_file_without_raw_data(self, tmp_path):
         (tmp_path / "images.mrd").write_bytes(b"text")
         with pytest.raises(DataError, match=r"images\.mrd: holds no raw data"):
