@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from lowrank_unroll.networks import convolutions
-from lowrank_unroll.networks.convolutions import ImageConvolutions
+from lowrank_unroll.networks.convolutions import ImageConvolutions, from_channels, to_channels
 from lowrank_unroll.networks.frame_convolutions import GatheringConvolution, SpreadingConvolution
 from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
 
@@ -63,3 +63,31 @@ def test_bands_of_a_large_image_have_the_bits_of_the_whole(monkeypatch):
         whole = stack(images)
         monkeypatch.setattr(convolutions, "LARGE", 2 * 16 * 23 * 7)
         assert torch.equal(stack(images), whole)
+
+
+def with_strides(tensor, channels_last, stride_of_one):
+    """The same numbers in an order in memory, and with a stride of dims of size 1, which no address depends on."""
+    if channels_last:
+        tensor = tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+    sides = zip(tensor.shape, tensor.stride(), strict=True)
+    return tensor.as_strided(tensor.shape, [stride_of_one if size == 1 else stride for size, stride in sides])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 1, 4, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("strides", [(False, 1), (True, 1), (True, 7)])
+class TestChannelsOfComplexSeries:
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_series_become_channels_and_gradients_come_back(self, count, strides, shape):
+        series = [torch.randn(shape, dtype=torch.complex64, requires_grad=True) for _ in range(count)]
+        channels = to_channels(*series)
+        cotangent = with_strides(torch.randn(channels.shape), *strides)
+        gradients = torch.autograd.grad(channels, series, cotangent)
+        assert torch.equal(to_channels(*gradients), cotangent)
+
+    def test_channels_become_series_and_gradients_come_back(self, strides, shape):
+        channels = with_strides(torch.randn(shape[0], 2, *shape[1:]), *strides).requires_grad_()
+        series = from_channels(channels)
+        assert torch.equal(to_channels(series), channels)
+        cotangent = with_strides(torch.randn(shape, dtype=torch.complex64), *strides)
+        (gradient,) = torch.autograd.grad(series, channels, cotangent)
+        assert torch.equal(gradient, to_channels(cotangent))

@@ -222,6 +222,12 @@ class TestFourierOf:
         for apply in (transform.forward, transform.adjoint):
             assert torch.allclose(apply(image), apply(image.to(torch.complex64)))
 
+    @pytest.mark.parametrize("shape", [(1, 24, 20), (24, 1), (1, 20)])
+    def test_expanded_views(self, transform, shape):
+        image = complex_randn(*shape).expand(3, 24, 20)
+        for apply in (transform.forward, transform.adjoint):
+            assert torch.equal(apply(image), apply(image.clone(memory_format=torch.contiguous_format)))
+
     def test_fewer_than_two_dims_is_refused(self, transform):
         for apply in (transform.forward, transform.adjoint):
             with pytest.raises(ValueError, match=r"^the image is \(6,\), expected \(\.\.\., height, width\)$"):

@@ -141,13 +141,17 @@ class ComplexConvolutions(SeriesConvolutions):
 def to_channels(*series: Tensor) -> Tensor:
     """Real channels (batch, 2 n, time, height, width) of n complex series: all real parts, then all imaginary parts."""
     # The channels are last in memory, as the parts of complex numbers are anyway: convolutions on the CPU prefer it.
-    parts = torch.view_as_real(torch.stack(series, dim=-1))
+    stacked = torch.stack(series, dim=-1)
+    # Flat, since PyTorch before 2.11 refuses a gradient with an odd stride, which convolutions leave in dims of size 1.
+    parts = torch.view_as_real(stacked.flatten()).view(*stacked.shape, 2)
     return parts.transpose(-1, -2).flatten(-2).movedim(-1, 1)
 
 
 def from_channels(channels: Tensor) -> Tensor:
     """The complex series (batch, time, height, width) of its real and imaginary channel."""
-    return torch.view_as_complex(channels.movedim(1, -1).contiguous())
+    parts = channels.movedim(1, -1).contiguous()
+    # Flat for the same reason as in `to_channels`.
+    return torch.view_as_complex(parts.view(-1, 2)).view(parts.shape[:-1])
 
 
 def _convolution(kind: type[nn.Conv2d | nn.Conv3d]) -> Convolution:

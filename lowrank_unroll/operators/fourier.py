@@ -49,12 +49,12 @@ class UncentredFourier(LinearOperator):
 
     def forward(self, image: Tensor) -> Tensor:
         """K-space of an image (..., height, width), same shape, complex."""
-        kspace: Tensor = torch.fft.fft2(_planes(image), norm="ortho")
+        kspace: Tensor = torch.fft.fft2(_dense_planes(image), norm="ortho")
         return kspace
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Image of a k-space (..., height, width), same shape, complex: the inverse transform."""
-        image: Tensor = torch.fft.ifft2(_planes(measurement), norm="ortho")
+        image: Tensor = torch.fft.ifft2(_dense_planes(measurement), norm="ortho")
         return image
 
 
@@ -81,3 +81,8 @@ def _planes(image: Tensor) -> Tensor:
     if image.ndim < len(IMAGE_DIMS):
         raise ValueError(f"the image is {tuple(image.shape)}, expected (..., height, width)")
     return at_least_single(image)
+
+
+def _dense_planes(image: Tensor) -> Tensor:
+    """The same, contiguous: on the CPU PyTorch before 2.9 cannot transform an expanded image."""
+    return _planes(image).contiguous()
