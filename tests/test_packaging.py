@@ -3,13 +3,20 @@
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from conftest import TINY
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from test_architecture import imported_names
 
 CHECKOUT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+TOOLS = {"test", "docs", "dev"}
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +50,29 @@ def test_installed_wheel_runs_from_an_empty_folder(wheel, tmp_path):
         finished = subprocess.run(words, cwd=empty, env=environment, check=False, capture_output=True, text=True)
         assert finished.returncode == 0, finished.stderr
     assert (empty / "runs/color_cs_demo/version_1/test/report.html").exists()
+
+
+def requirements(extras):
+    """What pyproject.toml requires, by name."""
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
+
+
+def test_each_requirement_is_imported_and_each_import_is_required():
+    installed = packages_distributions()
+    files = [*(CHECKOUT / "lowrank_unroll").rglob("*.py"), *(CHECKOUT / "datamodules").rglob("*.py")]
+    modules = {name for file in files for name, *_ in imported_names(file)}
+    foreign = modules - sys.stdlib_module_names - {"lowrank_unroll", "datamodules", "cuda"}
+    imported = {canonicalize_name(name) for module in foreign for name in installed.get(module, [module])}
+    # This one is required for the releases that are excluded; `cuda` comes with PyTorch where that is for CUDA.
+    imported.add("pytorch-lightning")
+    assert requirements(PROJECT["optional-dependencies"].keys() - TOOLS).keys() == imported
+
+
+def test_pinned_versions_are_allowed():
+    lines = (CHECKOUT / "constraints.txt").read_text().splitlines()[1:]
+    pinned = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    required = requirements(PROJECT["optional-dependencies"])
+    del required["lowrank-unroll"]  # itself
+    for name, requirement in required.items():
+        assert pinned[name] in requirement.specifier, name

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from einops import rearrange
 
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches, soft_threshold
@@ -21,7 +20,7 @@ def test_image_matricization_shrinks_each_image(dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 def test_casorati_matricization_shrinks_each_series(dtype):
     series = torch.randn(2, 5, 8, 6, dtype=dtype)
-    casorati = rearrange(series, "batch time height width -> batch time (height width)")
+    casorati = series.reshape(2, 5, 8 * 6)
     expected = singular_value_threshold(casorati, torch.tensor(-2.0).sigmoid(), relative=True)
     shrunk = LowRankProx(matricization="casorati")(series)
     assert torch.allclose(shrunk, expected.reshape(series.shape), atol=1e-6)
