@@ -96,8 +96,10 @@ def _read_npz(file: Path) -> Arrays:
     if not zipfile.is_zipfile(file):  # for which NumPy would advise to unpickle it
         raise ValueError("it is no archive of NumPy")
     with np.load(file, allow_pickle=False) as content:
-        for name in (found := [name for name in ARRAYS if name in content]):
-            check_size(file, content.zip.getinfo(f"{name}.npy").file_size, name)
+        sizes = {part.filename.removesuffix(".npy"): part.file_size for part in content.zip.infolist()}
+        found = [name for name in ARRAYS if name in content]
+        for name in found:
+            check_size(file, sizes[name], name)
         return {name: np.asarray(content[name]) for name in found}
 
 
