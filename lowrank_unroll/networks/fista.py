@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.operators import LinearOperator, gradient_step
@@ -35,5 +36,5 @@ class FISTAIteration(nn.Module):
         """Advance the state by one iteration."""
         image = self.shrink(gradient_step(state.extrapolated, measurement, operator), state.threshold)
         momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
-        extrapolated = image + (state.momentum - 1) / momentum * (image - state.image)
+        extrapolated = torch.add(image, image - state.image, alpha=(state.momentum - 1) / momentum)
         return FISTAState(image, extrapolated, state.threshold, momentum)

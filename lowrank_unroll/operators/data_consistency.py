@@ -1,5 +1,6 @@
 """Steps that make an image agree with the measurement."""
 
+import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_not_negative, check_positive
@@ -22,7 +23,8 @@ def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
     Raises:
         ValueError: if the measurement is not of the shape of A x.
     """
-    return image + step * _pull(image, measurement, operator)
+    pull = _pull(image, measurement, operator)
+    return image + step * pull if isinstance(step, Tensor) else torch.add(image, pull, alpha=step)
 
 
 def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, weight: Tensor | float) -> Tensor:
