@@ -118,8 +118,8 @@ def average_patches(matrices: Tensor, positions: Tensor, patch: int, size: Seque
 def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: Tensor, patch: int) -> Tensor:
     """Apply a function to the matrices of similar patches, and average what it makes of them.
 
-    It is ``average_patches(function(to_patches(image, positions, patch)), ...)``, computed part by part where there
-    are many matrices, so that they are never in memory together.
+    It is ``average_patches(function(to_patches(image, positions, patch)), ...)``. Where no gradient is wanted, which
+    would keep them all, many matrices are made part by part and never are in memory together.
 
     Args:
         function: of matrices (batch, group, neighbours, channel * patch * patch), of which each is treated by itself.
@@ -133,7 +133,7 @@ def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: 
     height, width = image.shape[-2:]
     numbers = len(image) * positions.shape[-1] * image.shape[1] * patch**2
     parts = torch.split(positions, max(1, _part(image) // numbers), dim=1)
-    if len(parts) == 1:
+    if torch.is_grad_enabled() or len(parts) == 1:
         return average_patches(function(to_patches(image, positions, patch)), positions, patch, (height, width))
     sums, counts = torch.zeros_like(image), image.new_zeros(len(image), 1, height, width)
     for some in parts:
