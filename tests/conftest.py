@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from jsonargparse import _typehints
 from matplotlib.figure import Figure
 
 from datamodules.dynamic_mri import measured_series
@@ -69,6 +70,25 @@ def same(one, other):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _subclasses_are_listed_once():
+    """For each name of a class, jsonargparse lists all subclasses, of modules by the thousand.
+
+    No test adds one without a module, but in a function, where jsonargparse does not look.
+    """
+    listed, by_types = _typehints.get_all_subclass_paths, {}
+
+    def get_all_subclass_paths(*types, **choices):
+        key = (types, tuple(choices.items()), len(sys.modules))
+        if key not in by_types:
+            by_types[key] = listed(*types, **choices)
+        return by_types[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_typehints, "get_all_subclass_paths", get_all_subclass_paths)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -70,6 +70,14 @@ SHRINKAGES = {
 SMOOTH_AT_TIES = {name: value for name, value in SHRINKAGES.items() if name != "weighted"}
 
 
+def of_real_and_complex_matrices(names):
+    """A shrinkage sees singular values, which are real, so that complex matrices can do with few of them."""
+    few = {"soft", "user's own"}
+    return [(name, torch.float64) for name in names] + [
+        pytest.param(name, torch.complex128, marks=[] if name in few else pytest.mark.slow) for name in names
+    ]
+
+
 def orthogonal(n, dtype):
     return torch.linalg.qr(torch.randn(n, n, dtype=dtype)).Q
 
@@ -198,8 +206,7 @@ class TestShrinkages:
         assert torch.autograd.gradcheck(function, (A, *parameters), check_forward_ad=True)
         assert torch.autograd.gradgradcheck(function, (A, *parameters))
 
-    @pytest.mark.parametrize("name", SMOOTH_AT_TIES)
-    @pytest.mark.parametrize("dtype", DOUBLES)
+    @pytest.mark.parametrize(("name", "dtype"), of_real_and_complex_matrices(SMOOTH_AT_TIES))
     @pytest.mark.parametrize("rows", [3, pytest.param(5, marks=pytest.mark.slow)])
     def test_first_and_second_derivatives_at_ties(self, name, dtype, rows):
         make, values = SHRINKAGES[name]

@@ -398,6 +398,7 @@ class TestCommandLine:
         bright = expected > 0.4
         assert (torch.from_numpy(abs(series)) - expected)[bright].norm() < 0.2 * expected[bright].norm()
 
+    @pytest.mark.usefixtures("trial_in_this_process")
     def test_what_is_no_raw_file_is_told_in_a_line(self, refused):
         kspace, _ = measured()
         header = xsd.ToXML(header_of(kspace)).replace("cartesian", "radial").encode()

@@ -118,6 +118,7 @@ def test_the_table_is_as_documented(command_line, capsys):
     assert "spectrum" not in (RUNS / "version_0/metrics.csv").read_text()
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_every_n_steps(command_line):
     command_line(
         "fit", *DEMO, *MONITOR[:1], "--trainer.callbacks.every_n_steps", "2", "--trainer.limit_train_batches", "5"
@@ -126,6 +127,7 @@ def test_every_n_steps(command_line):
 
 
 @pytest.mark.parametrize("words", [DEMO, DYNAMIC], ids=["colour", "dynamic"])
+@pytest.mark.usefixtures("empty_figures")
 def test_training_is_not_changed_by_a_bit(words, command_line):
     command_line("fit", *words, "--trainer.default_root_dir", "with", "--trainer.logger", "false", *MONITOR)
     command_line("fit", *words, "--trainer.default_root_dir", "without", "--trainer.logger", "false")
@@ -135,6 +137,7 @@ def test_training_is_not_changed_by_a_bit(words, command_line):
     assert len(table("with")) == 4
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_resuming_goes_on_recording(command_line):
     command_line("fit", *DEMO, *MONITOR, "--trainer.max_epochs", "2")
     command_line("fit", *DEMO, *MONITOR)
@@ -145,6 +148,7 @@ def test_resuming_goes_on_recording(command_line):
     assert (RUNS / "version_2/spectrum.png").exists()
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_training_that_fails_leaves_its_spectra(refused):
     plain = ["--model.network.init_args.gradient", "plain", "--data", "ImageFolder", "--data.train_folder", "black"]
     Path("black").mkdir()
