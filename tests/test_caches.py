@@ -151,6 +151,14 @@ class TestDamage:
             hdf5_damage(tmp_path)
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(tmp_path, monkeypatch):
+    path, waits = tmp_path / "a.h5", []
+    monkeypatch.setattr(os, "fsync", lambda handle: waits.append((os.fstat(handle).st_ino, path.exists())))
+    with written_whole(path) as temporary:
+        file = temporary.stat().st_ino
+    assert waits == [(file, False), (tmp_path.stat().st_ino, True)]
+
+
 def test_only_old_leftovers_of_the_file_itself_are_removed(tmp_path):
     path = tmp_path / "a[1].h5"
     with written_whole(path) as temporary:
