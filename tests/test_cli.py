@@ -60,6 +60,7 @@ def test_every_experiment_trains_and_tests(name, command_line):
     assert len(list(Path("runs").rglob("test/metrics.csv"))) == 1
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_report_of_several_images(command_line):
     command_line("fit", *DEMO)
     command_line("test", *DEMO, "--trainer.limit_test_batches", "3")
@@ -250,14 +251,20 @@ def test_checkpoints_are_found_without_a_logger_or_in_a_chosen_folder(command_li
     assert Path("chosen/best.ckpt").exists()
 
 
+class TestBeginsError(Exception):
+    __test__ = False  # not a pytest class
+
+
 @pytest.mark.usefixtures("empty_figures")
 def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):
+    def begin(module):
+        raise TestBeginsError(module.tile_size)
+
     command_line("fit", *DEMO)
-    sizes = []
-    monkeypatch.setattr(ColorCS, "on_test_start", lambda module: sizes.append(module.tile_size))
-    command_line("test", *DEMO)
-    command_line("test", *DEMO, "--model.tile_size", "48")
-    assert sizes == [32, 48]
+    monkeypatch.setattr(ColorCS, "on_test_start", begin)
+    for words, size in (([], 32), (["--model.tile_size", "48"], 48)):
+        with pytest.raises(TestBeginsError, match=f"^{size}$"):
+            command_line("test", *DEMO, *words)
 
 
 @pytest.mark.usefixtures("empty_figures")
