@@ -63,14 +63,14 @@ def test_every_experiment_trains_and_tests(name, command_line):
 @pytest.mark.usefixtures("empty_figures")
 def test_report_of_several_images(command_line):
     command_line("fit", *DEMO)
-    command_line("test", *DEMO, "--trainer.limit_test_batches", "3")
+    command_line("test", *DEMO, "--trainer.limit_test_batches", "2")
     with (RUNS / "version_1/test/metrics.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert [row.pop("origin") for row in table] == ["semi-synthetic"] * 3 + [""] * 2
+    assert [row.pop("origin") for row in table] == ["semi-synthetic"] * 2 + [""] * 2
     rows = {row.pop("image"): {name: float(value) for name, value in row.items()} for row in table}
-    assert list(rows) == ["cat", "coffee", "tissue", "mean", "std"]
+    assert list(rows) == ["cat", "coffee", "mean", "std"]
     for metric in rows["mean"]:
-        values = [rows[image][metric] for image in ("cat", "coffee", "tissue")]
+        values = [rows[image][metric] for image in ("cat", "coffee")]
         np.testing.assert_allclose(rows["mean"][metric], np.mean(values))
         np.testing.assert_allclose(rows["std"][metric], np.std(values, ddof=1))
     with (RUNS / "version_1/metrics.csv").open() as file:
