@@ -15,7 +15,6 @@ import yaml
 from conftest import TINY, TINY_DYNAMIC
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
-from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 import lowrank_unroll
 from lowrank_unroll.__main__ import main
@@ -195,6 +194,11 @@ def untrusted(*_, **__):
 
 def sweep_commands():
     """The words of each run of the sweep, put together as wandb's agent does."""
+    from wandb.sdk.launch.sweeps.utils import (  # noqa: PLC0415  imports for seconds, in every worker
+        create_sweep_command,
+        create_sweep_command_args,
+    )
+
     sweep = yaml.safe_load(SWEEP.read_text())
     assert sweep["method"] == "grid"
     names = list(sweep["parameters"])
