@@ -132,21 +132,31 @@ class TestGathering:
         positions = match_patches(image, 3, 2, 5, 4)
         whole = average_patches(to_patches(image, positions, 3).sin(), positions, 3, (19, 22))
         monkeypatch.setattr(patches, "PART", part)
+        monkeypatch.setattr(patches, "BAND_GROUPS", 1)
         sizes = []
         with torch.no_grad():
             mapped = map_patches(
                 lambda matrices: (sizes.append(matrices.numel()), matrices.sin())[1], image, positions, 3
             )
         assert torch.allclose(mapped, whole)
-        assert max(sizes) <= max(part, 2 * 5 * 27)
+        assert max(sizes) <= max(part, 22 * 2 * 5 * 27)
 
     def test_what_a_gradient_is_wanted_of_is_mapped_at_once(self, monkeypatch):
         image = torch.randn(1, 1, 9, 9, dtype=torch.float64, requires_grad=True)
         positions = match_patches(image, 2, 2, 4, 3)
         monkeypatch.setattr(patches, "PART", 1)
+        monkeypatch.setattr(patches, "BAND_GROUPS", 1)
         calls = []
-        map_patches(lambda matrices: (calls.append(1), matrices)[1], image, positions, 2)
+
+        def count(matrices):
+            calls.append(1)
+            return matrices
+
+        map_patches(count, image, positions, 2)
         assert len(calls) == 1
+        with torch.no_grad():
+            map_patches(count, image, positions, 2)
+        assert len(calls) > 2
 
     def test_gradients_repeat_to_the_bit(self):
         image = torch.randn(1, 8, 60, 60, requires_grad=True)

@@ -18,6 +18,8 @@ BAND_ON_A_GPU = 2**25
 # Numbers of the matrices that are in memory together: four megabytes, or half a gigabyte on a GPU.
 PART = 2**20
 PART_ON_A_GPU = 2**27
+# Groups of a part for each column of an image, at least: the bands of fewer groups overlap by more than their height.
+BAND_GROUPS = 8
 
 
 class Band(NamedTuple):
@@ -132,7 +134,7 @@ def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, positions: 
     """
     height, width = image.shape[-2:]
     numbers = len(image) * positions.shape[-1] * image.shape[1] * patch**2
-    parts = torch.split(positions, max(1, _part(image) // numbers), dim=1)
+    parts = torch.split(positions, max(BAND_GROUPS * width, _part(image) // numbers), dim=1)
     if torch.is_grad_enabled() or len(parts) == 1:
         return average_patches(function(to_patches(image, positions, patch)), positions, patch, (height, width))
     sums, counts = torch.zeros_like(image), image.new_zeros(len(image), 1, height, width)
