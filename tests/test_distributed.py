@@ -99,6 +99,10 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path, alon
     one_found, two_found = (json.loads((test / "metrics.json").read_text()) for test in tests)
     for sample in (*one_found["samples"], *two_found["samples"]):
         assert sample.pop("seconds")["reconstruction"] > 0
+    # Each is repeated as it was called, by the program or by the module.
+    repeated = [found.pop("command").partition(" test ") for found in (one_found, two_found)]
+    assert [program for program, *_ in repeated] == ["lowrank-unroll", "python -m lowrank_unroll"]
+    assert repeated[0][1:] == repeated[1][1:]
     assert one_found == two_found
     one_logged, two_logged = (metrics(folder / RUNS, 2) for folder in (one, two))
     assert two_logged == pytest.approx(one_logged, rel=1e-6)

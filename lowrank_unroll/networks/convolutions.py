@@ -80,8 +80,8 @@ class ImageConvolutions(Convolutions):
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the images; large ones, of which no gradient is wanted, band by band, to the same bits."""
-        height = channels.shape[-2]
-        rows = max(1, LARGE // (self.widest * len(channels) * channels.shape[-1]))
+        height, width = channels.shape[-2:]
+        rows = max(1, LARGE // (self.widest * width))
         if torch.is_grad_enabled() or rows >= height:
             return self._convolve(channels)
         reach = len(self) - len(self) // 2  # pixels: each convolution reaches one further
