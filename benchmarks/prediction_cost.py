@@ -1,4 +1,4 @@
-"""What predictions cost: seconds and memory of photographs and series of several sizes, each in a process of its own.
+"""Measure seconds and memory of predictions of photographs and series of several sizes, each in its own process.
 
     python benchmarks/prediction_cost.py [--threads 1] [--case NAME SIZE]
 
@@ -57,7 +57,7 @@ def heart(size: int) -> npt.NDArray[np.float32]:
 
 
 def call_of(name: str, size: int) -> Callable[[], object]:
-    """What is measured of a case."""
+    """Return the call that a case measures."""
     if name == "match_patches":
         image = torch.from_numpy(photograph(size)).permute(2, 0, 1)[None].contiguous()
         return lambda: match_patches(image, 2, 2, 16, 10)
@@ -69,7 +69,7 @@ def call_of(name: str, size: int) -> Callable[[], object]:
 
 
 def measure(name: str, size: int) -> tuple[float, float]:
-    """Seconds of the processor and megabytes of a case, in this process, which must be fresh."""
+    """Return CPU seconds and megabytes of a case, in this process, which must be fresh."""
     call = call_of(name, size)
     with torch.inference_mode():
         before = resident_megabytes("VmRSS")

@@ -75,7 +75,7 @@ MORE_ON_A_GPU = [
 
 
 def autograd_threshold(A: Tensor, threshold: float) -> Tensor:
-    """What one writes without this package."""
+    """Shrink by autograd through ``torch.linalg.svd``, as one writes it without this package."""
     U, S, Vh = torch.linalg.svd(A, full_matrices=False)
     return (U * (S - threshold).relu()[..., None, :]) @ Vh
 
@@ -98,7 +98,7 @@ def grid() -> Iterator[Size]:
 
 
 def published_fits(size: Size) -> bool:
-    """Whether the published formula's projectors fit in memory."""
+    """Return whether the published formula's projectors fit in memory."""
     return size.batch * size.m**2 * 8 * 3 <= PUBLISHED_LIMIT or size == Size(1, 16384, 16, torch.complex64)
 
 
@@ -159,7 +159,7 @@ def peak_memory(name: str, size: Size) -> None:
 
 
 def resident_megabytes(key: str) -> float:
-    """What Linux says of this process: VmRSS is its memory now, VmHWM the peak."""
+    """Return megabytes of this process by Linux: VmRSS is its memory now, VmHWM the peak."""
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{key}:")[1].split()[0]) / 1024
 

@@ -1,4 +1,4 @@
-"""What is told on a terminal, in which names are text and no commands to it."""
+"""Printing on a terminal, with control characters in names shown as text."""
 
 from typing import TextIO
 

@@ -102,7 +102,7 @@ _READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
 
 
 def _sources(files: Sequence[Path]) -> list[list[Path]]:
-    """Files that are read together: single frames of DICOM; each other one is alone."""
+    """Group the files that are read together, single frames of a DICOM series; any other file is alone."""
     dicom = [file for file in files if _suffix(file) == ".dcm"]
     groups = group_dicom(dicom) if len(dicom) > 1 else [dicom] * len(dicom)
     return sorted([*groups, *([file] for file in files if file not in dicom)])
@@ -153,7 +153,7 @@ def _suffix(file: Path) -> str:
 
 
 def _is_dicom(file: Path) -> bool:
-    """Whether a file begins as one of DICOM, which scanners often name without suffix."""
+    """Return whether a file begins like DICOM, which scanners often name without suffix."""
     if not file.is_file():
         return False
     with file.open("rb") as stream:

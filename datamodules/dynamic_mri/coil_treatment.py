@@ -1,4 +1,4 @@
-"""What becomes of the coils of a scanner before a series is reconstructed."""
+"""Prewhitening, compression and sensitivities of the coils of a scanner."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ LEAST_CALIBRATION = 8  # rows and columns of the centre of k-space
 
 @dataclass(frozen=True)
 class Coils:
-    """What is done with the coils of a raw file before it is reconstructed.
+    """Settings of prewhitening, compression and sensitivities of the coils of a raw file.
 
     Args:
         virtual: to how many the coils are compressed; None keeps all.
@@ -70,7 +70,7 @@ class Treated(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How many slices, coils, and pixels along the readout and the phase encoding there are in a file."""
+    """Numbers of slices and coils of a file, and of pixels along the readout and the phase encoding."""
 
     slices: int
     coils: int
@@ -137,7 +137,7 @@ class CoilTreatment:
         return coils if self.whitening is None else mix_coils(self.whitening, coils)
 
     def _mixed(self, sensitivities: Tensor, compression: Tensor) -> tuple[Tensor, float]:
-        """Those of virtual coils, divided so that their root sum of squares is at most 1, and by what."""
+        """Return the sensitivities of virtual coils, with a root sum of squares of at most 1, and their divisor."""
         mixed = mix_coils(compression, self._white(sensitivities))
         gain = float(mixed.abs().square().sum(0).sqrt().max())
         return (mixed / gain).to(torch.complex64)[:, None], gain
@@ -146,7 +146,8 @@ class CoilTreatment:
         widths = [calibration_width(source.sampled) for source in sources]
         for source, width in zip(sources, widths, strict=True):
             if width >= LEAST_CALIBRATION:
-                # With the oversampling, for where the body goes on beyond the image there would be two sets of them.
+                # Estimate on the oversampled field of view: after cropping, tissue outside the image aliases in and
+                # would need a second set of maps.
                 sensitivities = estimate_sensitivities(mix_coils(compression, source.kspace), width)
                 return without_oversampling(sensitivities, self.size.height)[:, None]
         raise DataError(
@@ -156,7 +157,7 @@ class CoilTreatment:
         )
 
     def _whitening(self, noise: Tensor | None) -> Tensor | None:
-        """What whitens the noise of the coils, its mean variance kept, so that images keep their unit."""
+        """Return the matrix that whitens the noise and keeps its mean variance, so that images keep their unit."""
         given = self.coils.noise_covariance
         try:
             covariance = self._given_covariance(given) if given is not None else _covariance_of(noise)

@@ -1,4 +1,4 @@
-"""What the datasets of dynamic MRI share."""
+"""Base of the DataModules of dynamic MRI."""
 
 from abc import abstractmethod
 from pathlib import Path

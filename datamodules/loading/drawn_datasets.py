@@ -23,7 +23,7 @@ class DrawnDataset(Dataset[Sample], ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many draws an epoch has."""
+        """Return the number of draws in an epoch."""
 
 
 class IndexedDataset(Dataset[Sample]):
@@ -48,7 +48,7 @@ class IndexedDataset(Dataset[Sample]):
         self.seed = seed
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         return len(cast("Sized", self.dataset))
 
     def __getitem__(self, draw: int) -> Sample:

@@ -1,4 +1,4 @@
-"""How long the reconstruction of a large image takes, and how far it is."""
+"""Estimate and progress of the reconstruction of a large image."""
 
 import time
 from contextlib import ExitStack
@@ -79,7 +79,7 @@ class ReconstructionProgress(Callback):
 
 
 def _expected_seconds(module: ColorCS, batch: Sample) -> float:
-    """Return how long the middle of the images takes, times how much larger the whole is."""
+    """Time the reconstruction of the middle of an image, and scale it to the pixels of the whole."""
     top, left = ((side - min(side, SIDE)) // 2 for side in batch.measurement.shape[-2:])
     window = (slice(1), slice(None), slice(top, top + SIDE), slice(left, left + SIDE))
     part = batch._replace(measurement=batch.measurement[window], mask=batch.mask[window])

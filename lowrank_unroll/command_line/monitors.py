@@ -1,4 +1,4 @@
-"""What callbacks and schedulers watch in a training is looked up before it begins."""
+"""Checks of what callbacks and schedulers watch, before a training begins."""
 
 import sys
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def check_callbacks(trainer: Trainer, module: ReconstructionModule) -> None:
 
 
 def _watched(module: ReconstructionModule, callbacks: Iterable[Callback]) -> Iterable[tuple[object, str]]:
-    """What watches something, and the name of that."""
+    """Yield each callback or scheduler that watches a metric, and the name of the metric."""
     for callback in callbacks:
         name = getattr(callback, "monitor", None)
         if isinstance(name, str) and name != OF_THE_MODULE:
@@ -67,6 +67,6 @@ def _go_by_the_module(callback: EarlyStopping, module: ReconstructionModule) -> 
 
 
 def _all_is_known(module: ReconstructionModule, callbacks: Iterable[Callback]) -> bool:
-    """Whether nothing in a training may log more than the module says: steps and callbacks of a user's own may."""
+    """Return whether the module names all that is logged, unlike with steps or callbacks of a user's own."""
     own_steps = any(getattr(type(module), name) is not getattr(ReconstructionModule, name) for name in MAY_LOG)
     return not own_steps and all(type(one).__module__.partition(".")[0] in OURS for one in callbacks)

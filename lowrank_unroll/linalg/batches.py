@@ -24,7 +24,7 @@ Function = Callable[..., tuple[Tensor, ...]]
 
 
 def traced(tensor: Tensor) -> bool:
-    """Whether a compiler, a tracer or ``torch.func`` watches, or a tensor has no values, so that none can be asked."""
+    """Return whether a compiler, a tracer or ``torch.func`` watches, or a tensor has no values to read."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001  no public name
         return True
     if torch._C._is_tracing():  # noqa: SLF001  faster than its public name

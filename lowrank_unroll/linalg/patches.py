@@ -9,9 +9,8 @@ from torch.nn.functional import fold, pad, unfold
 
 from lowrank_unroll.linalg import native
 
-# Squared differences that are looked at together, a megabyte: 256 x 256 pixels take 0.36 s, half or a quarter of them
-# 0.32 to 0.35 s and all at once 0.42 s; 512 x 512 pixels 1.5 s, 1.6 to 1.8 s and 2.6 s. A GPU wants more work at once:
-# 64 images of 64 x 64 pixels take 8 ms there instead of 163 ms (an H100).
+# Squared differences of a band, where there is no compiled code. A megabyte stays in the cache of a CPU; a GPU wants
+# more work at once: 64 images of 64 x 64 pixels take 8 ms there instead of 163 ms (an H100).
 BAND = 2**18
 BAND_ON_A_GPU = 2**25
 
@@ -168,7 +167,7 @@ def count_patches(positions: Tensor, patch: int, size: Sequence[int], like: Tens
 
 
 def _part(like: Tensor) -> int:
-    """How many numbers are worked on at once."""
+    """Return how many numbers of matrices are in memory at once."""
     return PART if like.device.type == "cpu" else PART_ON_A_GPU
 
 

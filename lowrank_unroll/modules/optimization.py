@@ -1,4 +1,4 @@
-"""How a module is trained: its optimizer and scheduler, and what tells them and the checkpoints how good it is."""
+"""Optimizer and scheduler of a module, and the metric that they and the checkpoints monitor."""
 
 from abc import ABC
 from collections.abc import Callable, Mapping
@@ -35,16 +35,16 @@ class OptimizedModule(L.LightningModule, ABC):
 
     @property
     def monitor(self) -> str:
-        """What checkpoints, schedulers and early stopping go by unless told otherwise: PSNR, if it is known."""
+        """Name of the metric that checkpoints, schedulers and early stopping monitor by default."""
         return "val/psnr" if "val/psnr" in self.logged() else "val/loss"
 
     @property
     def monitor_mode(self) -> Mode:
-        """Whether the minimum or the maximum of ``monitor`` is best."""
+        """Mode of ``monitor``, the minimum or the maximum."""
         return self.logged().get(self.monitor) or "min"
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """What training changes; none for a method that only iterates."""
+        """Return the parameters that training changes; none for a method that only iterates."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def check_trainable(self) -> None:
@@ -75,7 +75,7 @@ class OptimizedModule(L.LightningModule, ABC):
         return optimizer, scheduler
 
     def watched_by(self, scheduler: Any) -> str:
-        """What a scheduler that lowers the rate at a plateau watches: its own ``monitor``, or that of the module."""
+        """Return the metric that a plateau scheduler monitors, its own or that of the module."""
         return getattr(scheduler, "monitor", None) or self.monitor
 
     def configure_optimizers(self) -> Any:

@@ -211,7 +211,7 @@ class ReconstructionModule(OptimizedModule):
         return torch.stack(losses).mean(), reconstruction
 
     def training_loss(self, batch: Sample) -> Tensor:
-        """What training lowers in this step, a scalar: the loss and the penalties, or that of self-supervision."""
+        """Return the scalar that a training step minimises, loss and penalties or the self-supervised loss."""
         if (held := self.self_supervision) is not None:
             return self._predict_held_back(batch, self._splits(held), held)[0]
         reconstruction, penalty = self.reconstruct(batch)

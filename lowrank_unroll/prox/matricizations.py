@@ -123,7 +123,7 @@ class Blocks(Matricization):
         return sum(series[1:], start=series[0]) / len(series)
 
     def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The norm of the series, which every grid has, shared evenly among the blocks of all grids."""
+        """Return the RMS Frobenius norm of the blocks of all grids, each of which has the norm of the series."""
         blocks = sum(block_count(image.shape[-2:], self.block, cut) for cut in self.cuts)
         norm: Tensor = torch.linalg.vector_norm(image, dim=(-3, -2, -1))[..., None]
         return norm * math.sqrt(len(self.cuts) / blocks)
@@ -165,15 +165,15 @@ class Patches(Matricization):
     def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
         """The mean of all patches that a pixel is in."""
         channels = average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
-        return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels
+        return _from_real_channels(channels, image)
 
     def map(self, function: Callable[[Tensor], Tensor], image: Tensor, places: Tensor | None) -> Tensor:
-        """As for any matrices, part by part where there are many groups."""
+        """Apply a function to the groups of patches, part by part where there are many."""
         channels = map_patches(function, _real_channels(image), self._places(image, places), self.patch)
-        return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels
+        return _from_real_channels(channels, image)
 
     def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The RMS Frobenius norm of the groups of each sample."""
+        """Return the RMS Frobenius norm of the groups of each sample."""
         channels, places = _real_channels(image), self._places(image, places)
         counts = count_patches(places, self.patch, image.shape[-2:], channels)
         norm: Tensor = torch.linalg.vector_norm(counts.sqrt() * channels, dim=(-3, -2, -1))[..., None]
@@ -186,3 +186,8 @@ class Patches(Matricization):
 def _real_channels(image: Tensor) -> Tensor:
     """The real parts of all channels and then the imaginary ones; a real image as it is."""
     return torch.cat([image.real, image.imag], dim=1) if image.is_complex() else image
+
+
+def _from_real_channels(channels: Tensor, image: Tensor) -> Tensor:
+    """Return the image whose :func:`_real_channels` are given, complex if ``image`` is."""
+    return torch.complex(*channels.chunk(2, dim=1)) if image.is_complex() else channels

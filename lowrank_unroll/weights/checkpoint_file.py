@@ -83,7 +83,7 @@ def _read(path: Path) -> Any:
 
 
 def _makes_bytearrays(path: Path) -> bool:
-    """Whether PyTorch would make arrays of as many bytes as a file says, which it need not hold."""
+    """Return whether a pickle makes bytearrays, whose size it states without holding their bytes."""
     with zipfile.ZipFile(path) as archive:
         return any(b"bytearray\n" in archive.read(part) for part in archive.namelist() if part.endswith(".pkl"))
 

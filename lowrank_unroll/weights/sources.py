@@ -88,7 +88,7 @@ def _file_of(source: str) -> Path:
 
 
 def is_written_here(path: Path) -> bool:
-    """Whether :func:`write_trained` has written a file."""
+    """Return whether :func:`write_trained` has written a file."""
     try:
         with safe_open(path, framework="pt") as file:
             return METADATA in (file.metadata() or {})

@@ -64,12 +64,12 @@ def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
 
 
 def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor | None:
-    """The positions that :func:`lowrank_unroll.linalg.match_patches` returns."""
+    """Find similar patches; see :func:`lowrank_unroll.linalg.match_patches`."""
     return on_cpu.match_patches(image, patch, stride, neighbours, radius)
 
 
 def _fits(tabulated: Table, point: Point) -> bool:
-    """Whether a table has a number for each value and pair of a point, which a user's own shrinkage need not return."""
+    """Return whether a table fits a point; that of a user's own shrinkage may have another shape or dtype."""
     f, differences = tabulated
     shapes_fit = f.shape == point.S.shape and differences.shape == point.Vh.shape
     return shapes_fit and f.dtype == differences.dtype == point.S.dtype

@@ -141,7 +141,7 @@ def _private_folder() -> Path:
 
 
 def _is_own(facts: os.stat_result) -> bool:
-    """Whether a file or folder is of this user, or of root, and nobody else can write to it."""
+    """Return whether a file or folder belongs to this user or root, and nobody else can write to it."""
     return facts.st_uid in {0, os.geteuid()} and not facts.st_mode & OTHERS_WRITE
 
 
