@@ -41,13 +41,15 @@ def decomposed(decomposition: Function, A: Tensor) -> tuple[Tensor, ...]:
     return _joined(_pool(threads).map(decomposition, *_parts(threads, A.shape[:-2], A)), A.shape[:-2])
 
 
-def shared(function: Callable[..., bool], work: int, *tensors: Tensor) -> list[bool]:
-    """What a function says that fills tensors (batch, ...), a part of which each thread has where that is faster."""
-    count = len(tensors[0])
-    threads = _threads(tensors[0], count, work)
+def shared(function: Callable[..., bool], work: int, batch: torch.Size, *tensors: Tensor) -> list[bool]:
+    """What a function says that fills tensors (batch, ...), a part of which each thread has where that is faster.
+
+    Tensors are given to it with one batch dim.
+    """
+    threads = _threads(tensors[0], math.prod(batch), work)
     if threads == 1:
-        return [function(*tensors)]
-    return list(_pool(threads).map(function, *_parts(threads, torch.Size([count]), *tensors)))
+        return [function(*(tensors if len(batch) == 1 else _flat(batch, *tensors)))]
+    return list(_pool(threads).map(function, *_parts(threads, batch, *tensors)))
 
 
 def part_by_part(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
@@ -60,12 +62,15 @@ def part_by_part(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor
 
 
 def _threads(A: Tensor, count: int, work: int) -> int:
-    return max(1, min(torch.get_num_threads(), count)) if A.device.type == "cpu" and work >= SHARED_WORK else 1
+    return max(1, min(torch.get_num_threads(), count)) if work >= SHARED_WORK and A.device.type == "cpu" else 1
 
 
 def _parts(count: int, batch: torch.Size, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    flat = (tensor.reshape(-1, *tensor.shape[len(batch) :]) for tensor in tensors)
-    return (tensor.tensor_split(count) for tensor in flat)
+    return (tensor.tensor_split(count) for tensor in _flat(batch, *tensors))
+
+
+def _flat(batch: torch.Size, *tensors: Tensor) -> Iterator[Tensor]:
+    return (tensor.reshape(-1, *tensor.shape[len(batch) :]) for tensor in tensors)
 
 
 def _joined(parts: Iterable[tuple[Tensor, ...]], batch: torch.Size) -> tuple[Tensor, ...]:

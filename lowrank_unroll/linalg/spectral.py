@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from lowrank_unroll.linalg import native
-from lowrank_unroll.linalg.batches import part_by_part, traced
+from lowrank_unroll.linalg.batches import PART, part_by_part, traced
 from lowrank_unroll.linalg.derivatives import Point, spectral
 from lowrank_unroll.linalg.joint_derivatives import ParametrizedFunction, Step
 from lowrank_unroll.linalg.last_derivative import last_derivative
@@ -66,7 +66,7 @@ class _SpectralFunction(torch.autograd.Function):
         if _is_differentiated_again(G):
             differentiable: Any = _Gradient
             gA, *gparameters = differentiable.apply(ctx.shrinkage, with_parameters, G, *place)
-        elif native.takes(G):
+        elif G.nbytes <= PART or native.takes(G):  # the first asks for less, which shows at one small matrix
             gA, *gparameters = _Gradient.forward(ctx.shrinkage, with_parameters, G, *place)
         else:
             gA, *gparameters = part_by_part(partial(_Gradient.forward, ctx.shrinkage, with_parameters), G, *place)

@@ -246,7 +246,7 @@ def _positive(S: Tensor) -> Tensor:
 
 
 def _excess(S: Tensor, threshold: Tensor) -> Tensor:
-    return (S - threshold).clamp(min=0)
+    return (S - threshold).clamp_min(0)
 
 
 def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:

@@ -45,10 +45,11 @@ def spectral(point: Point, f: Tensor) -> Tensor | None:
 
 def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
     """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
-    if not (takes(E) and readable(*point[1:], *tabulated) and _fits(tabulated, point)):
+    if not (readable(E, *point[1:], *tabulated) and _fits(tabulated, point)):
         return None
-    differentiate = on_cpu.first_derivative if E.device.type == "cpu" else on_gpu.first_derivative
-    return differentiate(point, tabulated, E)
+    if on_cpu.takes(E):
+        return on_cpu.first_derivative(point, tabulated, E)
+    return on_gpu.first_derivative(point, tabulated, E) if on_gpu.takes(E) else None
 
 
 def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:

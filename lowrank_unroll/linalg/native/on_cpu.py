@@ -33,40 +33,38 @@ def factors(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     decompose = _function("gram", A)
 
     def of_part(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor) -> bool:
-        return decompose(*_strided(A), U.data_ptr(), S.data_ptr(), Vh.data_ptr(), len(A), m, n)
+        return decompose(*_strided(A), U.data_ptr(), S.data_ptr(), Vh.data_ptr(), A.shape[0], m, n)
 
-    if not all(shared(of_part, A.numel() * n, _flat(A, 2), _flat(U, 2), _flat(S, 1), _flat(Vh, 2))):
+    if not all(shared(of_part, A.numel() * n, A.shape[:-2], A.resolve_neg(), U, S, Vh)):
         raise LinAlgError("the eigenvalues of a matrix have not converged")
     return U, S, Vh
 
 
 def spectral(point: Point, f: Tensor) -> Tensor:
     """U diag(f) Vh; see :func:`lowrank_unroll.linalg.native.spectral`."""
-    *_, m, n = point.U.shape
+    m, n = point.U.shape[-2:]
     Y = _empty_like(point.U)
     multiply = _function("spectral", Y)
 
-    def of_part(*tensors: Tensor) -> bool:
-        return multiply(*(tensor.data_ptr() for tensor in tensors), len(tensors[0]), m, n)
+    def of_part(U: Tensor, f: Tensor, Vh: Tensor, Y: Tensor) -> bool:
+        return multiply(U.data_ptr(), f.data_ptr(), Vh.data_ptr(), Y.data_ptr(), U.shape[0], m, n)
 
-    known = [plain(tensor) for tensor in (point.U, f, point.Vh)]
-    shared(of_part, Y.numel() * n, *map(_flat, (*known, Y), (2, 1, 2, 2)))
+    shared(of_part, Y.numel() * n, Y.shape[:-2], plain(point.U), plain(f), plain(point.Vh), Y)
     return Y
 
 
 def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor]:
     """A derivative and a diagonal; see :func:`lowrank_unroll.linalg.native.first_derivative`."""
-    *_, m, n = E.shape
+    m, n = E.shape[-2:]
     known = [plain(tensor) for tensor in (*point[1:], *tabulated)]
     derivative, diagonal = _empty_like(E), _empty_like(point.S)
     differentiate = _function("derivative", E)
 
     def of_part(E: Tensor, *others: Tensor) -> bool:
-        *known, derivative, diagonal = (tensor.data_ptr() for tensor in others)
-        return differentiate(*known, *_strided(E), derivative, diagonal, len(E), m, n)
+        *known, derivative, diagonal = [tensor.data_ptr() for tensor in others]
+        return differentiate(*known, *_strided(E), derivative, diagonal, E.shape[0], m, n)
 
-    dims = (2, 1, 2, 1, 2, 2, 1)  # of U, S, Vh, f, its divided differences, and the results
-    shared(of_part, E.numel() * n, _flat(E, 2), *map(_flat, (*known, derivative, diagonal), dims))
+    shared(of_part, E.numel() * n, E.shape[:-2], E.resolve_neg(), *known, derivative, diagonal)
     return derivative, diagonal
 
 
@@ -85,11 +83,12 @@ def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
 def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
     """Divided differences; see :func:`lowrank_unroll.linalg.native.excess_differences`."""
     *batch, n = S.shape
-    one_each = thresholds.shape in {(1,), (*batch, 1)}
-    if not (one_each and S.numel() and _are_without_graph(S, thresholds)) or library() is None:
+    one_each = thresholds.shape == (*batch, 1)
+    fits = (one_each or thresholds.shape == (1,)) and S.numel() > 0 and _are_without_graph(S, thresholds)
+    if not fits or library() is None:
         return None
     differences = S.new_empty(*batch, n, n)
-    S, thresholds = plain(S), plain(thresholds.expand(*batch, 1))
+    S, thresholds = plain(S), plain(thresholds if one_each else thresholds.expand(*batch, 1))
     _function("excess", S)(S.data_ptr(), thresholds.data_ptr(), differences.data_ptr(), math.prod(batch), n)
     return differences
 
@@ -109,7 +108,7 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
         return match(image.data_ptr(), *settings, int(rows[0]), len(rows), matches.data_ptr())
 
     compared = matches.numel() // neighbours * (2 * radius + 1) ** 2 * channels * patch**2
-    shared(of_part, compared, rows, matches)
+    shared(of_part, compared, rows.shape, rows, matches)
     return matches.reshape(batch, down * along, neighbours)
 
 
@@ -125,13 +124,6 @@ def _are_without_graph(*values: Tensor) -> bool:
 def _empty_like(tensor: Tensor) -> Tensor:
     # Half the time of new_empty.
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-
-
-def _flat(tensor: Tensor, dims: int) -> Tensor:
-    """With one batch dim before the others."""
-    if tensor.ndim == dims + 1 and not tensor.is_neg():
-        return tensor
-    return tensor.resolve_neg().reshape(math.prod(tensor.shape[:-dims]), *tensor.shape[-dims:])
 
 
 def _strided(A: Tensor) -> tuple[int, int, int, int, bool]:
