@@ -21,7 +21,8 @@ def peak_megabytes(case: Case, name: str, device: str) -> float:
 def measure(case: Case, name: str, device: str) -> float:
     """The same in this process, which must be fresh."""
     torch.set_num_threads(1)
-    steps_of(QUICK.named[0], device)[name]()  # load the libraries first
+    # Load the libraries first, those of the compiler only where it is used.
+    steps_of(QUICK.named[0]._replace(compiled=case.compiled), device)[name]()
     step = steps_of(case, device)[name]
     if device == "cuda":
         before = torch.cuda.memory_allocated()

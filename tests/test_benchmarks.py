@@ -1,5 +1,4 @@
 import csv
-import subprocess
 import sys
 from pathlib import Path
 
@@ -44,10 +43,14 @@ def test_memory_of_a_step_is_that_of_its_activations(cases, monkeypatch):
     assert kept < peak_megabytes(case, "ours", "cpu") < 10 * kept
 
 
-def test_train_step_writes_its_table_and_plot(tmp_path):
-    words = [sys.executable, BENCHMARKS / "train_step.py", "--quick", "--repeats", "1", "--output", tmp_path]
-    printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert "times faster" in printed
+@pytest.mark.usefixtures("cases")
+@pytest.mark.filterwarnings("ignore")  # of the compiler and of Lightning
+def test_train_step_writes_its_table_and_plot(tmp_path, monkeypatch, capsys):
+    import train_step  # noqa: PLC0415
+
+    monkeypatch.setattr(sys, "argv", ["train_step.py", "--quick", "--repeats", "1", "--output", str(tmp_path)])
+    train_step.main()
+    assert "times faster" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "train_step.csv").read_text().splitlines()))
     assert [row["precision"] for row in rows[:3]] == ["32-true", "bf16-mixed", "32-true"]
     assert [row["task"] for row in rows] == ["colour", "dynamic", "colour", "colour", "dynamic", "dynamic"]

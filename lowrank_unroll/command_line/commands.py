@@ -107,6 +107,19 @@ def _schema(words: Sequence[str]) -> None:
 
 
 def _run_trainer(name: str, words: Sequence[str]) -> None:
+    _refuse_another_package()
     from lowrank_unroll.command_line.reconstruction_cli import run  # noqa: PLC0415
 
     run(name, words)
+
+
+def _refuse_another_package() -> None:
+    """Look before Lightning is imported, which takes seconds."""
+    import datamodules  # noqa: PLC0415
+
+    if not hasattr(datamodules, "ReconstructionDataModule"):
+        place = datamodules.__file__ or next(iter(datamodules.__path__))
+        raise ModuleNotFoundError(
+            f"lowrank-unroll needs its own package 'datamodules', but Python finds another one at {place}. "
+            "Run from another folder, or uninstall or rename that package."
+        )

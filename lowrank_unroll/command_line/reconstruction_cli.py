@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-import datamodules
+from datamodules import ReconstructionDataModule
 from lowrank_unroll import (
     networks,  # noqa: F401  names its classes for class_path
     sampling,  # noqa: F401
@@ -39,16 +39,6 @@ from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import called_program
 from lowrank_unroll.weights import read_checkpoint
-
-try:
-    from datamodules import ReconstructionDataModule
-except ImportError as error:
-    place = datamodules.__file__ or next(iter(datamodules.__path__))
-    raise ModuleNotFoundError(
-        f"lowrank-unroll needs its own package 'datamodules', but Python finds another one at {place}. "
-        "Run from another folder, or uninstall or rename that package."
-    ) from error
-
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # in others, parts of the networks cannot be computed
 
