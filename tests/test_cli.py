@@ -52,6 +52,7 @@ def test_every_config_is_parsed(name, command_line, capsys):
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD])
+@pytest.mark.usefixtures("empty_figures")
 def test_every_experiment_trains_and_tests(name, command_line):
     if name not in UNTRAINED:
         command_line("fit", "--config", name, *tiny(name))
