@@ -20,7 +20,7 @@ from lowrank_unroll.errors import DataError
 ismrmrd = pytest.importorskip("ismrmrd")
 xsd = pytest.importorskip("ismrmrd.xsd")
 
-SIZES = {"average": 2, "set": 2, "slice": 3, "coil": 2, "phase": 4, "kx": 16, "ky": 10}
+SIZES = {"average": 2, "slice": 2, "coil": 2, "phase": 3, "kx": 16, "ky": 10}
 
 
 def kspace_of(**sizes):
