@@ -1,5 +1,6 @@
 import csv
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY, TINY_DYNAMIC, UNTRAINED, same, tiny
+from conftest import TINY, TINY_DYNAMIC, UNTRAINED, same, save_empty_figures, tiny
 from PIL import Image
 from skimage import data, io
 
+from lowrank_unroll.__main__ import main
 from lowrank_unroll.command_line.configs import config_folder, config_names
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 
@@ -20,6 +22,7 @@ DEMO = ["--config", "color_cs/demo.yaml", *TINY]
 EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
 # Tested with local files in test_cifar100.py, test_ocmr.py and test_raw_scans.py.
 NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml", "dynamic_mri/ocmr.yaml", "dynamic_mri/ocmr_selfsupervised.yaml"}
+TRAINED = [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD]
 RUNS = Path("runs/color_cs_demo")
 CHECKOUT = Path(__file__).parent.parent
 
@@ -33,8 +36,25 @@ def read_series(path):
         return file["series"][:], dict(file["series"].attrs)
 
 
-@pytest.mark.parametrize("name", config_names())
-def test_every_config_is_parsed(name, command_line, capsys):
+@pytest.fixture(scope="module")
+def runs_of_the_demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["lowrank-unroll", "fit", *DEMO])
+        save_empty_figures(patch)
+        main()
+    return folder / "runs"
+
+
+@pytest.fixture
+def demo_is_trained(runs_of_the_demo, tmp_path):
+    """The folder of `command_line` holds a run of the demo, version_0. Not to be resumed: that removes files."""
+    shutil.copytree(runs_of_the_demo, tmp_path / "runs")
+
+
+@pytest.mark.parametrize("name", [name for name in config_names() if name not in TRAINED])
+def test_every_other_config_is_parsed(name, command_line, capsys):
     demo = "dynamic_mri/demo.yaml" if name.startswith("pattern/") else "color_cs/demo.yaml"
     base = [] if name in EXPERIMENTS else ["--config", demo]
     with pytest.raises(SystemExit) as stop:
@@ -51,19 +71,22 @@ def test_every_config_is_parsed(name, command_line, capsys):
         assert pattern["init_args"].items() >= expected["init_args"].items()
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD])
+@pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.usefixtures("empty_figures")
 def test_every_experiment_trains_and_tests(name, command_line):
     if name not in UNTRAINED:
         command_line("fit", "--config", name, *tiny(name))
         assert len(list(Path("runs").rglob("best.ckpt"))) == 1
     command_line("test", "--config", name, *tiny(name))
-    assert len(list(Path("runs").rglob("test/metrics.csv"))) == 1
+    (table,) = Path("runs").rglob("test/metrics.csv")
+    used, ours = (
+        yaml.safe_load(path.read_text()) for path in (table.parents[1] / "config.yaml", config_folder() / name)
+    )
+    assert used["model"]["class_path"].endswith(ours["model"]["class_path"])
 
 
-@pytest.mark.usefixtures("empty_figures")
+@pytest.mark.usefixtures("empty_figures", "demo_is_trained")
 def test_report_of_several_images(command_line):
-    command_line("fit", *DEMO)
     command_line("test", *DEMO, "--trainer.limit_test_batches", "2")
     with (RUNS / "version_1/test/metrics.csv").open() as file:
         table = list(csv.DictReader(file))
@@ -135,13 +158,12 @@ def test_fit_validate_test_predict(command_line, capsys):
     np.testing.assert_array_equal(rounded, exact.round().clip(0, 255))
 
 
-@pytest.mark.usefixtures("empty_figures")
+@pytest.mark.usefixtures("empty_figures", "demo_is_trained")
 def test_predict_returns_what_the_mask_lets_through(command_line):
     photo, mask = data.chelsea()[:40, :50], np.zeros((40, 50), np.uint8)
     mask[::2] = 255
     io.imsave("photo.png", photo)
     io.imsave("mask.png", mask)
-    command_line("fit", *DEMO)
     command_line("predict", *DEMO, "--data.predict_images", "photo.png", "--data.predict_mask", "mask.png")
     predicted = io.imread(RUNS / "version_1/predictions/photo.png")
     np.testing.assert_array_equal(predicted[::2], photo[::2])
@@ -235,9 +257,8 @@ def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     assert "version_0/checkpoints/best.ckpt" in caplog.text
 
 
-@pytest.mark.usefixtures("empty_figures")
+@pytest.mark.usefixtures("empty_figures", "demo_is_trained")
 def test_a_checkpoint_of_another_network_is_refused(command_line, refused):
-    command_line("fit", *DEMO)
     told = refused("test", *DEMO, "--model.network.init_args.iterations", "3")
     assert re.match(r"the checkpoint is of another network: 8 weights .*iterations\.2.*config\.yaml", told)
     command_line("test", "--config", RUNS / "version_0/config.yaml")
@@ -256,21 +277,20 @@ class TestBeginsError(Exception):
     __test__ = False  # not a pytest class
 
 
-@pytest.mark.usefixtures("empty_figures")
+@pytest.mark.usefixtures("empty_figures", "demo_is_trained")
 def test_the_command_line_beats_the_checkpoint(command_line, monkeypatch):
     def begin(module):
         raise TestBeginsError(module.tile_size)
 
-    command_line("fit", *DEMO)
     monkeypatch.setattr(ColorCS, "on_test_start", begin)
     for words, size in (([], 32), (["--model.tile_size", "48"], 48)):
         with pytest.raises(TestBeginsError, match=f"^{size}$"):
             command_line("test", *DEMO, *words)
 
 
-@pytest.mark.usefixtures("empty_figures")
-def test_a_checkpoint_rebuilds_its_module(command_line):
-    command_line("fit", *DEMO)
+@pytest.mark.usefixtures("demo_is_trained")
+def test_a_checkpoint_rebuilds_its_module(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     module = ColorCS.load_from_checkpoint(RUNS / "version_0/checkpoints/best.ckpt", weights_only=True)
     assert len(module.network.iterations) == 2
     assert same(dict(module.state_dict()), dict(checkpoint(0, "best")["state_dict"]))

@@ -1,9 +1,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_super_resolution_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     example = runpy.run_path(EXAMPLES / "super_resolution.py")
