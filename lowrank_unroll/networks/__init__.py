@@ -1,5 +1,6 @@
 """Unrolled networks and iterative baselines: modules called as ``network(measurement, operator)``, one file each."""
 
+from lowrank_unroll.networks.bart import BART
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
 from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
@@ -18,6 +19,7 @@ from lowrank_unroll.networks.view_sharing import ViewSharing
 from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
+    "BART",
     "DynamicTLRNet",
     "LinearInterpolation",
     "LocallyLowRankNet",

@@ -1,5 +1,6 @@
 """Linear forward models of an acquisition, and the steps that make an image agree with what was measured."""
 
+from lowrank_unroll.operators.acquisition import CartesianParts, cartesian_parts
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, iterates, solve
 from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
@@ -10,6 +11,7 @@ from lowrank_unroll.operators.mask import Mask
 
 __all__ = [
     "Adjoint",
+    "CartesianParts",
     "CoilSensitivity",
     "Composition",
     "Fourier",
@@ -18,6 +20,7 @@ __all__ = [
     "SampledFourier",
     "SingleCoil",
     "UncentredFourier",
+    "cartesian_parts",
     "check_tensor",
     "coil_operator",
     "conjugate_gradients",
