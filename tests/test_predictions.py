@@ -5,6 +5,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import lightning as L
@@ -14,6 +15,7 @@ import torch
 from conftest import TINY_BASELINE
 from PIL import Image
 from skimage import io
+from torch import nn
 from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.cine_files import read_cines
@@ -21,8 +23,8 @@ from datamodules.loading.data_module import collate
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
 from lowrank_unroll.errors import UsageError
-from lowrank_unroll.modules import DynamicMRI, ReconstructionModule
-from lowrank_unroll.networks import ZeroFilled
+from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule
+from lowrank_unroll.networks import UnrolledNetwork, ViewSharing, ZeroFilled
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.predictions import IMAGE_WRITERS, OPTIONAL_PACKAGES, SERIES_WRITERS, Prediction
 from lowrank_unroll.sample import Geometry, Sample
@@ -105,6 +107,19 @@ class TestSeries:
     def test_gif_has_every_frame(self, tmp_path):
         with Image.open(written(series(5, 3, 4), tmp_path, "gif")) as animation:
             assert animation.n_frames == 5
+
+    @pytest.mark.parametrize(("known", "columns"), [(["start"], 2), (["start", "target"], 4)])
+    def test_gif_shows_beside_it_what_it_was_made_from(self, known, columns, tmp_path):
+        values, *others = series(3, 2, 20, 30)
+        shown = {name: image.expand(2, -1, -1) for name, image in zip(known, others, strict=False)}
+        sizes = []
+        for name, images in {"alone": {}, "beside": shown}.items():
+            folder = tmp_path / name
+            folder.mkdir()
+            with Image.open(written(values, folder, "gif", **images)) as animation:
+                sizes.append(animation.size)
+        assert sizes[1][0] == columns * sizes[0][0]
+        assert sizes[1][1] > sizes[0][1]  # titles
 
     @pytest.mark.parametrize("size", [(16, 12), (15, 301), (200, 33)])
     def test_video_has_every_frame_as_bright_as_it_is(self, tmp_path, size):
@@ -278,6 +293,90 @@ class TestImages:
         rounded = io.imread(written(values, tmp_path / "rounded", "png"))
         np.testing.assert_array_equal(rounded, np.clip(np.round(exact), 0, 255))
 
+    @pytest.mark.parametrize("known", [("start",), ("start", "target")])
+    @pytest.mark.parametrize(("size", "times"), [((20, 300), 1), ((9, 100), 3)])
+    def test_a_comparison_shows_measured_reconstruction_and_original(self, size, times, known, tmp_path):
+        start, values, target = images = (255 * torch.rand(3, 3, *size)).round()
+        others = {"start": start, "target": target, "psnr": 31.4}
+        path = written(values, tmp_path, "comparison.png", **{name: others[name] for name in known})
+        page = io.imread(path)
+        columns = page[-times * size[0] :].reshape(times * size[0], -1, 3)
+        width = times * size[1]
+        for number, image in enumerate(images[: 1 + len(known)]):
+            left = number * (width + 8)
+            shown = columns[:, left : left + width]
+            np.testing.assert_array_equal(shown[::times, ::times], image.permute(1, 2, 0))
+            np.testing.assert_array_equal(shown[times - 1 :: times, times - 1 :: times], image.permute(1, 2, 0))
+        assert page.shape[1] == (1 + len(known)) * (width + 8) - 8
+
+    def test_a_comparison_of_a_large_image_fits_onto_a_screen(self, tmp_path):
+        with Image.open(written(torch.zeros(3, 60, 3000), tmp_path, "comparison.png")) as page:
+            assert page.width == 1024
+
+
+class Halved(UnrolledNetwork):
+    """A network that starts from something and halves it."""
+
+    class State(NamedTuple):
+        image: torch.Tensor
+
+    class Iteration(nn.Module):
+        def forward(self, state, measurement, operator):
+            return state._replace(image=state.image / 2)
+
+    def __init__(self, start=None):
+        super().__init__([self.Iteration()], start=start)
+
+    def initial_state(self, image):
+        return self.State(image)
+
+
+class TestBesideOthers:
+    """What a prediction is shown beside, and how near it is."""
+
+    @pytest.fixture
+    def shown(self, tmp_path, monkeypatch):
+        def found(one, module):
+            written = []
+            for writers, suffix in ((SERIES_WRITERS, "h5"), (IMAGE_WRITERS, "tiff")):
+                monkeypatch.setitem(writers, suffix, lambda prediction, path: written.append(prediction))
+            predict(tmp_path, [one], module=module, series_formats=["h5"], image_formats=["tiff"])
+            return written[0]
+
+        return found
+
+    @pytest.mark.parametrize("start", [None, ZeroFilled(), ViewSharing()])
+    def test_a_series_beside_what_the_network_starts_from(self, start, shown, capsys):
+        mask = torch.rand(1, 4, 6, 5) < 0.5
+        kspace = series(1, 4, 6, 5) * mask
+        one = Sample(kspace, None, mask, None, torch.tensor(3.0), "scan", "measured")
+        task = DynamicMRI(Halved(start))
+        found = shown(one, task)
+        before = (start or ZeroFilled())(kspace[None], task.operator(one._replace(mask=mask[None])))[0]
+        assert torch.allclose(found.start, 3 * before)
+        assert torch.allclose(found.values, found.start / 2)
+        assert found.start_name == ("start: ViewSharing" if isinstance(start, ViewSharing) else "zero-filled")
+        assert found.target is found.psnr is None
+        assert "PSNR" not in capsys.readouterr().out
+
+    def test_a_photograph_beside_its_original(self, shown, capsys):
+        photo, mask = torch.rand(2, 3, 8, 9)
+        mask = mask < 0.4
+        one = sample(photo * mask, "photo")._replace(target=photo, mask=mask, scale=torch.tensor(255.0))
+        found = shown(one, ColorCS(ZeroFilled()))
+        assert torch.equal(found.start, 255 * photo * mask)
+        assert torch.equal(found.target, 255 * photo)
+        psnr = float(10 * (photo.max() ** 2 / (photo * ~mask).square().mean()).log10())
+        assert found.psnr == pytest.approx(psnr, abs=1e-3)
+        assert f"photo: PSNR {psnr:.2f} dB" in capsys.readouterr().out
+
+    def test_a_file_that_is_black_where_nothing_was_measured_is_no_original(self, shown, capsys):
+        mask = torch.rand(3, 8, 9) < 0.4
+        photo = torch.rand(3, 8, 9) * mask
+        found = shown(sample(photo, "photo")._replace(mask=mask), ColorCS(ZeroFilled()))
+        assert found.target is found.psnr is None
+        assert "PSNR" not in capsys.readouterr().out
+
 
 class TestFormats:
     @pytest.mark.parametrize("formats", [["npy"], ["jpg"], ["h5", "tiff"], [], "h5"])
@@ -289,7 +388,9 @@ class TestFormats:
 
     @pytest.mark.parametrize("formats", [["jpg"], ["h5"]])
     def test_unknown_ones_and_those_of_series_are_refused(self, formats):
-        with pytest.raises(ValueError, match=r"image_formats is .*, expected one or more of 'png', 'tiff'"):
+        with pytest.raises(
+            ValueError, match=r"image_formats is .*, expected one or more of 'png', 'comparison.png', 'tiff'"
+        ):
             PredictionWriter(image_formats=formats)
 
     def test_the_command_line_refuses_them_too(self, command_line, capsys):
@@ -405,14 +506,15 @@ class TestNames:
         names = ["scan/slice0", "../x", "/etc/y", "..", "a/../../b", "..\\z", "C:/w"]
         (tmp_path / "run").mkdir()
         _, files = predict(tmp_path / "run", [sample(torch.rand(3, 4, 5), name) for name in names])
-        assert files == {"scan/slice0.png", "x.png", "etc/y.png", "unnamed.png", "a/b.png", "z.png", "C_/w.png"}
+        places = ("scan/slice0", "x", "etc/y", "unnamed", "a/b", "z", "C_/w")
+        assert files == {f"{place}.{suffix}" for place in places for suffix in ("png", "comparison.png")}
         assert list(tmp_path.iterdir()) == [tmp_path / "run"]
 
     def test_nothing_is_overwritten(self, tmp_path, capsys):
         images = [torch.full((3, 4, 5), value) for value in (10.0, 20.0, 30.0, 40.0)]
         samples = [sample(image, name) for image, name in zip(images, ["a", "a", "a_2", "../a"], strict=True)]
         folder, files = predict(tmp_path, samples[:3], batch_size=3)
-        assert files == {"a.png", "a_2.png", "a_2_2.png"}
+        assert files == {f"{name}.{suffix}" for name in ("a", "a_2", "a_2_2") for suffix in ("png", "comparison.png")}
         assert "becomes a_2" in capsys.readouterr().out
         predict(tmp_path, samples[3:])
         values = [io.imread(folder / f"{name}.png").max() for name in ("a", "a_2", "a_2_2", "a_3")]

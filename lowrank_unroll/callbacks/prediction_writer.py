@@ -3,16 +3,19 @@
 import importlib.util
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from torch import Tensor
+from torch import Tensor, nn
 
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
+from lowrank_unroll.networks import ZeroFilled
+from lowrank_unroll.pictures import defined_psnr
 from lowrank_unroll.predictions import (
     IMAGE_WRITERS,
     OPTIONAL_PACKAGES,
@@ -39,11 +42,12 @@ class PredictionWriter(BasePredictionWriter):
     does one that differs in capitals only where the file system does not tell them apart.
 
     Args:
-        image_formats: of images: "png", 8 bits, as the task shows them by its ``picture``; "tiff", all channels in
-            float32, neither rounded nor clipped, of colours from 0 to 255.
-        series_formats: of complex series: "h5", complex64 with attributes; "gif", "mp4" and "png", to look at, the
-            last with the sampling and the coils; "nii.gz" (NIfTI) and "dcm" (DICOM), magnitudes in float32 and in 16
-            bits; "mrd", complex ISMRMRD images.
+        image_formats: of images: "png", 8 bits, as the task shows them by its ``picture``; "comparison.png", measured
+            values, reconstruction and, if it is known, the original side by side; "tiff", all channels in float32,
+            neither rounded nor clipped, of colours from 0 to 255.
+        series_formats: of complex series: "h5", complex64 with attributes; to look at, "gif", beside what the network
+            starts from, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
+            (DICOM), magnitudes in float32 and in 16 bits; "mrd", complex ISMRMRD images.
 
     Raises:
         ValueError: if no format is given, or one that is unknown or of the other kind of data.
@@ -51,7 +55,7 @@ class PredictionWriter(BasePredictionWriter):
 
     def __init__(
         self,
-        image_formats: Sequence[ImageFormat] = ("png",),
+        image_formats: Sequence[ImageFormat] = ("png", "comparison.png"),
         series_formats: Sequence[SeriesFormat] = ("h5", "gif", "png"),
     ) -> None:
         super().__init__(write_interval="batch")
@@ -60,6 +64,8 @@ class PredictionWriter(BasePredictionWriter):
         self.image_writers: dict[str, Writer] = {name: IMAGE_WRITERS[name] for name in image_formats}
         self.series_writers: dict[str, Writer] = {name: SERIES_WRITERS[name] for name in series_formats}
         self.folder = Path()
+        self._start: Tensor | None = None  # of the batch, where the network starts from another
+        self._remove_hook = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Look for the packages that the formats need, and find the folder.
@@ -76,6 +82,19 @@ class PredictionWriter(BasePredictionWriter):
                 raise ModuleNotFoundError(f'writing {name} needs {package}: pip install "lowrank-unroll[{extra}]"')
         # Every rank asks, for rank zero tells the others.
         self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what the network starts from, which is shown beside what it makes of that."""
+        start = _start_of(pl_module)
+        if start is not None:
+            self._remove_hook.callback(start.register_forward_hook(self._keep).remove)
+
+    def _keep(self, _module: nn.Module, _given: Any, image: Tensor) -> None:
+        self._start = image
+
+    def on_exception(self, *_: Any) -> None:
+        """Let go of the network."""
+        self._remove_hook.close()
 
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Sample, batch_idx: int, dataloader_idx: int = 0
@@ -94,8 +113,8 @@ class PredictionWriter(BasePredictionWriter):
                 f"{type(pl_module).__name__} makes {kind} of shape {tuple(image.shape)}, and predict writes "
                 f"({', '.join(axes)}): write yours with a callback of your own, such as a subclass of PredictionWriter"
             )
-        if not image.is_complex() and "png" in self.image_writers:
-            _colours(pl_module, image)
+        if not image.is_complex() and any(map(_is_picture, self.image_writers)):
+            _colours(pl_module, image, image)
 
     def write_on_batch_end(
         self,
@@ -109,22 +128,45 @@ class PredictionWriter(BasePredictionWriter):
         """Write a batch of images (batch, 3, height, width) or complex series (batch, time, height, width)."""
         writers = self.series_writers if prediction.is_complex() else self.image_writers
         checkpoint = str(trainer.ckpt_path or "")
+        before = self._before(pl_module, prediction, batch) if isinstance(pl_module, ReconstructionModule) else None
         for index, values in enumerate(prediction.cpu()):
             place = _unused(self.folder, path_of_name(batch.name[index]), writers)
-            shown = without_oversampling(_prediction(values, batch, index, checkpoint))
+            shown = _prediction(values, batch, index, checkpoint)
+            if isinstance(pl_module, ReconstructionModule) and before is not None:
+                shown = _beside_others(pl_module, shown, batch, index, before)
+            if shown.psnr is not None:
+                say(f"{shown.name}: PSNR {shown.psnr:.2f} dB")
+            shown = without_oversampling(shown)
             for suffix, write in writers.items():
-                is_picture = suffix == "png" and not values.is_complex()
+                is_picture = _is_picture(suffix) and not values.is_complex()
                 write(_pictured(pl_module, shown) if is_picture else shown, _with_suffix(place, suffix))
+
+    def _before(self, module: ReconstructionModule, prediction: Tensor, batch: Sample) -> tuple[Tensor, str]:
+        """What a batch is shown beside, in the unit of a target, and its name."""
+        start, self._start = self._start, None
+        if start is not None and prediction.is_complex() and start.shape == prediction.shape:
+            return start, f"start: {type(_start_of(module)).__name__}"
+        return module.zero_filled(batch), "zero-filled"
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the images are."""
+        self._remove_hook.close()
         if trainer.is_global_zero:
             say(f"Reconstructions: {self.folder}")
 
 
-def _colours(module: ReconstructionModule, image: Tensor) -> Tensor:
+def _start_of(module: nn.Module) -> nn.Module | None:
+    start = getattr(getattr(module, "network", None), "start", None)
+    return start if isinstance(start, nn.Module) and not isinstance(start, ZeroFilled) else None
+
+
+def _is_picture(suffix: str) -> bool:
+    return suffix.endswith("png")
+
+
+def _colours(module: ReconstructionModule, image: Tensor, bright: Tensor) -> Tensor:
     """An image (channel, height, width), in the unit of a target, as the colours that its task shows it by."""
-    colours = module.picture(image, image)
+    colours = module.picture(image, bright)
     if colours.shape[:-2] != (COLOURS,):
         raise UsageError(
             f"`picture` of {type(module).__name__} returns {tuple(colours.shape)}, expected colours (3, height, "
@@ -138,8 +180,35 @@ def _pictured(module: LightningModule, prediction: Prediction) -> Prediction:
     says = isinstance(module, ReconstructionModule) and type(module).picture is not ReconstructionModule.picture
     if not isinstance(module, ReconstructionModule) or (not says and len(prediction.values) == COLOURS):
         return prediction
-    colours = _colours(module, prediction.values / prediction.scale)
-    return prediction._replace(values=WHITE * colours)
+    bright = prediction.values / prediction.scale
+
+    def shown(image: Tensor | None) -> Tensor | None:
+        return None if image is None else WHITE * _colours(module, image / prediction.scale, bright)
+
+    colours = WHITE * _colours(module, bright, bright)
+    return prediction._replace(values=colours, start=shown(prediction.start), target=shown(prediction.target))
+
+
+def _beside_others(
+    module: ReconstructionModule, prediction: Prediction, batch: Sample, index: int, before: tuple[Tensor, str]
+) -> Prediction:
+    """A prediction with what it is compared to."""
+    start, start_name = before
+    target = _original(batch, index)
+    psnr = None if target is None else defined_psnr(module, prediction.values / prediction.scale, target)
+    scaled = None if target is None else target * prediction.scale
+    return prediction._replace(
+        start=start[index].cpu() * prediction.scale, start_name=start_name, target=scaled, psnr=psnr
+    )
+
+
+def _original(batch: Sample, index: int) -> Tensor | None:
+    """The target, if it is known; not that of a file which is black where nothing was measured."""
+    if batch.target is None:
+        return None
+    target, mask = batch.target[index].cpu(), batch.mask[index].cpu()
+    damaged = not target.is_complex() and not mask.all() and not target[~mask.expand_as(target)].any()
+    return None if damaged else target
 
 
 def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:

@@ -17,7 +17,7 @@ TITLE_SIZE = 14
 
 
 def comparison(
-    target: Tensor | None, zero_filled: Tensor, reconstruction: Tensor
+    target: Tensor | None, start: Tensor, reconstruction: Tensor, start_name: str = "zero-filled"
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Magnitudes of complex series (time, height, width) side by side, the magnified error too if there is a target.
 
@@ -25,7 +25,7 @@ def comparison(
         Frames (time, height, width of all), uint8, white at the maximum of the target, or else of the reconstruction;
         and a title of each series.
     """
-    shown = {"zero-filled": zero_filled.abs(), "reconstruction": reconstruction.abs()}
+    shown = {start_name: start.abs(), "reconstruction": reconstruction.abs()}
     white = shown["reconstruction"].max()
     if target is not None:
         error = ERROR_GAIN * (shown["reconstruction"] - target.abs()).abs()
@@ -75,6 +75,10 @@ def enlarged(frames: npt.NDArray[np.uint8], series: int = 1) -> npt.NDArray[np.u
 def _heading(titles: Sequence[str], width: int) -> npt.NDArray[np.uint8]:
     strip = Image.new("L", (width, 2 * TITLE_SIZE))
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(TITLE_SIZE)
+    room = width / len(titles) - TITLE_SIZE / 2
+    longest = max(map(font.getlength, titles))
+    if longest > room:
+        font = ImageFont.load_default(TITLE_SIZE * room / longest)
     for column, title in enumerate(titles):
         centre = (column + 0.5) * width / len(titles)
         draw.text((centre, TITLE_SIZE), title, fill=255, font=font, anchor="mm")

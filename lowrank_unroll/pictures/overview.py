@@ -1,7 +1,8 @@
 """A series from a scanner at a glance: what it shows, and how it was measured."""
 
+from collections.abc import Iterator, Mapping
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,40 +11,71 @@ from torch import Tensor
 from lowrank_unroll.names import drawable
 
 INCHES = 3.0
-COILS_ACROSS = 4
+ACROSS = 4
 
 
-def draw_overview(name: str, series: Tensor, mask: Tensor | None, coil_sensitivities: Tensor | None) -> bytes:
-    """Draw a series, where its k-space is sampled, and its coils, as a PNG.
+class Part(NamedTuple):
+    """One picture of an overview, in grey; stretched to the size of the others, or with square pixels."""
+
+    title: str
+    image: Tensor
+    stretched: bool = False
+
+
+def draw_overview(
+    name: str,
+    series: Mapping[str, Tensor],
+    mask: Tensor | None,
+    coil_sensitivities: Tensor | None,
+) -> bytes:
+    """Draw series, where their k-space is sampled, and their coils, as a PNG.
 
     Args:
-        name: of the series.
-        series: magnitudes, (time, height, width).
+        name: of the measurement.
+        series: by name, magnitudes (time, height, width), all of one size; white is the maximum of the first.
         mask: boolean, (1, time, height, width).
         coil_sensitivities: complex, (coil, 1, height, width).
     """
-    time, height, width = series.shape
-    coils = 0 if coil_sensitivities is None else len(coil_sensitivities)
-    rows = -(-coils // COILS_ACROSS)
-    figure = Figure(figsize=(4 * INCHES, (1 + rows) * INCHES * height / width + 0.6), layout="constrained")
+    white = float(next(iter(series.values())).max())
+    shown = [part for kind, one in series.items() for part in _frame_and_profile(kind, one)]
+    measured = [*_sampling(mask), *_coils(coil_sensitivities)]
+    height, width = next(iter(series.values())).shape[1:]
+    rows = -(-(len(shown) + len(measured)) // ACROSS)
+    figure = Figure(figsize=(ACROSS * INCHES, rows * (INCHES * height / width + 0.2) + 0.4), layout="constrained")
     figure.suptitle(drawable(name))
-    grid = figure.subplots(1 + rows, COILS_ACROSS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    _show(grid[0, 0], series[time // 2], f"frame {time // 2 + 1} of {time}")
-    _show(grid[0, 1], series[:, height // 2].T, "its middle row over time", stretched=True)
-    if mask is not None:
-        _show(grid[0, 2], mask[0, time // 2].float(), "sampled k-space of the frame")
-        share = float(mask.float().mean())
-        _show(grid[0, 3], mask[0].any(1).float(), f"ky over frames, {share:.1%} sampled", stretched=True)
-    for number in range(coils):
-        coil = coil_sensitivities[number, 0].abs()  # type: ignore[index]
-        _show(grid[1 + number // COILS_ACROSS, number % COILS_ACROSS], coil, f"coil {number + 1}")
+    places = iter(figure.subplots(rows, ACROSS, squeeze=False).flat)
+    for part in shown:
+        _show(next(places), part, white)
+    for part in measured:
+        _show(next(places), part, None)
+    for empty in places:
+        empty.axis("off")
     encoded = BytesIO()
     figure.savefig(encoded, format="png", dpi=100)
     return encoded.getvalue()
 
 
-def _show(axes: Any, image: Tensor, title: str, *, stretched: bool = False) -> None:
-    axes.imshow(np.asarray(image), cmap="gray", aspect="auto" if stretched else "equal", interpolation="nearest")
-    axes.set_title(title, fontsize=9)
+def _frame_and_profile(name: str, series: Tensor) -> Iterator[Part]:
+    time, height = series.shape[:2]
+    yield Part(f"{name}, frame {time // 2 + 1} of {time}", series[time // 2])
+    yield Part("its middle row over time", series[:, height // 2].T, stretched=True)
+
+
+def _sampling(mask: Tensor | None) -> Iterator[Part]:
+    if mask is not None:
+        share = float(mask.float().mean())
+        yield Part("sampled k-space of the frame", mask[0, mask.shape[1] // 2].float())
+        yield Part(f"ky over frames, {share:.1%} sampled", mask[0].any(1).float(), stretched=True)
+
+
+def _coils(sensitivities: Tensor | None) -> Iterator[Part]:
+    if sensitivities is not None:
+        yield from (Part(f"coil {number}", coil[0].abs()) for number, coil in enumerate(sensitivities, 1))
+
+
+def _show(axes: Any, part: Part, white: float | None) -> None:
+    axes.axis("off")
+    brightness = {} if white is None else {"vmin": 0, "vmax": white}
+    aspect = "auto" if part.stretched else "equal"
+    axes.imshow(np.asarray(part.image), cmap="gray", aspect=aspect, interpolation="nearest", **brightness)
+    axes.set_title(part.title, fontsize=9)

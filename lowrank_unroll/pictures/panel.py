@@ -47,7 +47,7 @@ def panel_of(
     bright = others[-1] if target is None else target
     zero_filled, reconstruction = (module.picture(image, bright).cpu() for image in others)
     reference = None if target is None else module.picture(target, bright).cpu()
-    psnr = (_psnr(module, image, target) for image in others)
+    psnr = (defined_psnr(module, image, target) for image in others)
     return Panel(name, reference, zero_filled, reconstruction, module.picture_of_mask(mask.cpu()), *psnr)
 
 
@@ -90,8 +90,8 @@ def _titled(panel: Panel) -> dict[str, Tensor]:
     return {f"{drawable(panel.name)}: {first}": shown[first]} | {title: shown[title] for title in others}
 
 
-def _psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
-    """In dB; None where it is not defined, or the target not known."""
+def defined_psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
+    """Return the PSNR of one image, dB; None where it is undefined, or the target not known."""
     if target is None:
         return None
     value = module.metrics()["psnr"].function(image[None], target[None])

@@ -13,14 +13,15 @@ from PIL import Image
 from lowrank_unroll import __version__
 from lowrank_unroll.files import write_whole, written_whole
 from lowrank_unroll.names import one_line
-from lowrank_unroll.pictures import animation, draw_overview, magnitude_frames, write_video
+from lowrank_unroll.pictures import animation, comparison, draw_overview, magnitude_frames, side_by_side, write_video
 from lowrank_unroll.predictions.dicom import write_dicom
 from lowrank_unroll.predictions.mrd import write_mrd
 from lowrank_unroll.predictions.nifti import write_nifti
 from lowrank_unroll.predictions.prediction import Prediction
 
 COLOURS = 3
-ImageFormat = Literal["png", "tiff"]
+WHITE = 255
+ImageFormat = Literal["png", "comparison.png", "tiff"]
 SeriesFormat = Literal["h5", "gif", "mp4", "png", "nii.gz", "dcm", "mrd"]
 Writer = Callable[[Prediction, Path], None]
 
@@ -31,6 +32,16 @@ def write_png(prediction: Prediction, path: Path) -> None:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "PNG")
     write_whole(path, encoded.getbuffer())
+
+
+def write_comparison(prediction: Prediction, path: Path) -> None:
+    """Draw what was measured, its reconstruction and, where it is known, the original beside each other."""
+    mask, quality = prediction.mask, "" if prediction.psnr is None else f", {prediction.psnr:.1f} dB"
+    share = "" if mask is None else f", {100 * float(mask.float().mean()):.0f} %"
+    images = {f"measured{share}": prediction.start, f"reconstruction{quality}": prediction.values}
+    images["original"] = prediction.target
+    shown = {title: image / WHITE for title, image in images.items() if image is not None}
+    write_whole(path, side_by_side(shown))
 
 
 def write_tiff(prediction: Prediction, path: Path) -> None:
@@ -64,8 +75,12 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
 
 
 def write_gif(prediction: Prediction, path: Path) -> None:
-    """Write the magnitude of a series as an animation, its maximum white."""
-    write_whole(path, animation(magnitude_frames(prediction.values)))
+    """Write the magnitude of a series as an animation, beside what it was made from and what was measured."""
+    if prediction.start is None:
+        write_whole(path, animation(magnitude_frames(prediction.values)))
+        return
+    shown = comparison(prediction.target, prediction.start, prediction.values, prediction.start_name)
+    write_whole(path, animation(*shown))
 
 
 def write_mp4(prediction: Prediction, path: Path) -> None:
@@ -75,12 +90,14 @@ def write_mp4(prediction: Prediction, path: Path) -> None:
 
 
 def write_overview(prediction: Prediction, path: Path) -> None:
-    """Draw the middle frame of a series and its profile over time, the sampling, and what the coils see."""
-    series = prediction.values.abs()
+    """Draw the middle frame and the profile over time of a series and its start, the sampling, and the coils."""
+    series = {"reconstruction": prediction.values.abs()}
+    if prediction.start is not None:
+        series[prediction.start_name] = prediction.start.abs()
     write_whole(path, draw_overview(prediction.name, series, prediction.mask, prediction.coil_sensitivities))
 
 
-IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "tiff": write_tiff}
+IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "comparison.png": write_comparison, "tiff": write_tiff}
 SERIES_WRITERS: dict[SeriesFormat, Writer] = {
     "h5": write_hdf5,
     "gif": write_gif,

@@ -20,6 +20,10 @@ class Prediction(NamedTuple):
         mask: of the sample, without the dim of the batch; None where it is not told.
         coil_sensitivities: of the sample, without the dim of the batch; None where there are none.
         geometry: of the sample; None where it is not known.
+        start: what the network starts from, or the zero-filled image; as values. None where it is not told.
+        start_name: what that is.
+        target: the image that was measured, as values; None where it is not known.
+        psnr: of the values, dB; None where it is not known.
     """
 
     values: Tensor
@@ -30,16 +34,19 @@ class Prediction(NamedTuple):
     mask: Tensor | None = None
     coil_sensitivities: Tensor | None = None
     geometry: Geometry | None = None
+    start: Tensor | None = None
+    start_name: str = "zero-filled"
+    target: Tensor | None = None
+    psnr: float | None = None
 
 
 def without_oversampling(prediction: Prediction) -> Prediction:
     """A prediction without the pixels beyond the field of view along its width, if that is known."""
     if prediction.geometry is None:
         return prediction
-    width, coils = prediction.values.shape[-1], prediction.coil_sensitivities
-    shown = int(prediction.geometry.width)
+    width, shown = prediction.values.shape[-1], int(prediction.geometry.width)
     first = width // 2 - shown // 2
+    images = {name: getattr(prediction, name) for name in ("values", "coil_sensitivities", "start", "target")}
     return prediction._replace(
-        values=prediction.values[..., first : first + shown],
-        coil_sensitivities=None if coils is None else coils[..., first : first + shown],
+        **{name: image[..., first : first + shown] for name, image in images.items() if image is not None}
     )
