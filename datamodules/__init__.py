@@ -11,7 +11,9 @@ from datamodules.photographs.black_borders import BlackBorders
 from datamodules.photographs.channels_apart import ChannelsApart
 from datamodules.photographs.cifar100 import CIFAR100
 from datamodules.photographs.color_data_module import ColorDataModule
+from datamodules.photographs.flips_and_turns import FlipsAndTurns
 from datamodules.photographs.image_folder import ImageFolder
+from datamodules.photographs.mixtures import Compose, RandomApply
 from datamodules.photographs.one_image import measure_image
 from datamodules.photographs.sample_photos import SamplePhotos
 from datamodules.scanners.cmrxrecon import CMRxRecon
@@ -30,9 +32,12 @@ __all__ = [
     "CineImages",
     "CinePhantom",
     "ColorDataModule",
+    "Compose",
     "DynamicDataModule",
+    "FlipsAndTurns",
     "ImageFolder",
     "PreparedFiles",
+    "RandomApply",
     "RawScans",
     "ReconstructionDataModule",
     "SamplePhotos",

@@ -50,6 +50,17 @@ def check_share(**values: float | None) -> None:
             raise ValueError(f"{name} is {value}, expected a share, above 0 and at most 1")
 
 
+def check_probability(**values: float) -> None:
+    """Refuse probabilities outside [0, 1].
+
+    Raises:
+        ValueError: names the first that is not.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}, expected a share, at least 0 and at most 1")
+
+
 def check_fraction(**values: float) -> None:
     """Refuse fractions outside (0, 1).
 

@@ -17,7 +17,9 @@ from datamodules import (
     CineImages,
     CinePhantom,
     CMRxRecon,
+    Compose,
     ImageFolder,
+    RandomApply,
     RawScans,
     SamplePhotos,
 )
@@ -32,6 +34,7 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS, LogSquaredError
 from lowrank_unroll.networks import (
     DynamicTLRNet,
+    FeatureUnrolledNet,
     LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
@@ -62,6 +65,7 @@ COUNT = "expected at least 1"
 NOT_NEGATIVE = "expected at least 0"
 AMOUNT = "expected a positive number"
 ZERO_OR_MORE = "expected 0 or a positive number"
+PROBABILITY = "expected a share, at least 0 and at most 1"
 SHARE = "expected a share, above 0 and at most 1"
 PLANE = r"expected \(height, width\), each at least 1"
 SERIES = r"expected \(time, height, width\), each at least 1"
@@ -90,6 +94,15 @@ REFUSED = [
     *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
     *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
     *((kind, "patches_per_image", 0, COUNT) for kind in COLOUR),
+    *(
+        (kind, name, value, PROBABILITY)
+        for kind in COLOUR
+        for name in ("per_channel", "noisy")
+        for value in (-0.1, 1.1)
+    ),
+    *((kind, "noise", value, ZERO_OR_MORE) for kind in COLOUR for value in (-1.0, (5.0, 2.0), (0.0, math.nan))),
+    (Compose, "augmentations", (), "expected one augmentation at least"),
+    *((RandomApply, "share", value, SHARE, {"augmentation": BlackBorders()}) for value in (0.0, 1.5, math.nan)),
     (BlackBorders, "width", 0, COUNT),
     *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
     # dynamic MRI
@@ -117,6 +130,7 @@ REFUSED = [
     (LowRankProx, "matricization", "frames", "expected 'image', 'casorati'"),
     *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
     (LocallyLowRankRecon, "block", 0, COUNT),
+    *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
     (NonLocalLowRankNet, "channels", 0, COUNT),
     (NonLocalLowRankNet, "depth", 1, "expected at least 2"),
     *(
@@ -188,7 +202,7 @@ def test_the_frames_of_a_crop_are_called_as_the_user_calls_them():
 @pytest.mark.parametrize("room", [datamodules, networks, sampling])
 def test_every_class_that_a_config_can_name_is_in_the_table(room):
     kinds = [kind for _, kind in inspect.getmembers(room, inspect.isclass) if not inspect.isabstract(kind)]
-    with_arguments = {kind for kind in kinds if kind.__init__ is not nn.Module.__init__}
+    with_arguments = {kind for kind in kinds if kind.__init__ not in {nn.Module.__init__, object.__init__}}
     assert with_arguments <= {row[0] for row in REFUSED}
 
 

@@ -2,6 +2,7 @@ import gc
 import itertools
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,23 @@ import yaml
 from conftest import TINY
 from skimage import io
 
-from datamodules import BlackBorders, ChannelsApart, ImageFolder, ReconstructionDataModule, SamplePhotos
+from datamodules import (
+    Augmentation,
+    BlackBorders,
+    ChannelsApart,
+    Compose,
+    FlipsAndTurns,
+    ImageFolder,
+    RandomApply,
+    ReconstructionDataModule,
+    SamplePhotos,
+)
 from datamodules.loading.data_module import collate
 from datamodules.loading.drawn_datasets import IndexedDataset
 from datamodules.loading.samplers import Draws
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
+from datamodules.photographs.noise import GaussianNoise
 from datamodules.photographs.sample_photos import sample_photos
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.sample import Sample
@@ -53,6 +65,23 @@ class TestMaskedImages:
         assert not torch.equal(apart[0], apart[1])
         assert torch.equal(together, together[:1].expand_as(together))
         assert (together.sum((1, 2)) == round(0.3 * 20 * 24)).all()
+
+    def test_a_share_of_the_samples_has_masks_of_each_channel(self, images):
+        dataset = MaskedImages(images, 0.3, seed=1, per_channel=0.75)
+        masks = [dataset[draw].mask for draw in range(200)]
+        assert sum(not torch.equal(mask[0], mask[1]) for mask in masks) == pytest.approx(150, abs=20)
+
+    def test_noise_is_added_to_measured_values_alone(self, images):
+        dataset = MaskedImages(images, 0.5, seed=1, noise=GaussianNoise(10.0))
+        clean = MaskedImages(images, 0.5, seed=1)
+        for draw in range(3):
+            sample, same = dataset[draw], clean[draw]
+            assert torch.equal(sample.mask, same.mask)
+            assert torch.equal(sample.target, same.target)
+            assert not sample.measurement[~sample.mask].any()
+            noise = 255 * (sample.measurement - same.measurement)[sample.mask]
+            assert float(noise.std()) == pytest.approx(10, rel=0.15)
+            assert abs(float(noise.mean())) < 2
 
     def test_a_sample_is_a_function_of_seed_and_draw(self, images):
         dataset = MaskedImages(images, 0.3, seed=1, patch_size=8, patches_per_image=4)
@@ -368,6 +397,41 @@ class TestChannelsApart:
         for split, same in (("train", False), ("val", True), ("test", True)):
             one, other = (module.dataset(split)[0].target for module in (data, plain))
             assert torch.equal(one, other) == same
+
+
+class Darker(Augmentation):
+    """Halve an image."""
+
+    def __call__(self, image, generator):
+        return image / 2
+
+
+class TestMixtures:
+    def test_augmentations_follow_each_other(self):
+        image = torch.rand(3, 9, 8)
+        both = Compose([BlackBorders(2), Darker(), Darker()])(image, torch.Generator())
+        assert torch.equal(both, BlackBorders(2)(image, torch.Generator()) / 4)
+
+    @pytest.mark.parametrize("share", [0.3, 1.0])
+    def test_a_share_of_the_images_is_changed(self, share):
+        generator, image = torch.Generator().manual_seed(0), torch.ones(3, 2, 2)
+        changed = sum(float(RandomApply(Darker(), share)(image, generator).mean()) == 0.5 for _ in range(500))
+        assert changed == pytest.approx(500 * share, abs=35)
+
+    def test_flips_and_turns_are_eight_and_alike_likely(self):
+        generator, image = torch.Generator().manual_seed(0), torch.arange(12.0).reshape(1, 3, 4)
+        found = Counter(str(FlipsAndTurns()(image, generator).tolist()) for _ in range(800))
+        assert len(found) == 8
+        assert min(found.values()) > 60
+
+    def test_noise_is_drawn_for_a_share_and_between_its_limits(self):
+        generator, noise = torch.Generator().manual_seed(0), GaussianNoise((2.0, 8.0), share=0.5)
+        deviations = 255 * torch.stack([noise((3, 40, 40), generator).std() for _ in range(300)])
+        drawn = deviations[deviations > 0]
+        assert len(drawn) == pytest.approx(150, abs=30)
+        assert drawn.min() > 2 * 0.95
+        assert drawn.max() < 8 * 1.05
+        assert drawn.max() > 2 * drawn.min()
 
 
 def test_bundled_photographs_need_no_cache_in_a_home(monkeypatch):

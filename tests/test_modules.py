@@ -97,6 +97,34 @@ def test_color_cs_tiles_unless_training():
     assert set(network.sizes[1:]) == {(16, 16)}
 
 
+class Slanted(torch.nn.Module):
+    """A network that treats an image and the same turned or flipped differently: what it adds grows along a row."""
+
+    def forward(self, measurement, operator):
+        return operator.adjoint(measurement) + torch.arange(measurement.shape[-1]).square()
+
+
+@pytest.mark.parametrize("tile_size", [None, 8])
+def test_a_self_ensemble_turns_and_flips_with_the_image(tile_size):
+    module = ColorCS(Slanted(), tile_size=tile_size, self_ensemble=True).eval()
+    batch = collate([MaskedImages(photos((12, 10)), 0.4, seed=0)[0]])
+    reconstruction = module(batch)
+    assert not torch.allclose(module.network(batch.measurement, Mask(batch.mask)), reconstruction)
+    for change in (lambda x: x.rot90(1, (-2, -1)), lambda x: x.flip(-1), lambda x: x.transpose(-2, -1)):
+        changed = batch._replace(measurement=change(batch.measurement), mask=change(batch.mask))
+        assert torch.allclose(module(changed), change(reconstruction), atol=1e-4)
+
+
+def test_a_self_ensemble_calls_the_network_as_often_as_is_said_and_not_in_training():
+    network = ZeroFilling()
+    module = ColorCS(network, tile_size=16, self_ensemble=True)
+    batch = collate([MaskedImages(photos((40, 32)), 0.4, seed=0)[0]])
+    module(batch)
+    assert network.sizes == [(40, 32)]
+    assert torch.allclose(module.eval()(batch), batch.measurement, atol=1e-6)
+    assert len(network.sizes) == 1 + module.network_calls(batch)
+
+
 def test_predictions_are_in_the_datas_own_unit():
     images = photos((16, 16))
     batch = collate([MaskedImages(images, 1.0, seed=0)[0]])
@@ -114,6 +142,7 @@ def test_a_module_built_in_python_keeps_only_plain_hyperparameters(recwarn):
         "loss": None,
         "weights": None,
         "self_supervision": None,
+        "self_ensemble": False,
     }
     assert not recwarn.list
 

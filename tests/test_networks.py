@@ -13,6 +13,7 @@ from lowrank_unroll.linalg import casorati, singular_value_threshold
 from lowrank_unroll.networks import (
     BART,
     DynamicTLRNet,
+    FeatureUnrolledNet,
     LinearInterpolation,
     LocallyLowRankNet,
     LocallyLowRankRecon,
@@ -138,6 +139,7 @@ def test_every_network_is_tested():
     elsewhere = {LinearInterpolation, NormalizedConvolution, ViewSharing, ZeroFilled}  # in test_starts
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
+    elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net
     assert classes - {UnrolledNetwork} - elsewhere == {TLRNet, *DYNAMIC}
 
 

@@ -169,6 +169,7 @@ def test_a_compressed_checkpoint_is_no_checkpoint(tmp_path):
 STARTING = {"class_path": "lowrank_unroll.networks.LocallyLowRankRecon", "init_args": {"iterations": 3}}
 NETWORKS = {
     "DynamicTLRNet": {},
+    "FeatureUnrolledNet": {},
     "LocallyLowRankNet": {"start": STARTING},
     "LplusSNet": {},
     "NonLocalLowRankNet": {},

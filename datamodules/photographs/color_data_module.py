@@ -8,7 +8,8 @@ from datamodules.loading.data_module import ReconstructionDataModule, Split
 from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.checks import check_at_least
+from datamodules.photographs.noise import GaussianNoise
+from lowrank_unroll.checks import check_at_least, check_probability
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import COLOUR_AXES
 from lowrank_unroll.sampling import Uniform
@@ -24,7 +25,11 @@ class ColorDataModule(ReconstructionDataModule):
         ratio: share of the values that is measured, in (0, 1]; or the smallest and largest share, between which each
             sample draws its own.
         per_channel: True measures each channel by a mask of its own, as a sensor behind a colour filter; False the same
-            pixels in all channels, as in inpainting.
+            pixels in all channels, as in inpainting; a number between is the share of the samples that are measured as
+            by True.
+        noise: standard deviation of the noise of measured values, of 255; or the smallest and largest, between which
+            each sample draws its own.
+        noisy: share of the samples that have noise; a network that is to keep exact values exactly needs to see some.
         patch_size: pixels a side of the patches of training and validation.
         patches_per_image: patches of each image in an epoch of training.
         augmentation: how to change patches to train on, such as :class:`ChannelsApart`; None leaves them as they are.
@@ -36,7 +41,7 @@ class ColorDataModule(ReconstructionDataModule):
         seed: of shuffling, patches and masks.
 
     Raises:
-        ValueError: if the ratio is no share, or another number is too small.
+        ValueError: if the ratio or another share is none, or another number is too small.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
@@ -45,7 +50,9 @@ class ColorDataModule(ReconstructionDataModule):
     def __init__(
         self,
         ratio: float | tuple[float, float] = 0.4,
-        per_channel: bool = True,
+        per_channel: bool | float = True,
+        noise: float | tuple[float, float] = 0.0,
+        noisy: float = 1.0,
         patch_size: int = 32,
         patches_per_image: int = 1,
         augmentation: Augmentation | None = None,
@@ -54,10 +61,12 @@ class ColorDataModule(ReconstructionDataModule):
         **kwargs: Any,
     ) -> None:
         Uniform(ratio)  # which refuses what is no share
+        check_probability(per_channel=per_channel)
         check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
         super().__init__(**kwargs)
         self.ratio = ratio
         self.per_channel = per_channel
+        self.noise = GaussianNoise(noise, noisy)
         self.patch_size = patch_size
         self.patches_per_image = patches_per_image
         self.augmentation = augmentation
@@ -94,4 +103,4 @@ class ColorDataModule(ReconstructionDataModule):
         )
 
     def _measured(self, images: Images, **kwargs: Any) -> MaskedImages:
-        return MaskedImages(images, self.ratio, self.seed, per_channel=self.per_channel, **kwargs)
+        return MaskedImages(images, self.ratio, self.seed, per_channel=self.per_channel, noise=self.noise, **kwargs)

@@ -10,6 +10,8 @@ from datamodules.loading.random_numbers import generator_of
 from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.colours import WHITE
 from datamodules.photographs.image_files import Images
+from datamodules.photographs.noise import GaussianNoise
+from lowrank_unroll.checks import check_probability
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
@@ -29,9 +31,12 @@ class MaskedImages(DrawnDataset):
         patches_per_image: patches of each image in the length.
         mask: measure by this mask, (height, width) or (height, width, 3), instead of random ones.
         augmentation: how to change an image or patch before it is measured; None leaves it as it is.
-        per_channel: False measures the same pixels in all channels; True each channel by a mask of its own.
+        per_channel: False measures the same pixels in all channels; True each channel by a mask of its own; a number
+            between is the share of the samples that are measured as by True.
+        noise: what is added to measured values.
 
     Raises:
+        ValueError: if ``per_channel`` is outside [0, 1].
         UsageError: if an image is smaller than a patch, or not of the mask's size; names the image.
     """
 
@@ -44,8 +49,10 @@ class MaskedImages(DrawnDataset):
         patches_per_image: int = 1,
         mask: npt.NDArray[np.bool_] | None = None,
         augmentation: Augmentation | None = None,
-        per_channel: bool = True,
+        per_channel: bool | float = True,
+        noise: GaussianNoise = GaussianNoise(),  # noqa: B008  immutable
     ) -> None:
+        check_probability(per_channel=per_channel)
         self.images = images
         self.ratio = ratio
         self.seed = seed
@@ -54,6 +61,7 @@ class MaskedImages(DrawnDataset):
         self.mask = mask
         self.augmentation = augmentation
         self.per_channel = per_channel
+        self.noise = noise
         for pixels, name in zip(*images, strict=True):
             if patch_size is not None and min(pixels.shape[:2]) < patch_size:
                 raise UsageError(
@@ -80,7 +88,7 @@ class MaskedImages(DrawnDataset):
             target = self.augmentation(target, generator)
         mask = self._mask(target, generator)
         return Sample(
-            measurement=target * mask,
+            measurement=(target + self.noise(target.shape, generator)) * mask,
             target=target,
             mask=mask,
             coil_sensitivities=None,
@@ -99,7 +107,12 @@ class MaskedImages(DrawnDataset):
 
     def _mask(self, target: Tensor, generator: torch.Generator) -> Tensor:
         if self.mask is None:
-            channels = len(target) if self.per_channel else 1
+            channels = len(target) if self._is_per_channel(generator) else 1
             return Uniform(self.ratio)((channels, *target.shape[1:]), generator).expand_as(target)
         mask = torch.from_numpy(self.mask)
         return (mask if mask.ndim == 3 else mask[..., None]).permute(2, 0, 1).expand_as(target)  # noqa: PLR2004
+
+    def _is_per_channel(self, generator: torch.Generator) -> bool:
+        if self.per_channel in {0, 1}:
+            return bool(self.per_channel)
+        return bool(torch.rand((), generator=generator) < self.per_channel)

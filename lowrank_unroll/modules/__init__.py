@@ -4,6 +4,7 @@ from lowrank_unroll.errors import NonFiniteGradientError
 from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
 from lowrank_unroll.modules.losses import LogSquaredError, SquaredError
+from lowrank_unroll.modules.muon import KernelMuon
 from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
 from lowrank_unroll.modules.stopwatch import Stopwatch
@@ -12,6 +13,7 @@ __all__ = [
     "SSDU",
     "ColorCS",
     "DynamicMRI",
+    "KernelMuon",
     "LogSquaredError",
     "NonFiniteGradientError",
     "ReconstructionModule",

@@ -1,6 +1,7 @@
 """Unrolled networks and iterative baselines: modules called as ``network(measurement, operator)``, one file each."""
 
 from lowrank_unroll.networks.bart import BART
+from lowrank_unroll.networks.feature_unrolled_net import FeatureUnrolledNet
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
 from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
@@ -21,6 +22,7 @@ from lowrank_unroll.networks.zero_filled import ZeroFilled
 __all__ = [
     "BART",
     "DynamicTLRNet",
+    "FeatureUnrolledNet",
     "LinearInterpolation",
     "LocallyLowRankNet",
     "LocallyLowRankRecon",

@@ -62,9 +62,12 @@ class Convolutions(nn.Sequential):
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the channels."""
+        return at_least_single(self.convolve(channels))
+
+    def convolve(self, channels: Tensor) -> Tensor:
+        """Convolve the channels, and leave the result in the precision of the convolutions."""
         here = self.compiled_on_cpu or channels.device.type != "cpu"
-        convolve = _convolve_compiled if self.compiled and self.training and here else _convolve
-        return at_least_single(convolve(self, channels))
+        return (_convolve_compiled if self.compiled and self.training and here else _convolve)(self, channels)
 
 
 class ImageConvolutions(Convolutions):
@@ -95,6 +98,21 @@ class ImageConvolutions(Convolutions):
     def _convolve(self, channels: Tensor) -> Tensor:
         # Channels last in memory convolve faster, whole channels are matrices.
         return super().forward(channels.contiguous(memory_format=torch.channels_last)).contiguous()
+
+
+class ResidualConvolutions(Convolutions):
+    """Two 2-D convolutions of features (batch, feature, height, width), whose result is added to them.
+
+    Args:
+        features: channels before, between and after.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__([_convolution(nn.Conv2d)] * 2, [features] * 3)
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Add what the convolutions make of the features; half precision stays half."""
+        return channels + self.convolve(channels)
 
 
 class SeriesConvolutions(Convolutions):
