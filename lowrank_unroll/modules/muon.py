@@ -82,7 +82,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     By Newton-Schulz iterations; a matrix of zeros stays one.
     """
     a, b, c = COEFFICIENTS
-    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.mT
+    wide: Tensor = matrix if len(matrix) <= matrix.shape[1] else matrix.mT
     wide = wide / wide.norm().clamp(min=torch.finfo(wide.dtype).tiny)
     for _ in range(STEPS):
         gram = wide @ wide.mT
