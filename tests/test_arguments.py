@@ -33,6 +33,7 @@ from lowrank_unroll.checks import check_at_least, check_not_negative, check_posi
 from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS, LogSquaredError
 from lowrank_unroll.networks import (
+    BART,
     DynamicTLRNet,
     FeatureUnrolledNet,
     LocallyLowRankNet,
@@ -129,6 +130,7 @@ REFUSED = [
     (TLRNet, "channels", 0, COUNT),
     (LowRankProx, "matricization", "frames", "expected 'image', 'casorati'"),
     *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
+    (BART, "options", "-m -p another_file", "of which '-p' is none of `bart pics`"),
     (LocallyLowRankRecon, "block", 0, COUNT),
     *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
     (NonLocalLowRankNet, "channels", 0, COUNT),
@@ -167,7 +169,7 @@ REFUSED = [
     (TrainingPictures, "every_n_validations", 0, COUNT),
     (TestReport, "panels", 0, COUNT),
     (TestReport, "cines", -1, NOT_NEGATIVE),
-    (PredictionWriter, "image_formats", ["jpg"], "expected one or more of 'png', 'tiff'"),
+    (PredictionWriter, "image_formats", ["jpg"], "expected one or more of 'png', 'comparison.png', 'tiff'"),
     (PredictionWriter, "series_formats", [], "expected one or more of 'h5'"),
 ]
 

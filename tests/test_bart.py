@@ -80,7 +80,7 @@ def test_what_it_says_of_a_failure_is_told(ending, program):
 @pytest.mark.parametrize("options", ["-p mask", "-R TF:{graph}:1", "--psf_export out", "-m kspace", "-B/etc/basis"])
 def test_options_name_no_files(options):
     # A file of weights describes its network, and is to read and write nothing.
-    with pytest.raises(ValueError, match="expected options of `bart pics` that need no file"):
+    with pytest.raises(ValueError, match="is none of `bart pics` that needs no file"):
         BART(options)
 
 

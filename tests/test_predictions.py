@@ -345,7 +345,7 @@ class TestBesideOthers:
 
         return found
 
-    @pytest.mark.parametrize("start", [None, ZeroFilled(), ViewSharing()])
+    @pytest.mark.parametrize("start", [None, ViewSharing()])
     def test_a_series_beside_what_the_network_starts_from(self, start, shown, capsys):
         mask = torch.rand(1, 4, 6, 5) < 0.5
         kspace = series(1, 4, 6, 5) * mask

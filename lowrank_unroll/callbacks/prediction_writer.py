@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
-from lowrank_unroll.networks import ZeroFilled
 from lowrank_unroll.pictures import defined_psnr
 from lowrank_unroll.predictions import (
     IMAGE_WRITERS,
@@ -157,7 +156,7 @@ class PredictionWriter(BasePredictionWriter):
 
 def _start_of(module: nn.Module) -> nn.Module | None:
     start = getattr(getattr(module, "network", None), "start", None)
-    return start if isinstance(start, nn.Module) and not isinstance(start, ZeroFilled) else None
+    return start if isinstance(start, nn.Module) else None
 
 
 def _is_picture(suffix: str) -> bool:

@@ -52,12 +52,12 @@ class BART(nn.Module):
     def __init__(self, options: str = "-m -i 100 -b 8 -R L:3:3:.001 -R T:1024:0:.001") -> None:
         super().__init__()
         self.options = shlex.split(options)
-        for word in self.options:
-            if not OPTION.fullmatch(word):
-                raise ValueError(
-                    f"options has {word!r}, expected options of `bart pics` that need no file, such as "
-                    "'-m -i 100 -R T:1024:0:.003'; files and -S are given by the class"
-                )
+        unknown = [word for word in self.options if not OPTION.fullmatch(word)]
+        if unknown:
+            raise ValueError(
+                f"options is {options!r}, of which {unknown[0]!r} is none of `bart pics` that needs no file, as "
+                "'-m -i 100 -R T:1024:0:.003' are; files and -S are given by the class"
+            )
 
     @torch.no_grad()
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
