@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from resident_memory import resident_megabytes
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from step_memory import resident_megabytes
 
 from datamodules import measure_image, measure_series
 from lowrank_unroll.linalg import match_patches

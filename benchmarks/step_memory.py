@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+from resident_memory import resident_megabytes
 from step_cases import QUICK, Case, steps_of
 
 
@@ -33,11 +34,6 @@ def measure(case: Case, name: str, device: str) -> float:
     before = resident_megabytes("VmRSS")
     step()
     return resident_megabytes("VmHWM") - before
-
-
-def resident_megabytes(key: str) -> float:
-    """What Linux says of this process: VmRSS is its memory now, VmHWM the peak."""
-    return int(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 from published_formula import published_threshold
+from resident_memory import resident_megabytes
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -156,12 +157,6 @@ def peak_memory(name: str, size: Size) -> None:
     before = resident_megabytes("VmRSS")
     METHODS[name](A, 10.0).backward(G)
     print(resident_megabytes("VmHWM") - before)  # noqa: T201
-
-
-def resident_megabytes(key: str) -> float:
-    """Return megabytes of this process by Linux: VmRSS is its memory now, VmHWM the peak."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{key}:")[1].split()[0]) / 1024
 
 
 def memory_of(name: str, size: Size) -> float | None:

@@ -1,4 +1,4 @@
-"""What the datasets of colour images share."""
+"""Base of the DataModules of colour images."""
 
 from abc import abstractmethod
 from pathlib import Path

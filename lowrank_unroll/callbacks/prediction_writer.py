@@ -141,7 +141,7 @@ class PredictionWriter(BasePredictionWriter):
                 write(_pictured(pl_module, shown) if is_picture else shown, _with_suffix(place, suffix))
 
     def _before(self, module: ReconstructionModule, prediction: Tensor, batch: Sample) -> tuple[Tensor, str]:
-        """What a batch is shown beside, in the unit of a target, and its name."""
+        """Return the images that a batch is shown beside, in the unit of a target, and their name."""
         start, self._start = self._start, None
         if start is not None and prediction.is_complex() and start.shape == prediction.shape:
             return start, f"start: {type(_start_of(module)).__name__}"
@@ -175,7 +175,7 @@ def _colours(module: ReconstructionModule, image: Tensor, bright: Tensor) -> Ten
 
 
 def _pictured(module: LightningModule, prediction: Prediction) -> Prediction:
-    """A prediction as its task shows it; colours of which a task says nothing are left as they are."""
+    """Return a prediction in the colours that its task shows it by, or unchanged where the task has no picture."""
     says = isinstance(module, ReconstructionModule) and type(module).picture is not ReconstructionModule.picture
     if not isinstance(module, ReconstructionModule) or (not says and len(prediction.values) == COLOURS):
         return prediction
@@ -191,7 +191,7 @@ def _pictured(module: LightningModule, prediction: Prediction) -> Prediction:
 def _beside_others(
     module: ReconstructionModule, prediction: Prediction, batch: Sample, index: int, before: tuple[Tensor, str]
 ) -> Prediction:
-    """A prediction with what it is compared to."""
+    """Return a prediction with the images that it is compared to, and its PSNR."""
     start, start_name = before
     target = _original(batch, index)
     psnr = None if target is None else defined_psnr(module, prediction.values / prediction.scale, target)
@@ -202,7 +202,7 @@ def _beside_others(
 
 
 def _original(batch: Sample, index: int) -> Tensor | None:
-    """The target, if it is known; not that of a file which is black where nothing was measured."""
+    """Return the target, if it is known; None for a file that is black where nothing was measured."""
     if batch.target is None:
         return None
     target, mask = batch.target[index].cpu(), batch.mask[index].cpu()

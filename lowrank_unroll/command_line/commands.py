@@ -47,7 +47,7 @@ Run = Callable[[Sequence[str]], None]
 
 
 def chosen_command(words: Sequence[str]) -> Run:
-    """What runs the command that a word names; it takes the words that follow.
+    """Return the function that runs the command a word names; it takes the words that follow.
 
     Raises:
         SystemExit: if help or the version was asked for instead.

@@ -190,6 +190,6 @@ class ReconstructionCLI(LightningCLI):
 
 
 def _refusal(error: BaseException) -> BaseException:
-    """What a class had against its arguments, without what jsonargparse wraps around it."""
+    """Return the error that a class raised about its arguments, unwrapped from that of jsonargparse."""
     wrapped = str(error).startswith("Does not validate") and error.__cause__ is not None
     return _refusal(error.__cause__) if wrapped else error  # type: ignore[arg-type]

@@ -42,9 +42,9 @@ def decomposed(decomposition: Function, A: Tensor) -> tuple[Tensor, ...]:
 
 
 def shared(function: Callable[..., bool], work: int, batch: torch.Size, *tensors: Tensor) -> list[bool]:
-    """What a function says that fills tensors (batch, ...), a part of which each thread has where that is faster.
+    """Call a function that fills tensors (batch, ...), with a part for each thread where that is faster.
 
-    Tensors are given to it with one batch dim.
+    It is given tensors with one batch dim; returned is the status of each call.
     """
     threads = _threads(tensors[0], math.prod(batch), work)
     if threads == 1:

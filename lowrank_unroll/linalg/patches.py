@@ -218,7 +218,7 @@ def _beyond(starts: Tensor, last: int) -> Tensor:
 
 
 def _starts(side: int, patch: int, stride: int, device: torch.device) -> Tensor:
-    """Where reference patches begin along a side."""
+    """Return the positions of reference patches along a side."""
     last = side - patch
     # Made where it is needed: a copy would have to be waited for.
     return torch.arange(0, last + stride, stride, device=device).clamp(max=last)

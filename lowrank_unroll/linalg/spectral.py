@@ -167,7 +167,7 @@ class _Tangent(torch.autograd.Function):
 
 
 def _is_differentiated_again(G: Tensor) -> bool:
-    """Whether a gradient needs a graph, or tangents, of its own."""
+    """Return whether a gradient needs a graph or tangents of its own."""
     return torch.is_grad_enabled() or traced(G) or forward_ad._current_level >= 0  # noqa: SLF001  no public name
 
 

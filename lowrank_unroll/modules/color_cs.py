@@ -78,11 +78,11 @@ class ColorCS(ReconstructionModule):
         }
 
     def picture_of_mask(self, mask: Tensor) -> Tensor:
-        """Which values are sampled, each channel in its colour."""
+        """Draw the sampled values, each channel in its colour."""
         return colours_of(mask.float())
 
     def forward(self, batch: Sample) -> Tensor:
-        """Reconstruct a batch (batch, channel, height, width), unless training in tiles and in eight ways if asked."""
+        """Reconstruct a batch (batch, channel, height, width); in evaluation in tiles or in eight ways, if set."""
         if self.training:
             return super().forward(batch)
         if not self.self_ensemble:

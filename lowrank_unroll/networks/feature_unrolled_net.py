@@ -11,7 +11,7 @@ from lowrank_unroll.networks.convolutions import ResidualConvolutions
 from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
-from lowrank_unroll.operators import LinearOperator
+from lowrank_unroll.operators import LinearOperator, adjoint_residual, gradient_step
 from lowrank_unroll.sample import COLOUR_AXES
 
 # Before training, sigmoid(3), about 95 %, of what a measured value differs by is corrected, as if there were no noise.
@@ -52,14 +52,14 @@ class FeatureIteration(nn.Module):
         """Advance the state by one iteration."""
         image, features = state
         known = operator.normal(torch.ones_like(image))
-        shown = torch.cat([image, _residual(image, measurement, operator), known], dim=1)
+        shown = torch.cat([image, adjoint_residual(image, measurement, operator), known], dim=1)
         # Channels last in memory convolve faster.
         read = self.read(shown.contiguous(memory_format=torch.channels_last))
         features = self.blocks(read + features.to(read.dtype))  # which starts in single precision
         correction, distrust = at_least_single(self.write(features)).chunk(2, dim=1)
         image = image + correction
         trust = torch.sigmoid(TRUST - TRUST_GAIN * distrust)
-        return FeatureState(image + trust * _residual(image, measurement, operator), features)
+        return FeatureState(gradient_step(image, measurement, operator, trust), features)
 
 
 class FeatureUnrolledNet(UnrolledNetwork[FeatureState]):
@@ -105,8 +105,3 @@ class FeatureUnrolledNet(UnrolledNetwork[FeatureState]):
     def initial_state(self, image: Tensor) -> FeatureState:
         """Start from the first image, without features."""
         return FeatureState(image, image.new_zeros(len(image), self.features, *image.shape[-2:]))
-
-
-def _residual(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
-    """What the measurement differs by from what the image explains of it, A^H (y - A x)."""
-    return operator.adjoint(measurement - operator(image))

@@ -3,7 +3,12 @@
 from lowrank_unroll.operators.acquisition import CartesianParts, cartesian_parts
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, iterates, solve
-from lowrank_unroll.operators.data_consistency import gradient_step, project_onto_measurement, proximal_step
+from lowrank_unroll.operators.data_consistency import (
+    adjoint_residual,
+    gradient_step,
+    project_onto_measurement,
+    proximal_step,
+)
 from lowrank_unroll.operators.fitting import check_tensor
 from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncentredFourier
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
@@ -20,6 +25,7 @@ __all__ = [
     "SampledFourier",
     "SingleCoil",
     "UncentredFourier",
+    "adjoint_residual",
     "cartesian_parts",
     "check_tensor",
     "coil_operator",

@@ -23,8 +23,8 @@ def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
     Raises:
         ValueError: if the measurement is not of the shape of A x.
     """
-    pull = _pull(image, measurement, operator)
-    return image + step * pull if isinstance(step, Tensor) else torch.add(image, pull, alpha=step)
+    residual = adjoint_residual(image, measurement, operator)
+    return image + step * residual if isinstance(step, Tensor) else torch.add(image, residual, alpha=step)
 
 
 def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, weight: Tensor | float) -> Tensor:
@@ -49,10 +49,10 @@ def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
     """
     if not isinstance(weight, Tensor):  # whose value may be on another device
         (check_not_negative if operator.partial_isometry else check_positive)(weight=weight)
-    pull = _pull(image, measurement, operator)
+    residual = adjoint_residual(image, measurement, operator)
     if operator.partial_isometry:
-        return image + pull / (1 + weight)
-    return image + solve(lambda x: operator.normal(x) + weight * x, pull)
+        return image + residual / (1 + weight)
+    return image + solve(lambda x: operator.normal(x) + weight * x, residual)
 
 
 def project_onto_measurement(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
@@ -80,8 +80,17 @@ def project_onto_measurement(image: Tensor, measurement: Tensor, operator: Linea
     return gradient_step(image, measurement, operator)
 
 
-def _pull(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
-    """What the measurement asks of an image, A^H (y - A x)."""
+def adjoint_residual(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
+    """Return the adjoint residual A^H (y - A x) of an image x.
+
+    Args:
+        image: x, any shape the operator takes.
+        measurement: y, in the range of the operator.
+        operator: A.
+
+    Raises:
+        ValueError: if the measurement is not of the shape of A x.
+    """
     predicted = operator(image)
     if measurement.shape != predicted.shape:
         given, expected = tuple(measurement.shape), tuple(predicted.shape)

@@ -16,7 +16,7 @@ DOUBLE = {torch.float64, torch.complex128}
 
 
 def takes(A: Tensor) -> bool:
-    """Whether matrices such as A, (..., m, n), tall or square, are for :func:`factors` and :func:`first_derivative`."""
+    """Return whether :func:`factors` and :func:`first_derivative` take matrices A, (..., m, n), tall or square."""
     return readable(A) and (on_cpu.takes(A) or on_gpu.takes(A))
 
 

@@ -20,7 +20,7 @@ PIXELS = 2**31 - 1  # of an image, whose positions are numbers of 32 bits
 
 
 def takes(A: Tensor) -> bool:
-    """Whether matrices such as A, (..., m, n), are for :func:`factors` and :func:`first_derivative`."""
+    """Return whether :func:`factors` and :func:`first_derivative` take matrices A, (..., m, n)."""
     m, n = A.shape[-2:]
     fits = A.device.type == "cpu" and A.dtype in {torch.float32, torch.complex64}
     return fits and n <= COLUMNS and m * n <= ENTRIES and A.numel() > 0 and library() is not None
@@ -113,7 +113,7 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
 
 
 def _are_without_graph(*values: Tensor) -> bool:
-    """Whether these are numbers of single precision on the CPU that leave no graph."""
+    """Return whether these are single-precision tensors on the CPU that no graph records."""
     if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in values) or not readable(*values):
         return False
     if forward_ad._current_level >= 0:  # noqa: SLF001  no public name
