@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "operators": {"linalg"},
     "prox": {"linalg", "operators"},
     "networks": {"linalg", "operators", "prox"},
-    "weights": {"prox", "networks"},
+    "weights": {"operators", "prox", "networks"},
     "modules": {"linalg", "operators", "prox", "networks", "sampling", "metrics", "weights"},
     "notebook": {"operators", "modules", "pictures", "weights"},
     "callbacks": {"linalg", "prox", "metrics", "modules", "pictures", "predictions", "reports"},

@@ -82,7 +82,7 @@ ITERATIVE = (
     TensorNuclearNormRecon,
     NonLocalLowRankRecon,
 )
-THRESHOLDED = (NuclearNormRecon, LocallyLowRankRecon, TensorNuclearNormRecon)
+THRESHOLDED = (NuclearNormRecon, TensorNuclearNormRecon)
 LINES = (EquispacedLines, RandomLines, KtGaussian, Vista)
 FASTER = {"acceleration": 4}
 
@@ -132,6 +132,11 @@ REFUSED = [
     *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
     (BART, "options", "-m -p another_file", "of which '-p' is none of `bart pics`"),
     (LocallyLowRankRecon, "block", 0, COUNT),
+    *(
+        (LocallyLowRankRecon, name, value, ZERO_OR_MORE)
+        for name in ("low_rank", "temporal_tv", "spatial_tv")
+        for value in (-0.1, math.nan, math.inf)
+    ),
     *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
     (NonLocalLowRankNet, "channels", 0, COUNT),
     (NonLocalLowRankNet, "depth", 1, "expected at least 2"),

@@ -1,6 +1,7 @@
 """Dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
 
 import itertools
+import math
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -160,10 +161,26 @@ class TestMeasuredCines:
             Acquisition(Uniform(0.4), coils=0)
         with pytest.raises(ValueError, match=r"coils is \(0, 4\)|coils is 0"):
             Acquisition(Uniform(0.4), coils=(0, 4))
-        with pytest.raises(ValueError, match=r"coils is \(4, 1\), expected the smallest number first"):
+        with pytest.raises(ValueError, match=r"coils is \(4, 1\), expected the smaller number first"):
             Acquisition(Uniform(0.4), coils=(4, 1))
         with pytest.raises(ValueError, match="snr is -1"):
             Acquisition(Uniform(0.4), snr=-1)
+        with pytest.raises(ValueError, match=r"snr is \(10, inf\)"):
+            Acquisition(Uniform(0.4), snr=(10, math.inf))
+        with pytest.raises(ValueError, match=r"snr is \(100, 10\), expected the smaller number first"):
+            Acquisition(Uniform(0.4), snr=(100, 10))
+
+    def test_the_noise_of_each_sample_is_drawn_between_two_ratios(self):
+        clean = dataset(complex_cine(), crops=Crops(crops_per_cine=200))
+        noisy = dataset(complex_cine(), crops=Crops(crops_per_cine=200), snr=(10.0, 100.0))
+        ratios = []
+        for one, other in zip(map(clean.__getitem__, range(200)), map(noisy.__getitem__, range(200)), strict=True):
+            noise = (other.measurement * other.scale - one.measurement * one.scale)[one.mask]
+            ratios.append((one.target * one.scale).abs().square().mean().sqrt() / noise.real.std())
+        logarithms = torch.stack(ratios).log10()
+        assert logarithms.min() == pytest.approx(1, abs=0.15)
+        assert logarithms.max() == pytest.approx(2, abs=0.15)
+        assert logarithms.mean() == pytest.approx(1.5, abs=0.1)
 
 
 def phantom(root, **choices):

@@ -6,7 +6,7 @@ import torch
 from conftest import same
 from skimage import data
 from test_networks import acquisition
-from test_starts import sampled
+from test_starts import beating_disk, sampled
 
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ColorCS, DynamicMRI
@@ -114,13 +114,6 @@ def test_tensor_nuclear_norm_of_one_channel_is_the_nuclear_norm():
     U, S, Vh = torch.linalg.svd(measurement)
     shrunk = (U[..., :9] * (S - 0.05 * S[..., :1]).relu()[..., None, :]) @ Vh
     assert torch.allclose(ours, shrunk, atol=1e-5)
-
-
-def beating_disk(time=8, side=32):
-    row, column = torch.meshgrid(torch.arange(side) - side / 2, torch.arange(side) - side / 2, indexing="ij")
-    radii = 8 + 2 * torch.sin(torch.arange(time) * 2 * torch.pi / time)
-    disk = (radii[:, None, None] - torch.hypot(row, column)).clamp(0, 1)
-    return (disk + 0.3 * torch.cos(row / 3) + 0.5)[None].to(torch.complex64)
 
 
 class TestLocallyLowRankNet:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from test_networks import acquisition
 
 from lowrank_unroll.linalg import casorati, from_blocks, singular_value_threshold, to_blocks
+from lowrank_unroll.metrics.functional import psnr
 from lowrank_unroll.networks import (
     DynamicTLRNet,
     LinearInterpolation,
@@ -21,7 +22,10 @@ from lowrank_unroll.networks import (
     ViewSharing,
     ZeroFilled,
 )
+from lowrank_unroll.networks.noise_level import estimate_noise
 from lowrank_unroll.operators import Fourier, Mask, SampledFourier, coil_operator, gradient_step
+from lowrank_unroll.prox import total_variation_step
+from lowrank_unroll.sampling import PseudoRadial
 
 FILLERS = (NormalizedConvolution(), LinearInterpolation())
 SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
@@ -30,6 +34,13 @@ SERIES_NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
 def sampled(image, ratio=0.4):
     mask = torch.rand(image.shape) < ratio
     return image * mask, Mask(mask), mask
+
+
+def beating_disk(time=8, side=32):
+    row, column = torch.meshgrid(torch.arange(side) - side / 2, torch.arange(side) - side / 2, indexing="ij")
+    radii = 8 + 2 * torch.sin(torch.arange(time) * 2 * torch.pi / time)
+    disk = (radii[:, None, None] - torch.hypot(row, column)).clamp(0, 1)
+    return (disk + 0.3 * torch.cos(row / 3) + 0.5)[None].to(torch.complex64)
 
 
 class TestBlocks:
@@ -59,25 +70,47 @@ class TestBlocks:
 class TestLocallyLowRank:
     def test_an_iteration_with_one_block_as_large_as_the_image(self):
         measurement, operator = acquisition()
-        reconstruction = LocallyLowRankRecon(block=30, threshold=0.05, iterations=1)
-        reconstruction.iterations[0].shrink.keywords["cut"] = (0, 0)
-        start = ViewSharing()(measurement, operator)
-        threshold = (
-            0.05 * 30 * torch.linalg.svdvals(casorati(start))[:, :1] / (start.shape[-2] * start.shape[-1]) ** 0.5
-        )
-        series = casorati(gradient_step(start, measurement, operator))
-        static = series.mean(1, keepdim=True)
-        U, S, Vh = torch.linalg.svd(series - static, full_matrices=False)
-        expected = static + (U * (S - threshold).relu()[:, None]) @ Vh
-        assert torch.allclose(casorati(reconstruction(measurement, operator)), expected, atol=1e-5)
+        network = LocallyLowRankRecon(30, low_rank=0.5, temporal_tv=0, spatial_tv=0, iterations=1)
+        network.iterations[0].cut = (0, 0)
+        state, after = network.states(measurement, operator)
+        threshold = 0.5 * (state.image.shape[1] ** 0.5 + 30) * state.strength
+        consistent = gradient_step(state.image, *operator.equivalent(measurement))
+        static = casorati(consistent).mean(1, keepdim=True)
+        U, S, Vh = torch.linalg.svd(casorati(consistent) - static, full_matrices=False)
+        expected = static + (U * (S - threshold[:, None]).relu()[:, None]) @ Vh
+        assert torch.allclose(casorati(after.image), expected, atol=1e-5)
+
+    def test_an_iteration_without_low_rank_is_a_step_on_total_variation(self):
+        measurement, operator = acquisition()
+        network = LocallyLowRankRecon(4, low_rank=0, temporal_tv=3.0, spatial_tv=0.5, iterations=1)
+        state, after = network.states(measurement, operator)
+        consistent = gradient_step(state.image, *operator.equivalent(measurement))
+        weights = torch.tensor([3.0, 0.5, 0.5])[:, None] * state.strength
+        expected, _ = total_variation_step(consistent, state.dual, weights)
+        assert torch.allclose(after.image, expected, atol=1e-6)
+
+    @pytest.mark.parametrize("noise", [0.0, 1e-3, 0.1, 10.0])
+    def test_the_strength_falls_to_what_the_noise_demands(self, noise):
+        measurement, operator = acquisition()
+        measurement = measurement + noise * torch.randn_like(measurement) * (measurement != 0)
+        state, *others = LocallyLowRankRecon(4, iterations=60).states(measurement, operator)
+        sigma = estimate_noise(measurement, operator, state.image)
+        demanded = sigma**2 / state.image.abs().square().mean((1, 2, 3)).sqrt()
+        strengths = torch.stack([each.strength for each in (state, *others)])
+        assert (strengths >= demanded * (1 - 1e-5)).all()
+        assert (strengths.diff(dim=0) <= 0).all()
+        assert torch.allclose(strengths[-1], torch.maximum(demanded, strengths[0] * 0.9**60), rtol=1e-4)
 
     def test_a_static_series_is_found_from_lines_that_change(self):
         # Seven of eight lines are missing in each frame, so that shrinkage of the whole series would never find it.
-        static = torch.randn(1, 1, 16, 16, dtype=torch.complex64)
-        mask = (torch.arange(16) % 8 == torch.arange(8)[:, None])[None, None, :, None].expand(1, 1, 8, 16, 16)
+        series = beating_disk()[:, :1].expand(1, 8, 32, 32)
+        mask = (torch.arange(32) % 8 == torch.arange(8)[:, None])[None, None, :, None].expand(1, 1, 8, 32, 32)
         operator = SampledFourier(mask) @ coil_operator(None)
-        series = static.expand(1, 8, 16, 16)
-        assert torch.allclose(LocallyLowRankRecon(8, iterations=3)(operator(series), operator), series, atol=1e-4)
+        clean = operator(series)
+        noisy = clean + 0.02 * torch.randn_like(clean) * (clean != 0)
+        quality, noisy_quality = (psnr(LocallyLowRankRecon()(each, operator), series) for each in (clean, noisy))
+        assert quality > 60
+        assert noisy_quality > psnr(ViewSharing()(noisy, operator), series)
 
     def test_it_repeats_and_scales(self):
         measurement, operator = acquisition()
@@ -87,16 +120,57 @@ class TestLocallyLowRank:
         scaled = one(1e-6 * measurement, operator)
         assert torch.allclose(1e6 * scaled, reconstruction, atol=1e-5 * reconstruction.abs().max())
 
+    def test_noise_is_not_amplified_by_more_iterations(self):
+        target = beating_disk()
+        sensitivities = torch.randn(1, 4, 1, 32, 32, dtype=torch.complex64)
+        sensitivities = sensitivities / sensitivities.norm(dim=1, keepdim=True)
+        mask = PseudoRadial(lines=8)(target.shape, torch.Generator().manual_seed(0))
+        operator = SampledFourier(mask) @ coil_operator(sensitivities)
+        clean = operator(target)
+        measurement = clean + 0.03 * torch.randn_like(clean) * (clean != 0)
+        unregularized = {"low_rank": 0, "temporal_tv": 0, "spatial_tv": 0}
+
+        def lost(**weights):
+            few, many = (LocallyLowRankRecon(**weights, iterations=count) for count in (40, 160))
+            return psnr(few(measurement, operator), target) - psnr(many(measurement, operator), target)
+
+        assert lost() < 0.5
+        assert lost(**unregularized) > 2
+
     def test_a_proximal_map_of_blocks_is_not_expansive(self):
-        shrink = LocallyLowRankRecon(4, iterations=1).iterations[0].shrink
+        iteration = LocallyLowRankRecon(4, iterations=1).iterations[0]
         x, y = torch.randn(2, 1, 3, 10, 9, dtype=torch.complex64).unbind()
-        threshold = torch.tensor([1.5])
-        assert (shrink(x, threshold) - shrink(y, threshold)).norm() <= (x - y).norm()
-        matrices = to_blocks(shrink(x, threshold), 4, shrink.keywords["cut"])
-        blocks = to_blocks(x, 4, shrink.keywords["cut"])
+        strength = torch.tensor([0.3])
+        assert (iteration.shrink(x, strength) - iteration.shrink(y, strength)).norm() <= (x - y).norm()
+        blocks = to_blocks(x, 4, iteration.cut)
         static = blocks.mean(-2, keepdim=True)
-        expected = static + singular_value_threshold(blocks - static, 1.5)
-        assert torch.allclose(matrices, expected, atol=1e-6)
+        expected = static + singular_value_threshold(blocks - static, 0.9 * (3**0.5 + 4) * 0.3)
+        assert torch.allclose(to_blocks(iteration.shrink(x, strength), 4, iteration.cut), expected, atol=1e-6)
+
+    def test_the_threshold_of_old_configs_is_taken_and_named(self):
+        with pytest.warns(DeprecationWarning, match="LocallyLowRankRecon no longer uses threshold"):
+            LocallyLowRankRecon(threshold=0.0006)
+
+
+class TestNoiseLevel:
+    @pytest.mark.parametrize("size", [(6, 16, 15), (12, 64, 60)], ids=["all values", "some values"])
+    def test_of_a_static_series_in_noise(self, size):
+        time, height, width = size
+        series = torch.randn(2, 1, height, width, dtype=torch.complex64).expand(-1, time, -1, -1)
+        mask = torch.rand(2, 1, *size) < 0.4
+        sensitivities = torch.randn(2, 4, 1, height, width, dtype=torch.complex64)
+        operator = SampledFourier(mask) @ coil_operator(sensitivities / sensitivities.norm(dim=1, keepdim=True))
+        sigma = torch.tensor([0.1, 2e-3])
+        noise = torch.randn(2, 4, *size, dtype=torch.complex64) * 2**0.5 * sigma[:, None, None, None, None] * mask
+        measurement = operator(series) + noise
+        estimate = estimate_noise(measurement, operator, series)
+        assert torch.allclose(estimate, sigma, rtol=0.05)
+        assert torch.allclose(estimate_noise(1e3 * measurement, operator, 1e3 * series), 1e3 * estimate, rtol=1e-3)
+
+    def test_what_was_not_measured_has_no_noise(self):
+        measurement, operator = acquisition()
+        series = torch.zeros_like(operator.adjoint(measurement))
+        assert not estimate_noise(0 * measurement, operator, series).any()
 
 
 class TestViewSharing:

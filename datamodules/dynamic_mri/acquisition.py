@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,24 +23,25 @@ class Acquisition:
         pattern: which values of k-space are sampled.
         coils: how many receive coils; with one, every pixel is seen alike. Or the smallest and largest number, between
             which each sample draws one, log-uniformly; the coils that it lacks see nothing, so that samples stack.
-        snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise.
+        snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise. Or the smallest and largest, between which
+            each sample draws one, log-uniformly.
 
     Raises:
-        ValueError: if there is not at least one coil, the smallest number does not come first, or the signal-to-noise
+        ValueError: if there is not at least one coil, the smaller number does not come first, or a signal-to-noise
             ratio is not positive and finite.
     """
 
     pattern: SamplingPattern
     coils: int | tuple[int, int] = 1
-    snr: float | None = None
+    snr: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        fewest, most = self._limits()
-        check_at_least(1, coils=fewest)
-        if fewest > most:
-            raise ValueError(f"coils is {self.coils}, expected the smallest number first")
-        if self.snr is not None and not (0 < self.snr < math.inf):
+        check_at_least(1, coils=_limits(self.coils)[0])
+        if self.snr is not None and not all(0 < limit < math.inf for limit in _limits(self.snr)):
             raise ValueError(f"snr is {self.snr}, expected a positive number, or null for no noise")
+        for name, value in (("coils", self.coils), ("snr", self.snr)):
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name} is {value}, expected the smaller number first")
 
     def measure(
         self,
@@ -59,22 +61,32 @@ class Acquisition:
             sensitivities = self._sensitivities(height, width, generator)
         kspace = _fully_sampled(sensitivities)(series[None])[0]
         if self.snr is not None:
-            kspace = add_noise(kspace, self.snr, generator)
+            kspace = add_noise(kspace, _draw(self.snr, generator), generator)
         return scaled(Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin))
 
     def _sensitivities(self, height: int, width: int, generator: torch.Generator) -> Tensor | None:
-        fewest, most = self._limits()
+        fewest, most = _limits(self.coils)
         if most == 1:
             return None
-        coils = fewest
-        if fewest < most:
-            fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
-            coils = min(most, int(fewest * ((most + 1) / fewest) ** fraction))
+        coils = min(most, int(_draw((fewest, most + 1), generator))) if fewest < most else fewest
         sensitivities = coil_sensitivities(coils, height, width, generator)
         return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
 
-    def _limits(self) -> tuple[int, int]:
-        return self.coils if isinstance(self.coils, tuple) else (self.coils, self.coils)
+
+Number = TypeVar("Number", int, float)
+
+
+def _limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _draw(value: float | tuple[float, float], generator: torch.Generator) -> float:
+    """Draw a number log-uniformly between two; a number alone is returned."""
+    least, most = _limits(value)
+    if least == most:
+        return least
+    fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+    return float(least * (most / least) ** fraction)
 
 
 def scaled(sample: Sample) -> Sample:

@@ -31,7 +31,8 @@ class CinePhantom(DynamicDataModule):
         test_series: how many to test on.
         root: folder of the files; 1.2 MB per series of 16 x 96 x 96, and as much memory while a file is made.
         coils: how many receive coils are simulated; or the smallest and largest number, see :class:`Acquisition`.
-        snr: signal-to-noise ratio of the simulated measurement; None for no noise.
+        snr: signal-to-noise ratio of the simulated measurement, None for no noise; or the smallest and largest, see
+            :class:`Acquisition`.
         kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
 
     Raises:
@@ -48,7 +49,7 @@ class CinePhantom(DynamicDataModule):
         test_series: int = 6,
         root: Path = Path("data/cine_phantom"),
         coils: int | tuple[int, int] = 4,
-        snr: float | None = 50.0,
+        snr: float | tuple[float, float] | None = 50.0,
         **kwargs: Any,
     ) -> None:
         check_sides("time, height, width", size=size)

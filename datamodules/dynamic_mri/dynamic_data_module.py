@@ -26,7 +26,8 @@ class DynamicDataModule(SeriesDataModule):
     Args:
         pattern: the sampling pattern, a class of ``lowrank_unroll.sampling``.
         coils: how many receive coils are simulated; or the smallest and largest number, see :class:`Acquisition`.
-        snr: signal-to-noise ratio of the simulated measurement; None for no noise.
+        snr: signal-to-noise ratio of the simulated measurement, None for no noise; or the smallest and largest, see
+            :class:`Acquisition`.
         frames: frames of a crop; None for all.
         crop: height and width of a crop; None for whole frames.
         crops_per_cine: crops of each series in an epoch of training, at random places.
@@ -43,7 +44,7 @@ class DynamicDataModule(SeriesDataModule):
         self,
         pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
         coils: int | tuple[int, int] = 1,
-        snr: float | None = None,
+        snr: float | tuple[float, float] | None = None,
         frames: int | None = None,
         crop: tuple[int, int] | None = None,
         crops_per_cine: int = 1,

@@ -35,6 +35,11 @@ class FISTAIteration(nn.Module):
     def forward(self, state: FISTAState, measurement: Tensor, operator: LinearOperator) -> FISTAState:
         """Advance the state by one iteration."""
         image = self.shrink(gradient_step(state.extrapolated, measurement, operator), state.threshold)
-        momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
-        extrapolated = torch.add(image, image - state.image, alpha=(state.momentum - 1) / momentum)
+        extrapolated, momentum = extrapolate(image, state.image, state.momentum)
         return FISTAState(image, extrapolated, state.threshold, momentum)
+
+
+def extrapolate(image: Tensor, previous: Tensor, momentum: float) -> tuple[Tensor, float]:
+    """Return z' and t' of an image x', the one before it, x, and t."""
+    after = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+    return torch.add(image, image - previous, alpha=(momentum - 1) / after), after

@@ -1,62 +1,155 @@
-"""Iterative reconstruction of series whose small blocks are of low rank, a baseline without training."""
+"""Iterative reconstruction of series by locally low rank and total variation, a baseline without training."""
 
 import math
-from functools import partial
-from typing import ClassVar
+import warnings
+from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import casorati, from_blocks, singular_value_threshold, spectral_norm, to_blocks
-from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
+from lowrank_unroll.linalg import from_blocks, singular_value_threshold, to_blocks
+from lowrank_unroll.networks.fista import extrapolate
+from lowrank_unroll.networks.noise_level import estimate_noise
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.view_sharing import ViewSharing
+from lowrank_unroll.operators import LinearOperator, gradient_step
+from lowrank_unroll.prox import total_variation_step
 from lowrank_unroll.sample import SERIES_AXES
 
+# The regularisation begins strong, which removes aliasing in few iterations, and falls by this factor in each.
+FIRST_STRENGTH, DECAY = 0.02, 0.9
 SEED = 3407
 
 
-class LocallyLowRankRecon(UnrolledNetwork[FISTAState]):
-    """Shrink the singular values of the Casorati matrix of every block of a series, by FISTA, for ||A|| <= 1.
+class RegularizedState(NamedTuple):
+    """The series x and its extrapolation z, (batch, time, height, width), complex, and how they are regularised.
 
-    What moves in a block is told by few curves over time, where a whole series needs many (Trzasko & Manduca, ISMRM
-    2011). It starts from :class:`ViewSharing`, and what does not move, the mean over time, is not shrunk: where whole
-    lines are missing, as with one coil and VISTA, shrinkage alone would never find it. The grid of blocks is elsewhere
-    in each iteration, so that no seams stay (Zhang, Pauly & Levesque, Magn. Reson. Med. 2015): at places that are drawn
-    once, so that results repeat. It has nothing to train: run ``test`` or ``predict``, or let a network start from it.
+    The dual variable of total variation, (3, batch, time, height, width); the strength of the regularisation and that
+    at which it stops to fall, (batch,), in the unit of the series; the momentum.
+    """
+
+    image: Tensor
+    extrapolated: Tensor
+    dual: Tensor
+    strength: Tensor
+    last_strength: Tensor
+    momentum: float
+
+
+class RegularizedIteration(nn.Module):
+    """One iteration of FISTA with the proximal maps of total variation and of blocks of low rank, one after the other.
+
+    They stand for the proximal map of the sum, which has no closed form.
 
     Args:
         block: pixels a side.
-        threshold: relative to the largest singular value of the series it starts from, times block over image side,
-            which is what a block has of it.
+        cut: by how many pixels the first block is cut at the top and left.
+        low_rank: threshold of singular values, relative to the strength times sqrt(frames) + block.
+        tv_weights: of the differences in time, height and width, relative to the strength.
+    """
+
+    def __init__(
+        self, block: int, cut: tuple[int, int], low_rank: float, tv_weights: tuple[float, float, float]
+    ) -> None:
+        super().__init__()
+        self.block, self.cut = block, cut
+        self.low_rank, self.tv_weights = low_rank, tv_weights
+
+    def forward(self, state: RegularizedState, measurement: Tensor, operator: LinearOperator) -> RegularizedState:
+        """Advance the state by one iteration."""
+        consistent = gradient_step(state.extrapolated, measurement, operator)
+        weights = torch.stack([weight * state.strength for weight in self.tv_weights])
+        smooth, dual = total_variation_step(consistent, state.dual, weights)
+        image = self.shrink(smooth, state.strength)
+        extrapolated, momentum = extrapolate(image, state.image, state.momentum)
+        strength = torch.maximum(DECAY * state.strength, state.last_strength)
+        return RegularizedState(image, extrapolated, dual, strength, state.last_strength, momentum)
+
+    def shrink(self, series: Tensor, strength: Tensor) -> Tensor:
+        """Shrink the singular values of the Casorati matrix of each block of a series, less its mean over time."""
+        matrices = to_blocks(series, self.block, self.cut)
+        static = matrices.mean(-2, keepdim=True)
+        threshold = self.low_rank * (math.sqrt(series.shape[1]) + self.block) * strength
+        shrunk = static + singular_value_threshold(matrices - static, threshold[:, None])
+        return from_blocks(shrunk, series.shape[-2:], self.block, self.cut)
+
+
+class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
+    """Reduce the nuclear norms of the blocks of a series and its total variation, for ||A|| <= 1.
+
+        min_x 1/2 ||A x - y||^2 + s (t sum_b ||B_b (x - mean of x over time)||_* + sum_d w_d ||D_d x||_1)
+
+    with B_b x the Casorati matrix of block b and D_d the differences in time, height and width. A block holds few
+    different curves over time (Trzasko & Manduca, ISMRM 2011), and neighbours in time and space differ little. The mean
+    over time is left to total variation: where whole lines of k-space are missing, a wrong static image has a smaller
+    nuclear norm than the right one. It starts from :class:`ViewSharing`. Each iteration shifts the grid of blocks,
+    which leaves no seams (Zhang, Pauly & Levesque, Magn. Reson. Med. 2015); the shifts are drawn once, so that results
+    repeat.
+
+    The strength s falls from iteration to iteration (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19,
+    2008) to what the noise demands: sigma^2 / rms, as in a Bayesian estimate (Chang, Yu & Vetterli, IEEE TIP 9, 2000),
+    with sigma from :func:`~lowrank_unroll.networks.noise_level.estimate_noise` and rms the root mean square of the
+    first series. There is nothing to train: run ``test`` or ``predict``, or let a network start from it.
+
+    Args:
+        block: pixels a side.
+        low_rank: threshold t of singular values, relative to sqrt(frames) + block, about the largest singular value of
+            noise of unit variance.
+        temporal_tv: weight of the differences of frames.
+        spatial_tv: weight of the differences of neighbouring pixels.
         iterations: number of iterations.
+        threshold: deprecated and without effect; until version 0.1 the threshold did not follow the noise.
 
     Raises:
-        ValueError: if the threshold is negative or not finite, or a number is below 1.
+        ValueError: if a threshold or weight is negative or not finite, or a number is below 1.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
     image_is_complex: ClassVar[bool | None] = True
 
-    def __init__(self, block: int = 16, threshold: float = 0.0006, iterations: int = 80) -> None:
+    def __init__(
+        self,
+        block: int = 8,
+        low_rank: float = 0.9,
+        temporal_tv: float = 2.0,
+        spatial_tv: float = 0.2,
+        iterations: int = 40,
+        threshold: float | None = None,
+    ) -> None:
         check_at_least(1, block=block, iterations=iterations)
-        check_not_negative(threshold=threshold)
+        check_not_negative(low_rank=low_rank, temporal_tv=temporal_tv, spatial_tv=spatial_tv)
+        if threshold is not None:
+            warnings.warn(
+                "LocallyLowRankRecon no longer uses threshold: its thresholds follow the noise of the measurement; "
+                "low_rank, temporal_tv and spatial_tv scale them",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         generator = torch.Generator().manual_seed(SEED)
         cuts = torch.randint(block, (iterations, 2), generator=generator, device="cpu").tolist()
-        shrinkages = (partial(_shrink, block=block, cut=(top, left)) for top, left in cuts)
-        super().__init__((FISTAIteration(shrink) for shrink in shrinkages), start=ViewSharing())
-        self.block = block
-        self.threshold = threshold
+        weights = (temporal_tv, spatial_tv, spatial_tv)
+        iterates = (RegularizedIteration(block, (top, left), low_rank, weights) for top, left in cuts)
+        super().__init__(iterates, start=ViewSharing())
 
-    def initial_state(self, image: Tensor) -> FISTAState:
-        """Start from what the frames share."""
-        share = self.block / math.sqrt(image.shape[-2] * image.shape[-1])
-        return FISTAState(image, image, self.threshold * share * spectral_norm(casorati(image)), 1.0)
+    def initial_state(self, image: Tensor) -> RegularizedState:
+        """Start from the shared views, as if there were no noise."""
+        strength = FIRST_STRENGTH * _rms(image)
+        return RegularizedState(
+            image, image, image.new_zeros((3, *image.shape)), strength, torch.zeros_like(strength), 1.0
+        )
+
+    def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> RegularizedState:
+        """Start from the shared views, with the regularisation that the noise of the measurement demands."""
+        noise, rms = estimate_noise(measurement, operator, image), _rms(image)
+        # The ratio has no unit, so that its square neither over- nor underflows.
+        last_strength = (noise / rms.where(rms > 0, 1)).square() * rms
+        state = self.initial_state(image)
+        return state._replace(strength=torch.maximum(state.strength, last_strength), last_strength=last_strength)
 
 
-def _shrink(series: Tensor, threshold: Tensor, block: int, cut: tuple[int, int]) -> Tensor:
-    matrices = to_blocks(series, block, cut)
-    static = matrices.mean(-2, keepdim=True)
-    shrunk = static + singular_value_threshold(matrices - static, threshold[:, None])
-    return from_blocks(shrunk, series.shape[-2:], block, cut)
+@torch.no_grad()
+def _rms(series: Tensor) -> Tensor:
+    """Return the root mean square of each series (batch, ...)."""
+    norm: Tensor = torch.linalg.vector_norm(series.flatten(1), dim=1)
+    return norm / math.sqrt(series[0].numel())

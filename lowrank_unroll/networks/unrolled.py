@@ -115,6 +115,13 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     def initial_state(self, image: Tensor) -> State:
         """The state to start from, given the first image: A^H y, or what ``start`` makes of y."""
 
+    def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> State:
+        """Return the state to start from, for a network that needs the measurement y and its operator A for it.
+
+        By default this is the :meth:`initial_state` of the image.
+        """
+        return self.initial_state(image)
+
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
         """Walk the states, from the initial one to the last: one more than there are iterations."""
         state, measurement, operator = self._start(measurement, operator)
@@ -160,7 +167,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         image = operator.adjoint(measurement) if self.start is None else self.start(measurement, operator)
         self.check_image(image)
         measurement, operator = operator.equivalent(measurement)
-        state = self.initial_state(image)
+        state = self.begin(image, measurement, operator)
         _check_state(state, self)
         return state, measurement, operator
 

@@ -9,6 +9,7 @@ from lowrank_unroll.prox.low_rank import (
 )
 from lowrank_unroll.prox.matricizations import Blocks, Casorati, Images, Matricization, Patches
 from lowrank_unroll.prox.sparse import soft_threshold
+from lowrank_unroll.prox.total_variation import total_variation_step
 
 __all__ = [
     "Blocks",
@@ -21,5 +22,6 @@ __all__ = [
     "ShrinkageGradient",
     "remove_shrinkage",
     "soft_threshold",
+    "total_variation_step",
     "trained_low_rank_steps",
 ]

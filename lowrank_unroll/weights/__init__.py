@@ -4,8 +4,11 @@ from lowrank_unroll.weights.checkpoint_file import damage_to, is_damaged, read_c
 from lowrank_unroll.weights.loading import differing_weights, load_network, load_weights
 from lowrank_unroll.weights.publishing import export, publish
 from lowrank_unroll.weights.sources import TrainedNetwork, read_trained, shipped, write_trained
+from lowrank_unroll.weights.trained_for import BeyondTrainingWarning, TrainedFor
 
 __all__ = [
+    "BeyondTrainingWarning",
+    "TrainedFor",
     "TrainedNetwork",
     "damage_to",
     "differing_weights",

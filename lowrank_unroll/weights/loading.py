@@ -12,6 +12,7 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.names import abridged
 from lowrank_unroll.prox import remove_shrinkage, trained_low_rank_steps
 from lowrank_unroll.weights.sources import TrainedNetwork, read_trained
+from lowrank_unroll.weights.trained_for import UseWarning
 
 MOST_NAMED = 3
 LARGEST = 4096  # sum of the numbers that describe a network, of iterations and so on, and of how many there are
@@ -19,6 +20,8 @@ LARGEST = 4096  # sum of the numbers that describe a network, of iterations and 
 
 def load_network(source: str | Path, network: nn.Module | None = None) -> nn.Module:
     """A trained network, ready to reconstruct: ``load_network("color_cs")(measurement, operator)``.
+
+    It warns (:class:`BeyondTrainingWarning`) when it is used for measurements beyond those it was trained for.
 
     Args:
         source: a name in the box, a file, a folder, or a repository: see :func:`lowrank_unroll.weights.read_trained`.
@@ -62,6 +65,7 @@ def _load(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> No
     if undefined:
         raise DataError(f"{source}: has infinite or NaN weights, {abridged(undefined, limit=MOST_NAMED)}: take another")
     network.load_state_dict(trained.weights)
+    UseWarning(str(source), trained.trained_for).watch(network)
 
 
 def _check_same(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> None:

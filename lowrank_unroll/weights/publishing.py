@@ -9,9 +9,12 @@ from lowrank_unroll.files import write_whole
 from lowrank_unroll.names import markdown_cell
 from lowrank_unroll.weights import hub
 from lowrank_unroll.weights.sources import BOX, TrainedNetwork, is_written_here, read_trained, shipped, write_trained
+from lowrank_unroll.weights.trained_for import TrainedFor
 
 
-def export(source: str | Path, folder: str | Path, card: str | Path | None = None) -> None:
+def export(
+    source: str | Path, folder: str | Path, card: str | Path | None = None, trained_for: TrainedFor | None = None
+) -> None:
     """Write a trained network into a folder, from which ``load_network(folder)`` reads it.
 
     Args:
@@ -19,6 +22,8 @@ def export(source: str | Path, folder: str | Path, card: str | Path | None = Non
         folder: is created; weights and card that an earlier export wrote into it are replaced.
         card: a file in Markdown that says what it was trained on, how good it is and where it ends. None for that of
             the box, or for what the source itself tells, which is little.
+        trained_for: the measurements that it was trained for, which the file keeps, so that whoever loads it is warned
+            beyond them; None for what the source itself tells.
 
     Raises:
         UsageError: if there is no such source, or the folder holds weights or a card of something else.
@@ -26,6 +31,8 @@ def export(source: str | Path, folder: str | Path, card: str | Path | None = Non
         OSError: if the card cannot be read, or the folder cannot be written.
     """
     trained = read_trained(source)
+    if trained_for is not None:
+        trained = trained._replace(trained_for=trained_for)
     text = _card_of(source, trained) if card is None else _card_in(Path(card))
     _check_folder(Path(folder))
     write_trained(Path(folder) / hub.WEIGHTS, trained)
@@ -46,7 +53,9 @@ def _card_in(file: Path) -> str:
         raise DataError(f"{file}: is no text in UTF-8, expected a card in Markdown") from error
 
 
-def publish(source: str | Path, repository: str, card: str | Path | None = None) -> str:
+def publish(
+    source: str | Path, repository: str, card: str | Path | None = None, trained_for: TrainedFor | None = None
+) -> str:
     """Upload a trained network to a repository OWNER/NAME of the Hugging Face Hub, and return its address.
 
     ``load_network("hub:OWNER/NAME")`` then loads it anywhere. Arguments as for :func:`export`; it takes the token that
@@ -58,7 +67,7 @@ def publish(source: str | Path, repository: str, card: str | Path | None = None)
         DataError: if the source holds no weights.
     """
     with TemporaryDirectory() as folder:
-        export(source, folder, card)
+        export(source, folder, card, trained_for)
         return hub.upload(Path(folder), repository)
 
 
@@ -69,5 +78,6 @@ def _card_of(source: str | Path, trained: TrainedNetwork) -> str:
     lines = [f"A network of lowrank-unroll with {count:,} weights.", ""]
     lines += ["```python", "from lowrank_unroll.weights import load_network", "", 'network = load_network("hub:...")']
     lines += ["```", "", "```json", json.dumps(trained.network, indent=2), "```", ""]
-    lines += [f"- {markdown_cell(str(name))}: {markdown_cell(str(value))}" for name, value in trained.about.items()]
+    facts = trained.about | {"trained for": json.dumps(trained.trained_for.facts())}
+    lines += [f"- {markdown_cell(str(name))}: {markdown_cell(str(value))}" for name, value in facts.items()]
     return "\n".join(["---", "library_name: lowrank-unroll", "---", "", *lines, ""])

@@ -12,6 +12,7 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.weights.checkpoint_file import read_checkpoint
 from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
+from lowrank_unroll.weights.trained_for import TrainedFor
 
 SUFFIX = ".safetensors"
 BOX = Path(__file__).parent
@@ -27,12 +28,14 @@ class TrainedNetwork(NamedTuple):
         shrinkage: whether it was trained with its low-rank steps.
         weights: by name.
         about: what else was written down, such as the commit and the steps of its training.
+        trained_for: the measurements that it was trained for.
     """
 
     network: dict[str, Any] | None
     shrinkage: bool
     weights: dict[str, Tensor]
     about: dict[str, str]
+    trained_for: TrainedFor = TrainedFor()
 
 
 def shipped() -> list[str]:
@@ -98,7 +101,12 @@ def is_written_here(path: Path) -> bool:
 
 def write_trained(path: Path, trained: TrainedNetwork) -> None:
     """Write a file of safetensors, from which :func:`read_trained` reads the same."""
-    described = {"network": trained.network, "shrinkage": trained.shrinkage, "about": trained.about}
+    described = {
+        "network": trained.network,
+        "shrinkage": trained.shrinkage,
+        "about": trained.about,
+        "trained_for": trained.trained_for.facts(),
+    }
     weights = {name: weight.detach().cpu().contiguous() for name, weight in trained.weights.items()}
     # Under one key: several would come in an order that changes from one process to the next, and so would the hash.
     write_whole(path, save(weights, metadata={METADATA: json.dumps(described, sort_keys=True)}))
@@ -111,8 +119,17 @@ def _of_safetensors(path: Path) -> TrainedNetwork:
     if not isinstance(described, dict):
         raise TypeError(f"its {METADATA} is a {type(described).__name__}")
     return TrainedNetwork(
-        described.get("network"), described.get("shrinkage", True), weights, described.get("about", {})
+        described.get("network"),
+        described.get("shrinkage", True),
+        weights,
+        described.get("about", {}),
+        _trained_for(described.get("trained_for", {})),
     )
+
+
+def _trained_for(facts: dict[str, Any]) -> TrainedFor:
+    """Read what JSON holds, which has no tuples."""
+    return TrainedFor(**{name: tuple(fact) if isinstance(fact, list) else fact for name, fact in facts.items()})
 
 
 def _of_checkpoint(path: Path) -> TrainedNetwork:
