@@ -147,7 +147,7 @@ def test_a_file_keeps_what_its_network_was_trained_for(tmp_path):
     write_trained(tmp_path / "net.safetensors", TrainedNetwork(DESCRIPTION, True, {}, {}))
     export(tmp_path / "net.safetensors", tmp_path / "mine", trained_for=SERIES)
     assert read_trained(tmp_path / "mine").trained_for == SERIES
-    assert '"coils": [1, 4]' in (tmp_path / "mine/README.md").read_text()
+    assert r'"coils": \[1, 4\]' in (tmp_path / "mine/README.md").read_text()
     operator = series_operator(PseudoRadial(4), coils=12)
     network = load_network(tmp_path / "mine")
     assert isinstance(network, ViewSharing)

@@ -129,7 +129,8 @@ def _of_safetensors(path: Path) -> TrainedNetwork:
 
 def _trained_for(facts: dict[str, Any]) -> TrainedFor:
     """Read what JSON holds, which has no tuples."""
-    return TrainedFor(**{name: tuple(fact) if isinstance(fact, list) else fact for name, fact in facts.items()})
+    read: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in facts.items()}
+    return TrainedFor(**read)
 
 
 def _of_checkpoint(path: Path) -> TrainedNetwork:
