@@ -65,7 +65,8 @@ def _load(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> No
     if undefined:
         raise DataError(f"{source}: has infinite or NaN weights, {abridged(undefined, limit=MOST_NAMED)}: take another")
     network.load_state_dict(trained.weights)
-    UseWarning(str(source), trained.trained_for).watch(network)
+    if trained.trained_for.facts():
+        UseWarning(str(source), trained.trained_for).watch(network)
 
 
 def _check_same(network: nn.Module, trained: TrainedNetwork, source: str | Path) -> None:
