@@ -382,4 +382,5 @@ def test_the_demo_of_dynamic_mri_keeps_its_promise(command_line):
     command_line("test", "--config", "dynamic_mri/demo.yaml")
     mean = mean_of_test("dynamic_mri_demo/version_1")
     assert float(mean["NuclearNormRecon_psnr"]) < float(mean["LocallyLowRankRecon_psnr"])
-    assert float(mean["psnr"]) >= float(mean["LocallyLowRankRecon_psnr"]) + 0.9
+    assert float(mean["psnr"]) >= 31.8
+    assert float(mean["psnr"]) >= float(mean["LocallyLowRankRecon_psnr"]) + 0.8

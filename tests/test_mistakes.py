@@ -228,6 +228,12 @@ def test_arguments_that_another_class_does_not_take_are_named(command_line, caps
     )
 
 
+def test_defaults_that_nobody_gave_are_not_named(command_line, capsys):
+    with pytest.raises(SystemExit):
+        command_line("fit", "--config", "color_cs/pretrained.yaml", "--print_config")
+    assert "Note" not in capsys.readouterr().err
+
+
 def test_a_pickle_is_not_loaded(command_line, tmp_path):
     class Attack:
         def __reduce__(self):

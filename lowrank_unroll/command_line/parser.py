@@ -1,9 +1,12 @@
 """The parser of a command of the trainer: Lightning's, which tells mistakes in few words."""
 
+import ast
+import inspect
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pydoc import locate
 from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
@@ -14,7 +17,7 @@ from lowrank_unroll.command_line.words import nearest
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.terminal import say
 
-LEFT = re.compile(r"class_path change from '(?:\w+\.)*(\w+)' to '(?:\w+\.)*(\w+)', discarding init_args: \{(.*)\}")
+LEFT = re.compile(r"class_path change from '([\w.]+)' to '(?:\w+\.)*(\w+)', discarding init_args: (\{.*\})")
 
 
 class BriefParser(LightningArgumentParser):
@@ -85,10 +88,26 @@ class _LeftArguments(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if match := LEFT.search(record.getMessage()):
             old, new, arguments = match.groups()
-            note = f"Note: {new} takes the place of {old} and does not take its {arguments}"
-            if note not in self.told:  # jsonargparse comes by more than once
+            given = _without_defaults(old, arguments)
+            note = f"Note: {new} takes the place of {old.rpartition('.')[-1]} and does not take its {given}"
+            if given and note not in self.told:  # jsonargparse comes by more than once
                 say(note, sys.stderr)
             self.told.add(note)
+
+
+def _without_defaults(class_path: str, arguments: str) -> str:
+    """Leave out the arguments that are the class's own defaults, which nobody gave; text that is no literal stays."""
+    try:
+        values = ast.literal_eval(arguments)
+    except (ValueError, SyntaxError):
+        return arguments[1:-1]
+    parameters = inspect.signature(locate(class_path)).parameters  # type: ignore[arg-type]
+    given = {name: value for name, value in values.items() if value != _default(parameters, name)}
+    return str(given)[1:-1]
+
+
+def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
+    return parameters[name].default if name in parameters else inspect.Parameter.empty
 
 
 def _log_of_left_arguments() -> logging.Logger:
