@@ -89,17 +89,26 @@ def shares(case: Case, device: str) -> dict[str, float]:
         step()
     torch.set_num_threads(threads)
     unit = "device" if device == "cuda" else "cpu"
-    events = profiler.key_averages()
+    events = profiler.events()
     total = sum(getattr(event, f"self_{unit}_time_total") for event in events)
     return {
-        kind: sum(
-            getattr(event, f"{unit}_time_total")
-            for event in events
-            if event.key.removeprefix("aten::").startswith(keys)
-        )
-        / total
+        kind: sum(getattr(event, f"{unit}_time_total") for event in events if _is_outermost(event, keys)) / total
         for kind, keys in KINDS.items()
     }
+
+
+def _is_outermost(event: Any, keys: tuple[str, ...]) -> bool:
+    """Return whether an operation is of a kind, and no part of another one of it, which counts it already."""
+    if not _is_of(event, keys):
+        return False
+    while (event := event.cpu_parent) is not None:
+        if _is_of(event, keys):
+            return False
+    return True
+
+
+def _is_of(event: Any, keys: tuple[str, ...]) -> bool:
+    return bool(event.name.removeprefix("aten::").startswith(keys))
 
 
 @contextmanager
