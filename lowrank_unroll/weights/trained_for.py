@@ -123,11 +123,9 @@ def _parts(operator: LinearOperator) -> tuple[Tensor | None, Tensor | None]:
 
 def _number_of_coils(sensitivities: Tensor | None) -> int:
     """Count the coils that see anything."""
-    return (
-        1
-        if sensitivities is None
-        else int(sensitivities.abs().amax((0, *range(2, sensitivities.ndim))).count_nonzero())
-    )
+    if sensitivities is None:
+        return 1
+    return int(sensitivities.abs().amax((0, *range(2, sensitivities.ndim))).count_nonzero())
 
 
 def _alike(mask: Tensor, dim: int) -> bool:
