@@ -97,11 +97,14 @@ class _LeftArguments(logging.Handler):
 
 def _without_defaults(class_path: str, arguments: str) -> str:
     """Leave out the arguments that are the class's own defaults, which nobody gave; text that is no literal stays."""
+    replaced = locate(class_path)
     try:
         values = ast.literal_eval(arguments)
     except (ValueError, SyntaxError):
         return arguments[1:-1]
-    parameters = inspect.signature(locate(class_path)).parameters  # type: ignore[arg-type]
+    if not callable(replaced):
+        return arguments[1:-1]
+    parameters = inspect.signature(replaced).parameters
     given = {name: value for name, value in values.items() if value != _default(parameters, name)}
     return str(given)[1:-1]
 
