@@ -89,8 +89,8 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
 
     The strength s falls from iteration to iteration (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19,
     2008) to what the noise demands: sigma^2 / rms, as in a Bayesian estimate (Chang, Yu & Vetterli, IEEE TIP 9, 2000),
-    with sigma from :func:`~lowrank_unroll.networks.noise_level.estimate_noise` and rms the root mean square of the
-    first series. There is nothing to train: run ``test`` or ``predict``, or let a network start from it.
+    with sigma from the k-space (``noise_level.estimate_noise``) and rms the root mean square of the first series. There
+    is nothing to train: run ``test`` or ``predict``, or let a network start from it.
 
     Args:
         block: pixels a side.

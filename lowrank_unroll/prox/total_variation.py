@@ -11,7 +11,7 @@ STEP_SIZE = 1 / (4 * len(AXES))
 def total_variation_step(series: Tensor, dual: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Take one step towards the proximal map of anisotropic total variation, on its dual problem.
 
-        argmin_x 1/2 ||x - v||^2 + sum_d w_d ||D_d x||_1 = v - D^H q,    q = argmin ||v - D^H q||^2 with |q_d| <= w_d
+        argmin_x 1/2 ||x - v||^2 + sum_d w_d ||D_d x||_1 = v - D^H q,    q = argmin ||v - D^H q||^2 with abs(q_d) <= w_d
 
     D_d are the differences of neighbours in time, height and width (Chambolle, "An algorithm for total variation
     minimization and applications", J. Math. Imaging Vision 20, 2004). The step is one of projected gradient descent; an
