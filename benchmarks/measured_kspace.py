@@ -109,9 +109,9 @@ def prospective(folder: Path) -> dict[str, Tensor]:
 def draw(rows: dict[str, dict[str, Tensor]], path: Path) -> None:
     """Draw a frame of each method, a row for each data set."""
     names = ["fully sampled", *METHODS]
-    figure = plt.figure(figsize=(1.9 * len(names), 1.5 * len(rows)), layout="constrained")
+    figure = plt.figure(figsize=(1.15 * len(names), 1.15 * len(rows)), layout="constrained")
     for part, (title, images) in zip(figure.subfigures(len(rows), 1), rows.items(), strict=True):
-        part.suptitle(title, fontsize=9, x=0.01, ha="left")
+        part.suptitle(title, fontsize=8, x=0.01, ha="left")
         frames = {name: series[brightest(series) + 1].abs() for name, series in images.items()}
         white = max(float(frame.max()) for frame in frames.values())
         for axes, name in zip(part.subplots(1, len(names)), names, strict=True):
@@ -120,8 +120,8 @@ def draw(rows: dict[str, dict[str, Tensor]], path: Path) -> None:
                 height, width = frames[name].shape
                 upright = frames[name] if width > height else frames[name].T
                 axes.imshow(upright, cmap="gray", vmin=0, vmax=white)
-                axes.set_title(name, fontsize=8)
-    figure.savefig(path, dpi=110)
+                axes.set_title(name.replace(" and", "\nand"), fontsize=7)
+    figure.savefig(path, dpi=180)
 
 
 def brightest(series: Tensor) -> int:

@@ -94,7 +94,8 @@ axes.imshow(plt.imread(overview))
 # --------------------------
 #
 # The one in the box learned from real hearts; in Python it takes the sample from above. Now the reference comes in:
-# PSNR of magnitudes, after the one factor that is left free, since every scanner has a unit of its own.
+# PSNR of magnitudes, after the one factor that is left free, since every scanner has a unit of its own. On real hearts
+# the network is half a decibel above the method that it starts from; this one is simulated, and they are level.
 
 import torch
 
