@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import random
 import signal
@@ -78,7 +79,8 @@ def test_what_a_killed_command_leaves_is_whole(command, command_line, tmp_path):
         process.join()
         assert process.exitcode in {0, -signal.SIGKILL}, Path("log").read_text()
         killed += process.exitcode != 0
-        duration = time.monotonic() - started if number == 1 else duration
+        if process.exitcode == 0 and number:  # the fastest, for a busy machine may have slowed the others
+            duration = min(duration or math.inf, time.monotonic() - started)
         assert_whole(tmp_path / "runs")
     assert killed >= KILLS // 2
     command_line(*words)
