@@ -327,6 +327,10 @@ SHORT_RUNS = {
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="this processor has no bfloat16, and emulates a step in twelve times the time",
+)
 @pytest.mark.slow(seconds=60)
 @pytest.mark.parametrize("config", SHORT_RUNS)
 def test_mixed_precision_reconstructs_as_well_as_single(config, command_line):
