@@ -42,7 +42,7 @@ AGREEMENT: dict[Precision, float] = {"32-true": 1e-4, "bf16-mixed": 1e-3}
 
 
 class Row(NamedTuple):
-    """What is measured of a case; shares are of a step, memory is above the network's own."""
+    """The measurements of a case; shares are of a step, memory is above the network's own."""
 
     case: Case
     ours_ms: float
@@ -76,7 +76,7 @@ def timed(case: Case, device: str, repeats: int) -> Row:
 
 
 def shares(case: Case, device: str) -> dict[str, float]:
-    """Which part of the time of one of our steps each kind of operation takes.
+    """Return the share of the time of one of our steps that each kind of operation takes.
 
     On one thread of the CPU: the profiler does not see the threads among which a batch of decompositions is shared out.
     """

@@ -180,7 +180,7 @@ REFUSED = [
 
 
 def shown(value):
-    """How a message shows a value."""
+    """Return a value as messages show it."""
     return repr(value) if isinstance(value, str | list) else str(value)
 
 

@@ -17,7 +17,7 @@ from lowrank_unroll.sampling import SamplingPattern
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How a series is measured.
+    """The simulated measurement of a series.
 
     Args:
         pattern: which values of k-space are sampled.

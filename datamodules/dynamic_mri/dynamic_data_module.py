@@ -1,4 +1,4 @@
-"""What the datasets of series of images share, of which the measurement is simulated."""
+"""The base of datasets of image series whose measurement is simulated."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

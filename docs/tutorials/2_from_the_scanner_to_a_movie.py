@@ -12,7 +12,7 @@ import sys
 
 
 def lowrank_unroll(*words):
-    """What ``lowrank-unroll`` followed by these words does in a terminal."""
+    """Run ``lowrank-unroll`` with these words, as in a terminal."""
     finished = subprocess.run([sys.executable, "-m", "lowrank_unroll", *words], check=True, stdout=subprocess.PIPE)
     print(finished.stdout.decode())
 

@@ -56,7 +56,7 @@ def _flags(parser: LightningArgumentParser) -> list[str]:
 
 
 def _origin(key: str, words: Sequence[str]) -> str:
-    """Where a key was given: as a flag, or in the last config that holds it."""
+    """Return where a key was given: as a flag, or in the last config that holds it."""
     flag = f"--{key}"
     if any(_without_init_args(word.split("=")[0]).startswith(flag) for word in words):
         return flag

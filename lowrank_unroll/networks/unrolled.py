@@ -129,7 +129,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         yield from _walk(self.iterations, state, measurement, operator)
 
     def penalty(self, state: State) -> Tensor | float:
-        """What a state adds to the training loss, a number without unit; nothing unless a network says so."""
+        """Return the term that a state adds to the training loss, without unit; 0 unless a network overrides it."""
         return 0.0
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:

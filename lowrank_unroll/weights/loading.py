@@ -55,7 +55,7 @@ def differing_weights(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) 
 
 
 def _kind(weight: Tensor) -> tuple[torch.Size, bool, bool]:
-    """What a weight must have in common with another: PyTorch rounds, but drops no imaginary part without a word."""
+    """Return shape and kind of a weight, which another must share: PyTorch would drop an imaginary part."""
     return weight.shape, weight.is_complex(), weight.is_floating_point()
 
 

@@ -21,7 +21,7 @@ PREFIX = "network."  # of a network's weights among those of its module
 
 
 class TrainedNetwork(NamedTuple):
-    """What there is to know of a trained network.
+    """A trained network: its description and its weights.
 
     Attributes:
         network: its class and arguments as in a config, ``{"class_path": ..., "init_args": {...}}``; None if unknown.
