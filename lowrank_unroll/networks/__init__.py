@@ -2,6 +2,7 @@
 
 from lowrank_unroll.networks.bart import BART
 from lowrank_unroll.networks.feature_unrolled_net import FeatureUnrolledNet
+from lowrank_unroll.networks.feature_unrolled_series_net import FeatureUnrolledSeriesNet
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
 from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
@@ -23,6 +24,7 @@ __all__ = [
     "BART",
     "DynamicTLRNet",
     "FeatureUnrolledNet",
+    "FeatureUnrolledSeriesNet",
     "LinearInterpolation",
     "LocallyLowRankNet",
     "LocallyLowRankRecon",

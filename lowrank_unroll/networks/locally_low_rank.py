@@ -17,8 +17,9 @@ from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import total_variation_step
 from lowrank_unroll.sample import SERIES_AXES
 
-# The regularisation begins strong, which removes aliasing in few iterations, and falls by this factor in each.
-FIRST_STRENGTH, DECAY = 0.02, 0.9
+# The regularisation begins strong, a fraction of the series, which removes aliasing in few iterations, and falls by the
+# same factor in each of them, to a fraction of that in all.
+FIRST_STRENGTH, FALL = 0.02, 0.015
 SEED = 3407
 
 
@@ -47,14 +48,16 @@ class RegularizedIteration(nn.Module):
         cut: by how many pixels the first block is cut at the top and left.
         low_rank: threshold of singular values, relative to the strength times sqrt(frames) + block.
         tv_weights: of the differences in time, height and width, relative to the strength.
+        decay: factor by which the strength falls.
     """
 
     def __init__(
-        self, block: int, cut: tuple[int, int], low_rank: float, tv_weights: tuple[float, float, float]
+        self, block: int, cut: tuple[int, int], low_rank: float, tv_weights: tuple[float, float, float], decay: float
     ) -> None:
         super().__init__()
         self.block, self.cut = block, cut
         self.low_rank, self.tv_weights = low_rank, tv_weights
+        self.decay = decay
 
     def forward(self, state: RegularizedState, measurement: Tensor, operator: LinearOperator) -> RegularizedState:
         """Advance the state by one iteration."""
@@ -63,7 +66,7 @@ class RegularizedIteration(nn.Module):
         smooth, dual = total_variation_step(consistent, state.dual, weights)
         image = self.shrink(smooth, state.strength)
         extrapolated, momentum = extrapolate(image, state.image, state.momentum)
-        strength = torch.maximum(DECAY * state.strength, state.last_strength)
+        strength = torch.maximum(self.decay * state.strength, state.last_strength)
         return RegularizedState(image, extrapolated, dual, strength, state.last_strength, momentum)
 
     def shrink(self, series: Tensor, strength: Tensor) -> Tensor:
@@ -87,7 +90,7 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
     which leaves no seams (Zhang, Pauly & Levesque, Magn. Reson. Med. 2015); the shifts are drawn once, so that results
     repeat.
 
-    The strength s falls from iteration to iteration (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19,
+    The strength s falls in the iterations that there are (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19,
     2008) to what the noise demands: sigma^2 / rms, as in a Bayesian estimate (Chang, Yu & Vetterli, IEEE TIP 9, 2000),
     with sigma from the k-space (``noise_level.estimate_noise``) and rms the root mean square of the first series. There
     is nothing to train: run ``test`` or ``predict``, or let a network start from it.
@@ -129,7 +132,8 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
         generator = torch.Generator().manual_seed(SEED)
         cuts = torch.randint(block, (iterations, 2), generator=generator, device="cpu").tolist()
         weights = (temporal_tv, spatial_tv, spatial_tv)
-        iterates = (RegularizedIteration(block, (top, left), low_rank, weights) for top, left in cuts)
+        decay = FALL ** (1 / iterations)
+        iterates = (RegularizedIteration(block, (top, left), low_rank, weights, decay) for top, left in cuts)
         super().__init__(iterates, start=ViewSharing())
 
     def initial_state(self, image: Tensor) -> RegularizedState:
