@@ -21,7 +21,6 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule
-from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct
 from lowrank_unroll.networks import (
     LocallyLowRankNet,
     LocallyLowRankRecon,
@@ -32,6 +31,7 @@ from lowrank_unroll.networks import (
     TLRNet,
 )
 from lowrank_unroll.operators import SampledFourier, coil_operator
+from lowrank_unroll.runs.cuda_graphs import CUDAGraphs, Reconstruct
 from lowrank_unroll.sample import Sample
 
 KINDS = {

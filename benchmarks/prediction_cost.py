@@ -24,9 +24,9 @@ from rich.progress import track
 from rich.table import Table
 
 from datamodules import measure_image, measure_series
-from lowrank_unroll.linalg import match_patches
 from lowrank_unroll.networks import NonLocalLowRankRecon, NormalizedConvolution
 from lowrank_unroll.notebook import reconstruct
+from lowrank_unroll.prox import match_patches
 from lowrank_unroll.sampling import EquispacedLines
 from lowrank_unroll.weights import load_network
 

@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from lowrank_unroll.callbacks.prediction_writer import _unused
-from lowrank_unroll.callbacks.test_report import _table
+from lowrank_unroll.callbacks.report import _table
 from lowrank_unroll.names import drawable, markdown_cell, one_line, path_of_name, spreadsheet_cell, told_apart
 from lowrank_unroll.pictures import Panel, draw_panels
 from lowrank_unroll.reports import Evaluation, Page, SampleResult, methods, read_evaluation, table

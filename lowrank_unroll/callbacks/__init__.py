@@ -1,21 +1,20 @@
 """Lightning callbacks that show and keep what a run produces."""
 
-from lowrank_unroll.callbacks.checkpoint import ResumableCheckpoint
-from lowrank_unroll.callbacks.deferred_signals import DeferredSignals
 from lowrank_unroll.callbacks.gradient_distance import GradientDistance
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
 from lowrank_unroll.callbacks.reconstruction_progress import ReconstructionProgress
+from lowrank_unroll.callbacks.report import TestReport
 from lowrank_unroll.callbacks.spectrum_monitor import SpectrumMonitor
-from lowrank_unroll.callbacks.test_report import TestReport
 from lowrank_unroll.callbacks.training_pictures import TrainingPictures
+from lowrank_unroll.deprecation import moved_names
 
 __all__ = [
-    "DeferredSignals",
     "GradientDistance",
     "PredictionWriter",
     "ReconstructionProgress",
-    "ResumableCheckpoint",
     "SpectrumMonitor",
     "TestReport",
     "TrainingPictures",
 ]
+
+__getattr__ = moved_names(__name__, dict.fromkeys(("DeferredSignals", "ResumableCheckpoint"), "lowrank_unroll.runs"))

@@ -15,7 +15,9 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
 from lowrank_unroll.pictures import defined_psnr
-from lowrank_unroll.predictions import (
+from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Geometry, Sample
+from lowrank_unroll.terminal import say
+from lowrank_unroll.writers import (
     IMAGE_WRITERS,
     OPTIONAL_PACKAGES,
     SERIES_WRITERS,
@@ -25,8 +27,6 @@ from lowrank_unroll.predictions import (
     Writer,
     without_oversampling,
 )
-from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Geometry, Sample
-from lowrank_unroll.terminal import say
 
 COLOURS = 3
 WHITE = 255  # in 8 bits

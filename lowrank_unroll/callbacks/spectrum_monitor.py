@@ -8,17 +8,17 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor, nn
 
-from lowrank_unroll.callbacks.spectrum_figure import save_spectrum
-from lowrank_unroll.callbacks.spectrum_record import (
+from lowrank_unroll.callbacks.step_recorder import StepRecorder
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.linalg import relative_spectrum
+from lowrank_unroll.prox import RelativeThreshold
+from lowrank_unroll.reports.spectrum_figure import save_spectrum
+from lowrank_unroll.reports.spectrum_record import (
     SpectrumRow,
     measure,
     some_singular_values,
     some_thresholds,
 )
-from lowrank_unroll.callbacks.step_recorder import StepRecorder
-from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.linalg import relative_spectrum
-from lowrank_unroll.prox import RelativeThreshold
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -33,7 +33,7 @@ class SpectrumMonitor(StepRecorder):
     At some training steps it decomposes some of the matrices that each
     :class:`~lowrank_unroll.prox.LowRankProx` shrinks; between those steps nothing is in the way. It writes
     ``spectrum.csv`` (the columns are the fields of
-    :class:`~lowrank_unroll.callbacks.spectrum_record.SpectrumRow`) into the folder of the run after each validation,
+    :class:`~lowrank_unroll.reports.spectrum_record.SpectrumRow`) into the folder of the run after each validation,
     and ``spectrum.png`` at the end of the training, also if it ends in an error. Weights & Biases and TensorBoard get
     the same numbers as they come, with histograms of log10(s_i / s_1); other loggers but the CSVLogger the numbers.
     Training is not changed by a bit. Of several processes, the first records its share.

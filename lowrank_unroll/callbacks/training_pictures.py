@@ -5,11 +5,11 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lowrank_unroll.callbacks.media import log_picture
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import ReconstructionModule, Step
 from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
+from lowrank_unroll.runs.logged_media import log_picture
 from lowrank_unroll.sample import Sample
 
 

@@ -8,10 +8,10 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lowrank_unroll.callbacks.checkpoint import OF_THE_MODULE
 from lowrank_unroll.command_line.words import nearest
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.runs.resumable_checkpoint import OF_THE_MODULE
 
 OURS = {"lightning", "lowrank_unroll"}  # packages of which we know what they log
 MAY_LOG = ("loss", "training_step", "validation_step", "on_train_epoch_end", "on_validation_epoch_end")

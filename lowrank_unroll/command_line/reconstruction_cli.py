@@ -17,28 +17,24 @@ from lowrank_unroll import (
     sampling,  # noqa: F401
 )
 from lowrank_unroll.callbacks import (
-    DeferredSignals,
-    GradientDistance,  # noqa: F401  named for class_path
     PredictionWriter,
     ReconstructionProgress,
-    ResumableCheckpoint,
-    SpectrumMonitor,  # noqa: F401  named for class_path
     TestReport,
     TrainingPictures,
 )
-from lowrank_unroll.callbacks.checkpoint import OF_THE_MODULE
-from lowrank_unroll.command_line.checkpoint_io import WholeCheckpointIO
-from lowrank_unroll.command_line.checkpoints import newest_checkpoint, remove_unfinished
 from lowrank_unroll.command_line.configs import find_configs
 from lowrank_unroll.command_line.monitors import check_callbacks
 from lowrank_unroll.command_line.parser import BriefParser
 from lowrank_unroll.command_line.process import exit_after_signal, silence_advice, silence_advice_to_train
-from lowrank_unroll.command_line.run_folders import check_names, claim_folder
-from lowrank_unroll.command_line.run_logging import SaveConfig, log_offline_where_needed
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import called_program
-from lowrank_unroll.weights import read_checkpoint
+from lowrank_unroll.runs import DeferredSignals, ResumableCheckpoint, read_checkpoint
+from lowrank_unroll.runs.checkpoint_io import WholeCheckpointIO
+from lowrank_unroll.runs.folders import check_names, claim_folder
+from lowrank_unroll.runs.newest_checkpoint import newest_checkpoint, remove_unfinished
+from lowrank_unroll.runs.resumable_checkpoint import OF_THE_MODULE
+from lowrank_unroll.runs.saved_config import SaveConfig, log_offline_where_needed
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # in others, parts of the networks cannot be computed
 

@@ -1,23 +1,14 @@
 """Differentiable singular value decomposition and shrinkage: pure functions of tensors."""
 
-from lowrank_unroll.linalg.blocks import block_count, from_blocks, to_blocks
+from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.linalg.functions import singular_value_threshold, spectral_function, spectral_norm
 from lowrank_unroll.linalg.last_derivative import last_derivative
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
-from lowrank_unroll.linalg.patches import (
-    add_patches,
-    average_patches,
-    count_patches,
-    map_patches,
-    match_patches,
-    to_patches,
-)
 from lowrank_unroll.linalg.precision import at_least_single, exact
 from lowrank_unroll.linalg.shrinkage import Shrinkage
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.tensors import tensor_singular_value_threshold
 from lowrank_unroll.linalg.thresholding import Firm, Hard, SchattenP, Soft, Truncation, WeightedSoft
-from lowrank_unroll.linalg.unfolding import casorati, fold, unfold
 
 __all__ = [
     "Firm",
@@ -28,19 +19,10 @@ __all__ = [
     "Soft",
     "Truncation",
     "WeightedSoft",
-    "add_patches",
     "at_least_single",
-    "average_patches",
-    "block_count",
-    "casorati",
-    "count_patches",
     "effective_rank",
     "exact",
-    "fold",
-    "from_blocks",
     "last_derivative",
-    "map_patches",
-    "match_patches",
     "relative_gaps",
     "relative_spectrum",
     "singular_value_threshold",
@@ -50,7 +32,10 @@ __all__ = [
     "tensor_singular_value_threshold",
     "tie_resolution",
     "ties",
-    "to_blocks",
-    "to_patches",
-    "unfold",
 ]
+
+MOVED = (
+    *("block_count", "from_blocks", "to_blocks", "casorati", "fold", "unfold"),
+    *("add_patches", "average_patches", "count_patches", "map_patches", "match_patches", "to_patches"),
+)
+__getattr__ = moved_names(__name__, dict.fromkeys(MOVED, "lowrank_unroll.prox"))

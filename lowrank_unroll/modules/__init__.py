@@ -1,5 +1,6 @@
 """LightningModules: one per task, on one base."""
 
+from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.errors import NonFiniteGradientError
 from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
@@ -7,7 +8,6 @@ from lowrank_unroll.modules.losses import LogSquaredError, SquaredError
 from lowrank_unroll.modules.muon import KernelMuon
 from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
-from lowrank_unroll.modules.stopwatch import Stopwatch
 
 __all__ = [
     "SSDU",
@@ -19,6 +19,7 @@ __all__ = [
     "ReconstructionModule",
     "SquaredError",
     "Step",
-    "Stopwatch",
     "relative_error",
 ]
+
+__getattr__ = moved_names(__name__, {"Stopwatch": "lowrank_unroll.runs"})

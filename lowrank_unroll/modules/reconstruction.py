@@ -16,17 +16,17 @@ from lowrank_unroll.checks import check_axes
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.colours import colours_of
-from lowrank_unroll.modules.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
 from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.optimization import Mode, OptimizedModule
-from lowrank_unroll.modules.resuming import take_what_is_given
 from lowrank_unroll.modules.self_supervision import SSDU, relative_error
-from lowrank_unroll.modules.stopwatch import Stopwatch
 from lowrank_unroll.names import abridged
 from lowrank_unroll.networks.unrolled import collected_penalties
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
+from lowrank_unroll.runs.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
+from lowrank_unroll.runs.resuming import take_what_is_given
+from lowrank_unroll.runs.stopwatch import Stopwatch
 from lowrank_unroll.sample import Sample, known_target
 from lowrank_unroll.weights import differing_weights, load_weights
 

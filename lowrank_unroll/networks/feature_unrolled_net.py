@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import at_least_single
-from lowrank_unroll.networks.convolutions import ResidualConvolutions
-from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
+from lowrank_unroll.networks.layers.convolutions import ResidualConvolutions
+from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual, gradient_step

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import at_least_single
-from lowrank_unroll.networks.narrowing_convolution import NarrowingConvolution
-from lowrank_unroll.networks.noise_level import estimate_noise
+from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual
+from lowrank_unroll.operators.noise_level import estimate_noise
 from lowrank_unroll.sample import SERIES_AXES
 
 # As in FeatureUnrolledNet: sigmoid(3), about 95 %, of the residual is corrected before training.

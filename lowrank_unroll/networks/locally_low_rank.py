@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import from_blocks, singular_value_threshold, to_blocks
-from lowrank_unroll.networks.fista import extrapolate
-from lowrank_unroll.networks.noise_level import estimate_noise
+from lowrank_unroll.linalg import singular_value_threshold
+from lowrank_unroll.networks.layers.fista import extrapolate
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.view_sharing import ViewSharing
 from lowrank_unroll.operators import LinearOperator, gradient_step
-from lowrank_unroll.prox import total_variation_step
+from lowrank_unroll.operators.noise_level import estimate_noise
+from lowrank_unroll.prox import from_blocks, to_blocks, total_variation_step
 from lowrank_unroll.sample import SERIES_AXES
 
 # The regularisation begins strong, a fraction of the series, which removes aliasing in few iterations, and falls by the

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import casorati, singular_value_threshold, spectral_norm
+from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
-from lowrank_unroll.prox import soft_threshold
+from lowrank_unroll.prox import casorati, soft_threshold
 from lowrank_unroll.sample import SERIES_AXES
 
 TIME = -3

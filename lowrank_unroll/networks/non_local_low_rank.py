@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_fraction
-from lowrank_unroll.networks.convolutions import ImageConvolutions
+from lowrank_unroll.networks.layers.convolutions import ImageConvolutions
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step

@@ -5,9 +5,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import casorati, singular_value_threshold, spectral_norm
-from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
+from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
+from lowrank_unroll.networks.layers.fista import FISTAIteration, FISTAState
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
+from lowrank_unroll.prox import casorati
 from lowrank_unroll.sample import SERIES_AXES
 
 

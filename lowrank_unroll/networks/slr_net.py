@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.networks.convolutions import SeriesConvolutions, from_channels, to_channels
+from lowrank_unroll.networks.layers.convolutions import SeriesConvolutions, from_channels, to_channels
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient, soft_threshold

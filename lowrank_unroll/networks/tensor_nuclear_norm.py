@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
 from lowrank_unroll.linalg import spectral_norm, tensor_singular_value_threshold
-from lowrank_unroll.networks.fista import FISTAIteration, FISTAState
+from lowrank_unroll.networks.layers.fista import FISTAIteration, FISTAState
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.sample import COLOUR_AXES
 

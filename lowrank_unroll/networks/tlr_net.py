@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.networks.convolutions import ComplexConvolutions, ImageConvolutions
+from lowrank_unroll.networks.layers.convolutions import ComplexConvolutions, ImageConvolutions
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, project_onto_measurement, proximal_step
 from lowrank_unroll.prox import LowRankProx, ShrinkageGradient

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import UsageError
-from lowrank_unroll.networks.convolutions import Convolutions
+from lowrank_unroll.networks.layers.convolutions import Convolutions
 from lowrank_unroll.operators import LinearOperator, check_tensor
 
 

@@ -1,5 +1,6 @@
-"""Proximal steps: the learned low-rank block, the matrices that it shrinks, and soft thresholding."""
+"""Proximal steps: the learned low-rank block, the matrices that it shrinks, soft thresholding and total variation."""
 
+from lowrank_unroll.prox.blocks import block_count, from_blocks, to_blocks
 from lowrank_unroll.prox.low_rank import (
     LowRankProx,
     RelativeThreshold,
@@ -8,8 +9,17 @@ from lowrank_unroll.prox.low_rank import (
     trained_low_rank_steps,
 )
 from lowrank_unroll.prox.matricizations import Blocks, Casorati, Images, Matricization, Patches
+from lowrank_unroll.prox.patches import (
+    add_patches,
+    average_patches,
+    count_patches,
+    map_patches,
+    match_patches,
+    to_patches,
+)
 from lowrank_unroll.prox.sparse import soft_threshold
 from lowrank_unroll.prox.total_variation import total_variation_step
+from lowrank_unroll.prox.unfolding import casorati, fold, unfold
 
 __all__ = [
     "Blocks",
@@ -20,8 +30,20 @@ __all__ = [
     "Patches",
     "RelativeThreshold",
     "ShrinkageGradient",
+    "add_patches",
+    "average_patches",
+    "block_count",
+    "casorati",
+    "count_patches",
+    "fold",
+    "from_blocks",
+    "map_patches",
+    "match_patches",
     "remove_shrinkage",
     "soft_threshold",
+    "to_blocks",
+    "to_patches",
     "total_variation_step",
     "trained_low_rank_steps",
+    "unfold",
 ]

@@ -9,17 +9,9 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.linalg import (
-    average_patches,
-    block_count,
-    casorati,
-    count_patches,
-    from_blocks,
-    map_patches,
-    match_patches,
-    to_blocks,
-    to_patches,
-)
+from lowrank_unroll.prox.blocks import block_count, from_blocks, to_blocks
+from lowrank_unroll.prox.patches import average_patches, count_patches, map_patches, match_patches, to_patches
+from lowrank_unroll.prox.unfolding import casorati
 
 RMS_NORM = "RMS Frobenius norm"
 

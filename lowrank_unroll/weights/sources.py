@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.files import write_whole
-from lowrank_unroll.weights.checkpoint_file import read_checkpoint
+from lowrank_unroll.runs.checkpoint_file import read_checkpoint
 from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
 from lowrank_unroll.weights.trained_for import TrainedFor
 

@@ -1,0 +1,1 @@
+"""Modules inside the networks: convolutions of images and series, their compilation, and steps of FISTA."""

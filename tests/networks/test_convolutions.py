@@ -1,0 +1,93 @@
+"""Convolutions that are computed in another way than PyTorch's, whose numbers they give."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from lowrank_unroll.networks.layers import convolutions
+from lowrank_unroll.networks.layers.convolutions import ImageConvolutions, from_channels, to_channels
+from lowrank_unroll.networks.layers.frame_convolutions import GatheringConvolution, SpreadingConvolution
+from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
+
+SIZES = st.integers(1, 6)
+
+
+def value_and_gradients(convolve, images, kernels):
+    result = convolve(images)
+    return result, *torch.autograd.grad(result.sin().sum(), [images, *kernels])
+
+
+def assert_same(ours, theirs, images, kernels):
+    images.requires_grad_()
+    pairs = zip(*(value_and_gradients(convolve, images, kernels) for convolve in (ours, theirs)), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference"),
+    [
+        (NarrowingConvolution, functional.conv2d),
+        (GatheringConvolution, functional.conv3d),
+        (SpreadingConvolution, functional.conv3d),
+    ],
+)
+@given(data=st.data())
+def test_each_is_a_convolution(kind, reference, data):
+    before, after = data.draw(SIZES), data.draw(SIZES)
+    ours = kind(before, after).double()
+    batch, *size = (data.draw(SIZES) for _ in range(ours.weight.ndim - 1))
+    images = torch.randn(batch, before, *size, dtype=torch.float64)
+    assert_same(ours, lambda x: reference(x, ours.weight, padding=1), images, [ours.weight])
+
+
+def test_a_stack_is_its_convolutions_with_relu_between():
+    stack = ImageConvolutions((3, 5, 4, 2)).double()
+    images = torch.randn(2, 3, 7, 6, dtype=torch.float64)
+    before = images.clone()
+
+    def one_by_one(channels):
+        channels = functional.conv2d(channels, stack.conv0.weight, padding=1).relu()
+        channels = functional.conv2d(channels, stack.conv1.weight, padding=1).relu()
+        return functional.conv2d(channels, stack.conv2.weight, padding=1)
+
+    assert_same(stack, one_by_one, images, list(stack.parameters()))
+    assert torch.equal(images, before)
+
+
+def test_bands_of_a_large_image_have_the_bits_of_the_whole(monkeypatch):
+    stack, images = ImageConvolutions((3, 16, 16, 2)), torch.randn(2, 3, 50, 23)
+    with torch.no_grad():
+        whole = stack(images)
+        monkeypatch.setattr(convolutions, "LARGE", 16 * 23 * 7)
+        assert torch.equal(stack(images), whole)
+
+
+def with_strides(tensor, channels_last, stride_of_one):
+    """The same numbers in an order in memory, and with a stride of dims of size 1, which no address depends on."""
+    if channels_last:
+        tensor = tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+    sides = zip(tensor.shape, tensor.stride(), strict=True)
+    return tensor.as_strided(tensor.shape, [stride_of_one if size == 1 else stride for size, stride in sides])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 1, 4, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("strides", [(False, 1), (True, 1), (True, 7)])
+class TestChannelsOfComplexSeries:
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_series_become_channels_and_gradients_come_back(self, count, strides, shape):
+        series = [torch.randn(shape, dtype=torch.complex64, requires_grad=True) for _ in range(count)]
+        channels = to_channels(*series)
+        cotangent = with_strides(torch.randn(channels.shape), *strides)
+        gradients = torch.autograd.grad(channels, series, cotangent)
+        assert torch.equal(to_channels(*gradients), cotangent)
+
+    def test_channels_become_series_and_gradients_come_back(self, strides, shape):
+        channels = with_strides(torch.randn(shape[0], 2, *shape[1:]), *strides).requires_grad_()
+        series = from_channels(channels)
+        assert torch.equal(to_channels(series), channels)
+        cotangent = with_strides(torch.randn(shape, dtype=torch.complex64), *strides)
+        (gradient,) = torch.autograd.grad(series, channels, cotangent)
+        assert torch.equal(gradient, to_channels(cotangent))
