@@ -1,9 +1,13 @@
-"""Public names that have moved: found under the old name for one release, with a warning."""
+"""Public names that have moved or changed: found under the old name for one release, with a warning."""
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 def moved_names(old: str, new: Mapping[str, str]) -> Callable[[str], Any]:
@@ -13,13 +17,36 @@ def moved_names(old: str, new: Mapping[str, str]) -> Callable[[str], Any]:
 
     Args:
         old: the module.
-        new: the module of each name that has moved.
+        new: where each old name is now: the module that has it under the same name, or ``"module:new_name"``.
     """
 
     def find(name: str) -> Any:
         if name not in new:
             raise AttributeError(f"module {old!r} has no attribute {name!r}")
-        warnings.warn(f"{old}.{name} is now {new[name]}.{name}", DeprecationWarning, stacklevel=2)
-        return getattr(import_module(new[name]), name)
+        module, _, renamed = new[name].partition(":")
+        current = renamed or name
+        warnings.warn(f"{old}.{name} is now {module}.{current}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(module), current)
 
     return find
+
+
+def renamed_arguments(**new: str) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Return a decorator for a function whose arguments have new names: the old ones work as keywords, with a warning.
+
+    Args:
+        new: the new name of each old one.
+    """
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @wraps(function)
+        def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            for old in new.keys() & kwargs.keys():
+                message = f"the argument {old} of {function.__qualname__} is now {new[old]}"
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
+                kwargs[new[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

@@ -20,7 +20,7 @@ from lowrank_unroll.pictures import (
     comparison,
     figure_of_panels,
     magnitude_frames,
-    panel_of,
+    make_panel,
 )
 from lowrank_unroll.sample import Sample, known_target
 from lowrank_unroll.weights import load_network
@@ -58,7 +58,7 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
     network = load_network(network) if isinstance(network, str | Path) else network
     batch = _batch(sample)
     home = batch.measurement.device
-    batch = _moved(batch, next((weight.device for weight in network.parameters()), home))
+    batch = batch.to(next((weight.device for weight in network.parameters()), home))
     was_training = network.training
     image: Tensor = network.eval()(batch.measurement, operator or operator_of(batch))
     network.train(was_training)
@@ -102,8 +102,11 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
     task, batch, images = _task(sample), _batch(sample), _image_batch(image, sample)
     zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
     targets = [None] * len(images) if batch.target is None else batch.target
-    rows = zip(batch.name, targets, zero_filled, images, batch.mask, strict=True)
-    return figure_of_panels([panel_of(task, name, tuple(images), mask) for name, *images, mask in rows])
+    psnr = task.metrics()["psnr"].function
+    rows = zip(batch.name, targets, zero_filled, images, batch.mask.cpu(), strict=True)
+    return figure_of_panels(
+        [make_panel(name, tuple(row), task.picture_of_mask(mask), task.picture, psnr) for name, *row, mask in rows]
+    )
 
 
 def animate(image: Tensor, sample: Sample | None = None) -> Movie:
@@ -136,21 +139,9 @@ def _is_single(sample: Sample) -> bool:
 
 
 def _batch(sample: Sample) -> Sample:
-    """The sample of tensors, with a batch dim."""
+    """Return the sample of tensors, with a batch dim."""
     sample = _of_tensors(sample)
-    if not _is_single(sample):
-        return sample
-    maps, target = sample.coil_sensitivities, sample.target
-    return sample._replace(
-        measurement=sample.measurement[None],
-        target=None if target is None else target[None],
-        mask=sample.mask[None],
-        coil_sensitivities=None if maps is None else maps[None],
-        scale=sample.scale[None],
-        name=[str(sample.name)],
-        origin=[str(sample.origin)],
-        geometry=None,
-    )
+    return Sample.stack([sample]) if _is_single(sample) else sample
 
 
 def _of_tensors(sample: Sample) -> Sample:
@@ -164,9 +155,6 @@ def _tensor(value: Any) -> Any:
         return value
     return torch.from_numpy(value).to(torch.complex64 if np.iscomplexobj(value) else torch.float32)
 
-
-def _moved(batch: Sample, device: torch.device) -> Sample:
-    return Sample._make(value.to(device) if isinstance(value, Tensor) else value for value in batch)
 
 
 def _image_batch(image: Tensor, sample: Sample) -> Tensor:

@@ -1,10 +1,14 @@
-"""What a DataModule hands to a LightningModule."""
+"""The samples that a DataModule hands to a LightningModule, one or a batch of them."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.names import abridged
 
 COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
@@ -12,7 +16,7 @@ TICK = 2.5  # ms of a time stamp in ISMRMRD files
 
 
 class Geometry(NamedTuple):
-    """Where the pixels of a series lie, and when its frames were measured; in a batch each has its dim first.
+    """Positions of the pixels of a series, and times of its frames; in a batch each field has the batch dim first.
 
     Coordinates are those of the patient as in DICOM, in mm: x grows to the left, y to the back, z to the head.
 
@@ -48,8 +52,8 @@ class Sample(NamedTuple):
         mask: True where sampled, boolean; colour: as measurement; dynamic MRI: (batch, 1, time, height, width).
         coil_sensitivities: (batch, coil, 1, height, width), complex64, or None where there are no coils.
         scale: what an image is multiplied by to return to the data's own unit, (batch,), float32.
-        name: says which image it is, to people; a string each.
-        origin: "measured", "synthetic", or "semi-synthetic" (real images, simulated measurement); a string each.
+        name: human-readable name; a list of names in a batch.
+        origin: "measured", "synthetic", or "semi-synthetic" (real images, simulated measurement); a list in a batch.
         geometry: of a series from a scanner; None where it is not known.
     """
 
@@ -62,17 +66,46 @@ class Sample(NamedTuple):
     origin: str | list[str]
     geometry: Geometry | None = None
 
+    @classmethod
+    def stack(cls, samples: Sequence[Self]) -> Self:
+        """Stack samples into a batch; a field that is None in every sample stays None."""
+        fields = zip(*samples, strict=True)
+        return cls._make(None if values[0] is None else default_collate(list(values)) for values in fields)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the sample or batch with its tensors on a device; Lightning moves batches by this method."""
+        # Copies from pinned memory may overlap with the GPU's work; those to the CPU have to be complete.
+        overlap = torch.device(device).type not in {"cpu", "mps"}
+        return self._map(lambda field: field.to(device, non_blocking=overlap) if isinstance(field, Tensor) else field)
+
+    def first(self, count: int) -> Self:
+        """Return the first samples of a batch, as a batch."""
+        return self._map(lambda field: field[:count])
+
+    def at(self, index: int) -> Self:
+        """Return one sample of a batch, without batch dim."""
+        return self._map(lambda field: field[index])
+
+    def _map(self, function: Callable[[Any], Any]) -> Self:
+        """Apply a function to all fields, and to those of the geometry; None stays None."""
+
+        def apply(field: Any) -> Any:
+            if isinstance(field, Geometry):
+                return Geometry._make(map(function, field))
+            return None if field is None else function(field)
+
+        return self._make(map(apply, self))
+
 
 def known_target(batch: Sample) -> Tensor:
-    """The target of a batch.
+    """Return the target of a batch.
 
     Raises:
         UsageError: if it is not known; names the samples.
     """
     if batch.target is None:
-        names = [batch.name] if isinstance(batch.name, str) else batch.name
         raise UsageError(
-            f"of {', '.join(names[:3])} only the measurement is known, not the image: train without it, with "
+            f"of {abridged(batch.name, limit=3)} only the measurement is known, not the image: train without it, with "
             "--model.self_supervision SSDU, or undersample what was fully sampled, with --data.pattern"
         )
     return batch.target

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import lightning as L
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.loading.drawn_datasets import DrawnDataset, IndexedDataset
 from datamodules.loading.resumable_loader import ResumableLoader, ignore_interrupts
@@ -116,5 +116,4 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
 
 def collate(samples: list[Sample]) -> Sample:
     """Stack samples into a batch; a field that is None in every sample stays None."""
-    fields = zip(*samples, strict=True)
-    return Sample._make(None if values[0] is None else default_collate(list(values)) for values in fields)
+    return Sample.stack(samples)

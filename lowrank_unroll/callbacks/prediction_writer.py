@@ -15,7 +15,7 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
 from lowrank_unroll.pictures import defined_psnr
-from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Geometry, Sample
+from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Sample
 from lowrank_unroll.terminal import say
 from lowrank_unroll.writers import (
     IMAGE_WRITERS,
@@ -211,16 +211,16 @@ def _original(batch: Sample, index: int) -> Tensor | None:
 
 
 def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:
-    coils, geometry = batch.coil_sensitivities, batch.geometry
+    sample = batch.at(index).to("cpu")
     return Prediction(
         values,
-        batch.name[index],
-        batch.origin[index],
-        float(batch.scale[index]),
+        str(sample.name),
+        str(sample.origin),
+        float(sample.scale),
         checkpoint,
-        batch.mask[index].cpu(),
-        None if coils is None else coils[index].cpu(),
-        None if geometry is None else Geometry._make(field[index].cpu() for field in geometry),
+        sample.mask,
+        sample.coil_sensitivities,
+        sample.geometry,
     )
 
 
