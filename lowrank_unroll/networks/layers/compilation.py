@@ -6,6 +6,8 @@ from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
+from lowrank_unroll.torch_private import compiler_error
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -27,7 +29,7 @@ class Compiled(Generic[Parameters, Result]):
             self._fastest = torch.compile(self.function)
         try:
             return self._fastest(*args, **kwargs)
-        except torch._dynamo.exc.TorchDynamoException as error:  # noqa: SLF001  the base of all that the compiler raises
+        except compiler_error() as error:
             result = self.function(*args, **kwargs)  # whose own mistakes are raised here
             self._fastest = self.function
             reason = str(error).strip().split("\n", 1)[0]
