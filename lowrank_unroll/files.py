@@ -1,6 +1,7 @@
 """Writing files so that a reader never meets half of one."""
 
 import glob
+import io
 import os
 import tempfile
 import time
@@ -17,6 +18,20 @@ def write_whole(path: Path, content: bytes | memoryview, mode: int | None = None
     """Write a file by :func:`written_whole`."""
     with written_whole(path, mode) as temporary:
         temporary.write_bytes(content)
+
+
+@contextmanager
+def written_from_memory(path: Path) -> Iterator[io.BytesIO]:
+    """Yield a file in memory; write it by :func:`write_whole` if the block succeeds.
+
+    Meant for libraries that do not survive a full disk: HDF5 answers it with errors of several kinds, or crashes.
+
+    Raises:
+        OSError: if it cannot be written; names ``path``.
+    """
+    content = io.BytesIO()
+    yield content
+    write_whole(path, content.getbuffer())
 
 
 @contextmanager

@@ -156,7 +156,6 @@ def _tensor(value: Any) -> Any:
     return torch.from_numpy(value).to(torch.complex64 if np.iscomplexobj(value) else torch.float32)
 
 
-
 def _image_batch(image: Tensor, sample: Sample) -> Tensor:
     if sample.target is not None and image.shape != sample.target.shape:
         given, expected = tuple(image.shape), tuple(sample.target.shape)

@@ -1,6 +1,6 @@
-"""The name of :mod:`lowrank_unroll.writers` until version 0.1."""
+"""Old name of :mod:`lowrank_unroll.writers`, kept for one release."""
 
 from lowrank_unroll import writers
 from lowrank_unroll.deprecation import moved_names
 
-__getattr__ = moved_names(__name__, dict.fromkeys(writers.__all__, writers.__name__))
+__getattr__ = moved_names(__name__, dict.fromkeys([*writers.__all__, "without_oversampling"], writers.__name__))

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from lowrank_unroll.callbacks.prediction_writer import _unused
-from lowrank_unroll.callbacks.report import _table
 from lowrank_unroll.names import drawable, markdown_cell, one_line, path_of_name, spreadsheet_cell, told_apart
 from lowrank_unroll.pictures import Panel, draw_panels
-from lowrank_unroll.reports import Evaluation, Page, SampleResult, methods, read_evaluation, table
+from lowrank_unroll.reports import Evaluation, Page, SampleResult, comparison_table, methods, read_evaluation
+from lowrank_unroll.reports.tables import evaluation_table
+from lowrank_unroll.writers.places import unused_path
 
 HOSTILE = [
     "$",
@@ -101,12 +101,12 @@ def test_a_report_of_any_names_is_whole(tmp_path_factory, name, run):
     assert "<script>alert" not in page
     assert page.replace("\n", "").isprintable()
     for words in (one_line(f"TLRNet ({run})"), "$own_[metric]"):
-        assert words in printed(table([one, other]))
+        assert words in printed(comparison_table([one, other]))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_are_printed_as_they_are(name):
-    assert one_line(name) in printed(_table(evaluation(name)))
+    assert one_line(name) in printed(evaluation_table(evaluation(name)))
 
 
 @given(NAMES)
@@ -142,7 +142,7 @@ def test_no_prediction_overwrites_another_or_leaves_the_folder(tmp_path_factory,
         place = path_of_name(name)
         assert not place.is_absolute()
         assert ".." not in place.parts
-        found = _unused(folder, place, ["png"])
+        found = unused_path(folder, place, ["png"])
         path = found.with_name(f"{found.name}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(exist_ok=False)

@@ -1,4 +1,4 @@
-"""How far from the exact gradient a rule is, watched while a network trains by it."""
+"""Distance of a gradient rule from the exact gradient, recorded while a network trains by the rule."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,21 +6,22 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from lowrank_unroll.callbacks.step_recorder import StepRecorder
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.prox import RelativeThreshold
 from lowrank_unroll.reports import GRADIENT_FILE, GradientDistanceRow
+from lowrank_unroll.runs.loggers import log_numbers
 from lowrank_unroll.sample import Sample
 
 
 class GradientDistance(StepRecorder):
-    """Record how far the gradient that a network trains by is from the exact one, at the same weights and batch.
+    """Record the relative distance of the gradient that a network trains by from the exact one.
 
-    At some training steps it computes both, in two more passes. It writes ``gradient_distance.csv`` into the folder of
-    the run, and loggers other than the CSVLogger get ``gradient/distance``. Training is not changed by a bit.
+    At some training steps both are computed at the same weights and batch, in two more passes. The distances are
+    written to ``gradient_distance.csv`` in the folder of the run, and loggers other than the CSVLogger get
+    ``gradient/distance``. The training itself stays the same, bit by bit.
 
     Args:
         every_n_steps: optimizer steps from one record to the next; the first step is recorded.
@@ -41,22 +42,20 @@ class GradientDistance(StepRecorder):
         self._batch = batch if self.is_due(trainer) else None
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the step: only now, for up to here other callbacks may watch what the network computes."""
+        """Record the step, after other callbacks have watched its forward and backward pass."""
         if self._batch is None or not isinstance(pl_module, ReconstructionModule):
             return
         with trainer.precision_plugin.forward_context():
             distance = gradient_distance(pl_module, self._batch)
         self._batch = None
         self.rows.append(GradientDistanceRow(trainer.global_step, distance))
-        for logger in trainer.loggers:
-            if not isinstance(logger, CSVLogger):
-                logger.log_metrics({"gradient/distance": distance}, trainer.global_step)
+        log_numbers(trainer, {"gradient/distance": distance}, trainer.global_step)
 
 
 def gradient_distance(module: ReconstructionModule, batch: Sample) -> float:
-    """||g - g_exact|| / ||g_exact||, of the gradient of the training loss with respect to all parameters.
+    """Return ||g - g_exact|| / ||g_exact|| of the gradient of the training loss with respect to all parameters.
 
-    Gradients that are accumulated in the parameters stay as they are.
+    The gradients that the parameters have accumulated are left alone.
     """
     gradient = _gradient(module, batch)
     with _exact_shrinkages(module):

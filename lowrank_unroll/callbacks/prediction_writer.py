@@ -1,8 +1,7 @@
-"""Files of what ``predict`` reconstructs."""
+"""Files of the reconstructions of ``predict``."""
 
 import importlib.util
-import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.metrics import defined_values
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
-from lowrank_unroll.pictures import defined_psnr
+from lowrank_unroll.runs.folders import run_folder
 from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Sample
 from lowrank_unroll.terminal import say
 from lowrank_unroll.writers import (
@@ -25,31 +25,32 @@ from lowrank_unroll.writers import (
     Prediction,
     SeriesFormat,
     Writer,
-    without_oversampling,
+    crop_to_field_of_view,
 )
+from lowrank_unroll.writers.places import unused_path, with_suffix
 
-COLOURS = 3
+COLORS = 3
 WHITE = 255  # in 8 bits
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Write what is reconstructed, as it is made, into ``predictions/`` in the folder of the run.
+    """Write each reconstruction into ``predictions/`` in the folder of the run.
 
-    What the phase encoding of a scanner sees beyond the field of view is left out.
     Files are in the data's own unit and called NAME.FORMAT. A slash in the name of a sample makes a folder, but none
-    outside of ``predictions/``. No file is overwritten: a second sample of a name becomes NAME_2, and so
-    does one that differs in capitals only where the file system does not tell them apart.
+    outside of ``predictions/``. No file is overwritten: a second sample of the same name becomes NAME_2, also where the
+    file system ignores the case in which two names differ. Pixels beyond the field of view of a scan, which
+    oversampling of the phase encoding adds, are cropped.
 
     Args:
-        image_formats: of images: "png", 8 bits, as the task shows them by its ``picture``; "comparison.png", measured
+        image_formats: of images: "png", 8 bits, in the colors of the task's ``picture``; "comparison.png", measured
             values, reconstruction and, if it is known, the original side by side; "tiff", all channels in float32,
-            neither rounded nor clipped, of colours from 0 to 255.
-        series_formats: of complex series: "h5", complex64 with attributes; to look at, "gif", beside what the network
-            starts from, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
+            neither rounded nor clipped, colors from 0 to 255.
+        series_formats: of complex series: "h5", complex64 with attributes; to look at, "gif", beside the start of the
+            network, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
             (DICOM), magnitudes in float32 and in 16 bits; "mrd", complex ISMRMRD images.
 
     Raises:
-        ValueError: if no format is given, or one that is unknown or of the other kind of data.
+        ValueError: if no format is given, or one that is unknown or for the other kind of data.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class PredictionWriter(BasePredictionWriter):
         self._remove_hook = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look for the packages that the formats need, and find the folder.
+        """Find the folder of ``predict``, and check that the packages of the formats are installed.
 
         Raises:
-            ModuleNotFoundError: before ``predict``, if a package is not installed; names it.
+            ModuleNotFoundError: if a package is not installed; names it.
         """
         super().setup(trainer, pl_module, stage)
         if stage != "predict":
@@ -79,11 +80,10 @@ class PredictionWriter(BasePredictionWriter):
             package, extra = OPTIONAL_PACKAGES[name]
             if importlib.util.find_spec(package) is None:
                 raise ModuleNotFoundError(f'writing {name} needs {package}: pip install "lowrank-unroll[{extra}]"')
-        # Every rank asks, for rank zero tells the others.
-        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+        self.folder = run_folder(trainer) / "predictions"
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what the network starts from, which is shown beside what it makes of that."""
+        """Keep the image that the network starts from, to show it beside the reconstruction."""
         start = _start_of(pl_module)
         if start is not None:
             self._remove_hook.callback(start.register_forward_hook(self._keep).remove)
@@ -92,16 +92,16 @@ class PredictionWriter(BasePredictionWriter):
         self._start = image
 
     def on_exception(self, *_: Any) -> None:
-        """Let go of the network."""
+        """Remove the hook from the network."""
         self._remove_hook.close()
 
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Sample, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Look before the first reconstruction whether images of this kind can be written.
+        """Check before the first reconstruction that images of this kind can be written.
 
         Raises:
-            UsageError: if they cannot; says what can be done.
+            UsageError: if they cannot; says what to do.
         """
         if batch_idx > 0 or not isinstance(pl_module, ReconstructionModule):
             return
@@ -113,7 +113,7 @@ class PredictionWriter(BasePredictionWriter):
                 f"({', '.join(axes)}): write yours with a callback of your own, such as a subclass of PredictionWriter"
             )
         if not image.is_complex() and any(map(_is_picture, self.image_writers)):
-            _colours(pl_module, image, image)
+            _colors_of(pl_module, image, image)
 
     def write_on_batch_end(
         self,
@@ -129,26 +129,33 @@ class PredictionWriter(BasePredictionWriter):
         checkpoint = str(trainer.ckpt_path or "")
         before = self._before(pl_module, prediction, batch) if isinstance(pl_module, ReconstructionModule) else None
         for index, values in enumerate(prediction.cpu()):
-            place = _unused(self.folder, path_of_name(batch.name[index]), writers)
+            path = self._unused_path(batch.name[index], writers)
             shown = _prediction(values, batch, index, checkpoint)
             if isinstance(pl_module, ReconstructionModule) and before is not None:
                 shown = _beside_others(pl_module, shown, batch, index, before)
             if shown.psnr is not None:
                 say(f"{shown.name}: PSNR {shown.psnr:.2f} dB")
-            shown = without_oversampling(shown)
+            shown = crop_to_field_of_view(shown)
             for suffix, write in writers.items():
                 is_picture = _is_picture(suffix) and not values.is_complex()
-                write(_pictured(pl_module, shown) if is_picture else shown, _with_suffix(place, suffix))
+                write(_in_colors(pl_module, shown) if is_picture else shown, with_suffix(path, suffix))
+
+    def _unused_path(self, name: str, suffixes: Collection[str]) -> Path:
+        path = self.folder / path_of_name(name)
+        unused = unused_path(self.folder, path_of_name(name), suffixes)
+        if unused != path:
+            say(f"{path} is written already, this one becomes {unused.relative_to(self.folder)}")
+        return unused
 
     def _before(self, module: ReconstructionModule, prediction: Tensor, batch: Sample) -> tuple[Tensor, str]:
-        """Return the images that a batch is shown beside, in the unit of a target, and their name."""
+        """Return the images to show beside those of a batch, in the unit of a target, and their title."""
         start, self._start = self._start, None
         if start is not None and prediction.is_complex() and start.shape == prediction.shape:
             return start, f"start: {type(_start_of(module)).__name__}"
         return module.zero_filled(batch), "zero-filled"
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say where the images are."""
+        """Print where the images are."""
         self._remove_hook.close()
         if trainer.is_global_zero:
             say(f"Reconstructions: {self.folder}")
@@ -163,29 +170,29 @@ def _is_picture(suffix: str) -> bool:
     return suffix.endswith("png")
 
 
-def _colours(module: ReconstructionModule, image: Tensor, bright: Tensor) -> Tensor:
-    """An image (channel, height, width), in the unit of a target, as the colours that its task shows it by."""
-    colours = module.picture(image, bright)
-    if colours.shape[:-2] != (COLOURS,):
+def _colors_of(module: ReconstructionModule, image: Tensor, bright: Tensor) -> Tensor:
+    """Return an image (channel, height, width), in the unit of a target, in the colors of its task's picture."""
+    colors = module.picture(image, bright)
+    if colors.shape[:-2] != (COLORS,):
         raise UsageError(
-            f"`picture` of {type(module).__name__} returns {tuple(colours.shape)}, expected colours (3, height, "
-            "width): mend it, or write all channels by --prediction.image_formats '[tiff]'"
+            f"`picture` of {type(module).__name__} returns {tuple(colors.shape)}, expected colors (3, height, "
+            "width): correct it, or write all channels by --prediction.image_formats '[tiff]'"
         )
-    return colours
+    return colors
 
 
-def _pictured(module: LightningModule, prediction: Prediction) -> Prediction:
-    """Return a prediction in the colours that its task shows it by, or unchanged where the task has no picture."""
-    says = isinstance(module, ReconstructionModule) and type(module).picture is not ReconstructionModule.picture
-    if not isinstance(module, ReconstructionModule) or (not says and len(prediction.values) == COLOURS):
+def _in_colors(module: LightningModule, prediction: Prediction) -> Prediction:
+    """Return a prediction in the colors of its task's picture; unchanged where the task has none of its own."""
+    has_own = isinstance(module, ReconstructionModule) and type(module).picture is not ReconstructionModule.picture
+    if not isinstance(module, ReconstructionModule) or (not has_own and len(prediction.values) == COLORS):
         return prediction
     bright = prediction.values / prediction.scale
 
     def shown(image: Tensor | None) -> Tensor | None:
-        return None if image is None else WHITE * _colours(module, image / prediction.scale, bright)
+        return None if image is None else WHITE * _colors_of(module, image / prediction.scale, bright)
 
-    colours = WHITE * _colours(module, bright, bright)
-    return prediction._replace(values=colours, start=shown(prediction.start), target=shown(prediction.target))
+    colors = WHITE * _colors_of(module, bright, bright)
+    return prediction._replace(values=colors, start=shown(prediction.start), target=shown(prediction.target))
 
 
 def _beside_others(
@@ -194,20 +201,21 @@ def _beside_others(
     """Return a prediction with the images that it is compared to, and its PSNR."""
     start, start_name = before
     target = _original(batch, index)
-    psnr = None if target is None else defined_psnr(module, prediction.values / prediction.scale, target)
-    scaled = None if target is None else target * prediction.scale
-    return prediction._replace(
-        start=start[index].cpu() * prediction.scale, start_name=start_name, target=scaled, psnr=psnr
-    )
+    prediction = prediction._replace(start=start[index].cpu() * prediction.scale, start_name=start_name)
+    if target is None:
+        return prediction
+    image = prediction.values / prediction.scale
+    (psnr,) = defined_values(module.metrics()["psnr"].function, image[None], target[None])
+    return prediction._replace(target=target * prediction.scale, psnr=psnr)
 
 
 def _original(batch: Sample, index: int) -> Tensor | None:
-    """Return the target, if it is known; None for a file that is black where nothing was measured."""
+    """Return the target if it is known; None where it is zero at all pixels that were not measured, a damaged image."""
     if batch.target is None:
         return None
     target, mask = batch.target[index].cpu(), batch.mask[index].cpu()
-    damaged = not target.is_complex() and not mask.all() and not target[~mask.expand_as(target)].any()
-    return None if damaged else target
+    is_damaged = not target.is_complex() and not mask.all() and not target[~mask.expand_as(target)].any()
+    return None if is_damaged else target
 
 
 def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> Prediction:
@@ -222,30 +230,6 @@ def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> P
         sample.coil_sensitivities,
         sample.geometry,
     )
-
-
-def _with_suffix(place: Path, suffix: str) -> Path:
-    return place.with_name(f"{place.name}.{suffix}")  # with_suffix would take the .1 of "scan.1" for one
-
-
-def _unused(folder: Path, place: Path, suffixes: Collection[str]) -> Path:
-    """A place in a folder, or the first of its names with _2, _3, ... of which there is no file yet."""
-    found = folder
-    for part in place.parent.parts:  # folders, which may have the name of a file
-        found = next(numbered for numbered in _numbered(found / part) if not numbered.is_file())
-    found = next(
-        numbered
-        for numbered in _numbered(found / place.name)
-        if not any(_with_suffix(numbered, suffix).exists() for suffix in suffixes)
-    )
-    if found != folder / place:
-        say(f"{folder / place} is written already, this one becomes {found.relative_to(folder)}")
-    return found
-
-
-def _numbered(place: Path) -> Iterator[Path]:
-    yield place
-    yield from (place.with_name(f"{place.name}_{number}") for number in itertools.count(2))
 
 
 def _check(argument: str, given: Sequence[str], known: Collection[str]) -> None:

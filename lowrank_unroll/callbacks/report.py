@@ -1,63 +1,47 @@
-"""The outcome of ``test``: a table, a page to share, and the numbers in files."""
+"""Report of ``test``: a table, a page to share, and the numbers in files."""
 
-import hashlib
-import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from lightning.pytorch import Callback, Trainer
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor, nn
 
-import lowrank_unroll
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import write_whole
-from lowrank_unroll.metrics import is_defined
-from lowrank_unroll.modules import ReconstructionModule, Step
-from lowrank_unroll.names import one_line, told_apart
-from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
-from lowrank_unroll.prox import casorati, trained_low_rank_steps
+from lowrank_unroll.modules import ReconstructionModule, StepOutput
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, make_panel
 from lowrank_unroll.reports import (
-    Cine,
-    Evaluation,
-    Page,
+    METRICS_FILE,
+    PlayedSeries,
     SampleResult,
-    Values,
-    command_to_repeat,
-    heading,
-    mean_and_spread,
-    methods,
-    number,
-    objections,
+    TimedImages,
+    evaluation_of,
+    evaluation_table,
+    method_names,
+    page_of_test,
     read_evaluation,
+    sample_results,
 )
-from lowrank_unroll.reports.evaluation import METRICS_FILE
-from lowrank_unroll.reports.figures import spectra, thresholds
 from lowrank_unroll.runs import Stopwatch
-from lowrank_unroll.runs.gathering import gather, tested_indices
-from lowrank_unroll.runs.logged_media import log_picture, log_table
+from lowrank_unroll.runs.folders import run_folder
+from lowrank_unroll.runs.loggers import log_picture, log_table
+from lowrank_unroll.runs.processes import gather_results, sampled_indices
 from lowrank_unroll.sample import Sample, known_target
 from lowrank_unroll.terminal import say
 
 LOG_WIDTH = 120
-CASORATI, CHANNEL = "the Casorati matrix (time x pixels)", "the first channel"  # whose singular values are shown
-VERSIONS_OF = ("torch", "lightning", "numpy")
 
 
-class Tested(NamedTuple):
-    """The result of one sample, and its pictures if it is one of the first."""
+class TestedSample(NamedTuple):
+    """Result of a sample, and its pictures if it is one of the first."""
 
     result: SampleResult
     panel: Panel | None
-    cine: Cine | None
+    series: PlayedSeries | None
 
 
 class TestReport(Callback):
@@ -69,11 +53,11 @@ class TestReport(Callback):
     processes report together what one would.
 
     Args:
-        panels: how many images, the first ones, are shown; at least one.
-        cines: how many series, the first ones, the page plays.
+        panels: number of images that are shown, the first ones; at least one.
+        cines: number of series that the page plays, the first ones.
         baselines: folders of finished tests to compare to in the page.
-        untrained: methods without training to compare to, networks as the one that is tested: they reconstruct the same
-            samples, whole.
+        untrained: methods without training to compare to, called as the network that is tested: they reconstruct the
+            same samples, whole.
 
     Raises:
         FileNotFoundError: if a folder holds no finished test.
@@ -94,51 +78,45 @@ class TestReport(Callback):
         self.panels = panels
         self.cines = cines
         self.baselines = [read_evaluation(Path(baseline)) for baseline in baselines]
-        names = told_apart(type(network).__name__ for network in untrained)
-        self.untrained = dict(zip(names, untrained, strict=True))
+        self.untrained = dict(zip(method_names(untrained), untrained, strict=True))
         self._indices: Iterator[int] = iter(())
-        self._tested: dict[int, Tested] = {}  # by place in the data set
-        self._matrix = ""
-        self._spectra: dict[str, Tensor] = {}
+        self._tested: dict[int, TestedSample] = {}  # by index in the data set
+        self._first_images: dict[str, Tensor] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Forget an earlier test."""
         for network in self.untrained.values():
             network.to(pl_module.device)
-        self._indices, self._tested, self._spectra = tested_indices(trainer), {}, {}
+        self._indices, self._tested, self._first_images = sampled_indices(trainer), {}, {}
 
     def on_test_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, pl_module: ReconstructionModule, outputs: Step, batch: Sample, *_: Any
+        self, trainer: Trainer, pl_module: ReconstructionModule, outputs: StepOutput, batch: Sample, *_: Any
     ) -> None:
         """Measure a batch, and keep pictures of the first samples."""
-        target = known_target(batch)
         images = {
-            "reference": target,
+            "reference": known_target(batch),
             "zero-filled": pl_module.zero_filled(batch),
             "reconstruction": outputs["reconstruction"],
         }
-        results = _results(pl_module, batch, images, self._untrained(pl_module, batch), outputs["seconds"])
-        for result, mask, *of_sample in zip(results, batch.mask, *images.values(), strict=True):
-            index = next(self._indices)
-            panel = cine = None
-            if index == 0:
-                self._matrix = CASORATI if target.is_complex() else CHANNEL
-                self._spectra = {name: _singular_values(image) for name, image in zip(images, of_sample, strict=True)}
-            if index < self.panels:
-                panel = panel_of(pl_module, result.name, tuple(of_sample), mask)
-            if index < self.cines and target.is_complex():
-                frames, captions = comparison(*of_sample)
-                cine = Cine(result.name, captions, frames)
-            self._tested[index] = Tested(result, panel, cine)
-
-    def _untrained(self, module: ReconstructionModule, batch: Sample) -> dict[str, tuple[Tensor, float]]:
-        """What methods without training make of a batch, and in how many seconds."""
-        found = {}
+        methods = {"reconstruction": TimedImages(outputs["reconstruction"], outputs["seconds"])}
         for name, network in self.untrained.items():
-            with Stopwatch(module.device) as watch:
-                image = network(batch.measurement, module.operator(batch))
-            found[name] = image, watch.seconds
-        return found
+            with Stopwatch(pl_module.device) as watch:
+                reconstruction = network(batch.measurement, pl_module.operator(batch))
+            methods[name] = TimedImages(reconstruction, watch.seconds)
+        metrics = {name: metric.function for name, metric in pl_module.metrics().items()}
+        results = sample_results(batch, images["zero-filled"], methods, metrics)
+        for result, mask, *row in zip(results, batch.mask.cpu(), *images.values(), strict=True):
+            index = next(self._indices)
+            panel = series = None
+            if index == 0:
+                self._first_images = {name: image.cpu() for name, image in zip(images, row, strict=True)}
+            if index < self.panels:
+                colors_of_mask = pl_module.picture_of_mask(mask)
+                panel = make_panel(result.name, tuple(row), colors_of_mask, pl_module.picture, metrics["psnr"])
+            if index < self.cines and row[0].is_complex():
+                frames, captions = comparison(*row)
+                series = PlayedSeries(result.name, captions, frames)
+            self._tested[index] = TestedSample(result, panel, series)
 
     def on_test_end(self, trainer: Trainer, pl_module: ReconstructionModule) -> None:  # type: ignore[override]
         """Write the files, the numbers first, and print the table.
@@ -146,61 +124,40 @@ class TestReport(Callback):
         Raises:
             Exception: the first one of a part that could not be made, after all others were, and the table printed.
         """
-        run = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        tested = list(gather(trainer, self._tested).values())
+        run = run_folder(trainer)
+        tested = list(gather_results(trainer, self._tested).values())
         if not tested:
             return
-        evaluation = _evaluation(trainer, pl_module, run, [one.result for one in tested])
+        checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
+        seed = getattr(getattr(trainer, "datamodule", None), "seed", None)
+        evaluation = evaluation_of(run, pl_module.network, checkpoint, seed, [one.result for one in tested])
         evaluation.write(run / "test")
         panels = [one.panel for one in tested if one.panel is not None]
-        cines = [one.cine for one in tested if one.cine is not None]
+        series = [one.series for one in tested if one.series is not None]
+
+        def write_page() -> None:
+            page = page_of_test(evaluation, self.baselines, series, self._first_images, pl_module.network)
+            page.write(run / "test" / "report.html")
+
         failures = _failures(
             {
                 "panels.png": lambda: _write_panels(trainer, panels, run / "test" / "panels.png"),
-                "cine.gif": lambda: _write_cine(cines, run / "test" / "cine.gif"),
-                "report.html": lambda: self._page(evaluation, cines, pl_module, run).write(run / "test/report.html"),
-                "the table of the logger": lambda: log_table(trainer, "test/samples", *evaluation.table()),
+                "cine.gif": lambda: _write_animation(series, run / "test" / "cine.gif"),
+                "report.html": write_page,
+                "the table of the logger": lambda: log_table(trainer, "test/samples", *evaluation.columns_and_rows()),
             }
         )
         # A log file has no width: the table gets what it needs.
-        Console(width=None if Console().is_terminal else LOG_WIDTH).print(_table(evaluation))
+        Console(width=None if Console().is_terminal else LOG_WIDTH).print(evaluation_table(evaluation))
         for name, failure in failures.items():
             say(f"{name} could not be made: {first_line(failure)}", sys.stderr)
-        shown = METRICS_FILE if failures else "report.html"
-        say(f"Report: {run}/test/{shown}")
+        say(f"Report: {run}/test/{METRICS_FILE if failures else 'report.html'}")
         for failure in failures.values():
             raise failure
 
-    def _page(self, evaluation: Evaluation, cines: list[Cine], module: ReconstructionModule, run: Path) -> Page:
-        config, panels = run / "config.yaml", run / "test" / "panels.png"
-        return Page(
-            evaluation,
-            methods([evaluation, *self.baselines]),
-            panels if panels.is_file() else None,
-            cines,
-            self._figures(evaluation, module),
-            config.read_text(encoding="utf-8") if config.is_file() else None,
-            [objection for baseline in self.baselines for objection in objections(evaluation, baseline)],
-        )
-
-    def _figures(self, evaluation: Evaluation, module: ReconstructionModule) -> dict[str, Any]:
-        values = {name: found.numpy() for name, found in self._spectra.items()}
-        figures: dict[str, Any] = {
-            f"Singular values of {self._matrix} of {evaluation.samples[0].name}": spectra(values)
-        }
-        steps = trained_low_rank_steps(module.network)
-        if steps:
-            figures["Threshold of each iteration"] = thresholds(
-                [(step.threshold_logit.sigmoid().item(), step.threshold_unit) for step in steps]
-            )
-        if evaluation.checkpoint is not None:
-            watched = Path(evaluation.checkpoint).parent.parent / "spectrum.png"
-            figures |= {"Singular values inside the network, while it trained": watched} if watched.is_file() else {}
-        return figures
-
 
 def _failures(parts: Mapping[str, Callable[[], None]]) -> dict[str, Exception]:
-    """Make each part of a report, whatever becomes of the others; what those that could not be made raised."""
+    """Make each part of a report, and return the errors of those that could not be made."""
     failures = {}
     for name, make in parts.items():
         try:
@@ -211,88 +168,12 @@ def _failures(parts: Mapping[str, Callable[[], None]]) -> dict[str, Exception]:
 
 
 def _write_panels(trainer: Trainer, panels: Sequence[Panel], path: Path) -> None:
-    path.unlink(missing_ok=True)  # no older one may take its place in the page
+    path.unlink(missing_ok=True)  # if the drawing fails, the page must not show the pictures of an earlier test
     encoded = draw_panels(panels)
     write_whole(path, encoded)
     log_picture(trainer, "test/pictures", encoded)
 
 
-def _write_cine(cines: Sequence[Cine], path: Path) -> None:
-    if cines:
-        write_whole(path, animation(cines[0].frames, cines[0].captions))
-
-
-def _results(
-    module: ReconstructionModule,
-    batch: Sample,
-    images: Mapping[str, Tensor],
-    untrained: Mapping[str, tuple[Tensor, float]],
-    seconds: float,
-) -> Iterator[SampleResult]:
-    target = images["reference"]
-    norms = torch.linalg.vector_norm(target.flatten(1), dim=1) * batch.scale
-    ours, zeros, *others = (
-        _measure(module, image, target)
-        for image in (images["reconstruction"], images["zero-filled"], *(image for image, _ in untrained.values()))
-    )
-    times = {"reconstruction": seconds} | {name: taken for name, (_, taken) in untrained.items()}
-    of_each = {name: taken / len(batch.name) for name, taken in times.items()}
-    columns = batch.name, batch.origin, batch.mask.cpu(), norms.tolist(), ours, zeros
-    for index, (name, origin, mask, norm, after, before) in enumerate(zip(*columns, strict=True)):
-        hashed = hashlib.sha256(mask.numpy().tobytes()).hexdigest()[:16]
-        compared = {method: values[index] for method, values in zip(untrained, others, strict=True)}
-        yield SampleResult(name, origin, hashed, norm, after, before, compared, of_each)
-
-
-def _measure(module: ReconstructionModule, image: Tensor, target: Tensor) -> list[Values]:
-    columns = {}
-    for name, metric in module.metrics().items():
-        values = metric.function(image, target)
-        counts = is_defined(values, target)
-        columns[name] = [value if count else None for value, count in zip(values.tolist(), counts, strict=True)]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _singular_values(image: Tensor) -> Tensor:
-    """Singular values of the Casorati matrix of a complex series, or of the first channel of another image."""
-    values: Tensor = torch.linalg.svdvals((casorati(image) if image.is_complex() else image[0]).cpu())
-    return values
-
-
-def _evaluation(trainer: Trainer, module: ReconstructionModule, run: Path, samples: list[SampleResult]) -> Evaluation:
-    checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
-    return Evaluation(
-        run=str(run),
-        network=type(module.network).__name__,
-        parameters=sum(parameter.numel() for parameter in module.network.parameters()),
-        seed=getattr(getattr(trainer, "datamodule", None), "seed", None),
-        checkpoint=checkpoint,
-        command=command_to_repeat(run, checkpoint),
-        versions={"lowrank_unroll": lowrank_unroll.__version__}
-        | {package: version(package) for package in VERSIONS_OF}
-        | {"Python": platform.python_version(), "on": f"{platform.system()} {platform.machine()}"},
-        samples=samples,
-    )
-
-
-def _table(evaluation: Evaluation) -> Table:
-    table = Table(
-        title=Text(f"Test on {one_line(evaluation.origin)} data: reconstruction (zero-filled)"),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("image", overflow="fold")
-    for metric in evaluation.metrics:
-        table.add_column(Text(one_line(heading(metric).text)), justify="right")
-    table.add_column("seconds", justify="right")
-    for sample in evaluation.samples:
-        pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
-        cells = [f"{number(after)} ({number(before)})" for after, before in pairs]
-        table.add_row(Text(one_line(sample.name)), *cells, number(sample.seconds.get("reconstruction")))
-    table.add_section()
-    summary = {"mean (std)": evaluation.reconstructions(), "zero-filled": evaluation.zero_filled()}
-    times = {"mean (std)": evaluation.seconds()} | {name: evaluation.seconds(name) for name in evaluation.untrained()}
-    for name, rows in (summary | evaluation.untrained()).items():
-        cells = [mean_and_spread(rows, metric) for metric in evaluation.metrics]
-        table.add_row(one_line(name), *cells, number(times.get(name)))
-    return table
+def _write_animation(series: Sequence[PlayedSeries], path: Path) -> None:
+    if series:
+        write_whole(path, animation(series[0].frames, series[0].captions))

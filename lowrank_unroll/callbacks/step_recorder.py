@@ -1,4 +1,4 @@
-"""Callbacks that keep a table of some steps of a training."""
+"""Base of the callbacks that keep a table of some steps of a training."""
 
 import csv
 from abc import ABC
@@ -9,14 +9,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import written_whole
+from lowrank_unroll.runs.folders import run_folder
 from lowrank_unroll.terminal import say
 
 
 class StepRecorder(Callback, ABC):
-    """Record something at some training steps, into a file in the folder of the run.
+    """Record a row at some training steps, in a table in the folder of the run.
 
-    The file is written after each validation and at the end of the training, also if it ends in an error; a training
-    that is resumed goes on with it. Of several processes, the first records its share.
+    The table is written after each validation and at the end of the training, also if it ends in an error; a resumed
+    training continues it. Of several processes, the first records its share.
 
     Args:
         every_n_steps: optimizer steps from one record to the next; the first step is recorded.
@@ -24,7 +25,7 @@ class StepRecorder(Callback, ABC):
     Attributes:
         row: the class of the rows, a named tuple whose fields are the columns; ``step`` is one of them.
         file: name of the table.
-        rows: what is recorded so far.
+        rows: recorded so far.
         folder: of the run; None in processes that do not record.
 
     Raises:
@@ -41,22 +42,22 @@ class StepRecorder(Callback, ABC):
         self.folder: Path | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """All rows so far."""
+        """Return the rows so far."""
         return {"rows": [list(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a training ended."""
+        """Continue the rows of a training."""
         self.rows = [self.row(*row) for row in state_dict["rows"]]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the folder of the run; forget an earlier training unless it goes on."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
+        """Find the folder of the run; forget an earlier training unless this one resumes it."""
+        folder = run_folder(trainer)
         self.folder = folder if trainer.is_global_zero else None
         if trainer.global_step == 0:
             self.rows = []
 
     def is_due(self, trainer: Trainer) -> bool:
-        """Whether the step that begins is to be recorded by this process."""
+        """Return whether this process records the step that begins."""
         due = not self.rows or trainer.global_step >= self.rows[-1].step + self.every_n_steps
         return self.folder is not None and due
 
@@ -66,7 +67,7 @@ class StepRecorder(Callback, ABC):
             self.write(self.folder)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write all there is to write, and say where."""
+        """Write the table and the pictures, and print where they are."""
         if self.folder is not None and self.rows:
             self.write(self.folder)
             names = ", ".join([self.file, *self.write_pictures(self.folder)])
@@ -74,7 +75,7 @@ class StepRecorder(Callback, ABC):
         self.folder = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write what there is: it may say what went wrong."""
+        """Write what was recorded: it may show what went wrong."""
         self.on_train_end(trainer, pl_module)
 
     def write(self, folder: Path) -> None:
@@ -83,5 +84,5 @@ class StepRecorder(Callback, ABC):
             csv.writer(file).writerows([self.row._fields, *self.rows])
 
     def write_pictures(self, folder: Path) -> list[str]:
-        """Draw the table, if there is something to draw; returns the names of the files."""
+        """Draw the table in a folder and return the names of the pictures; here none."""
         return []

@@ -1,4 +1,4 @@
-"""Pictures of a training as it goes."""
+"""Pictures of validation samples in the course of a training."""
 
 from pathlib import Path
 
@@ -7,25 +7,26 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.files import write_whole
-from lowrank_unroll.modules import ReconstructionModule, Step
-from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, panel_of
-from lowrank_unroll.runs.logged_media import log_picture
+from lowrank_unroll.modules import ReconstructionModule, StepOutput
+from lowrank_unroll.pictures import Panel, animation, comparison, draw_panels, make_panel
+from lowrank_unroll.runs.folders import run_folder
+from lowrank_unroll.runs.loggers import log_picture
 from lowrank_unroll.sample import Sample
 
 
 class TrainingPictures(Callback):
-    """Show the same few validation samples again and again while a network is trained.
+    """Draw the same few validation samples after each validation of a training.
 
-    A row per sample: reference, zero-filled, reconstruction, error, magnified, and mask, without reference and error
-    where there is no ground truth; of series of images also the first one as a moving picture. They go to Weights &
-    Biases or TensorBoard if the run is logged there, and else to ``pictures/epoch0003.png`` and ``.gif`` in the folder
-    of the run, where the last validation of an epoch stays.
+    Each sample is a row: reference, zero-filled image, reconstruction, magnified error and mask, without reference and
+    error where there is no target. The first series is also animated. The pictures go to Weights & Biases or
+    TensorBoard if the run is logged there, and else to ``pictures/epoch0003.png`` and ``.gif`` in the folder of the
+    run; of several validations in one epoch the last one stays.
 
-    The reconstructions are those that validation has made, so the training is the same with and without.
+    The reconstructions are those of the validation itself, so the training is the same with and without this callback.
 
     Args:
-        samples: how many, the first ones of the validation set, or of the first process's share; 0 for no pictures.
-        every_n_validations: show every so many validations, beginning with the first.
+        samples: number of samples, the first of the validation set, or of the first process's share; 0 for no pictures.
+        every_n_validations: draw every n-th validation, beginning with the first.
 
     Raises:
         ValueError: if ``samples`` is negative or ``every_n_validations`` is not positive.
@@ -44,7 +45,7 @@ class TrainingPictures(Callback):
         self,
         trainer: Trainer,
         pl_module: ReconstructionModule,
-        outputs: Step,
+        outputs: StepOutput,
         batch: Sample,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -53,20 +54,23 @@ class TrainingPictures(Callback):
         missing = self.samples - len(self._panels)
         if missing <= 0 or not self._is_due(trainer) or not trainer.is_global_zero:
             return
-        batch, reconstruction = _first(batch, missing), outputs["reconstruction"][:missing]
+        batch, reconstruction = batch.first(missing), outputs["reconstruction"][:missing]
         zero_filled = pl_module.zero_filled(batch)
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
         if not self._panels and reconstruction.is_complex():
             self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
-        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask, strict=True)
-        self._panels += [panel_of(pl_module, name, tuple(images), mask) for name, *images, mask in rows]
+        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask.cpu(), strict=True)
+        psnr = pl_module.metrics()["psnr"].function
+        self._panels += [
+            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.picture, psnr)
+            for name, *images, mask in rows
+        ]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show them."""
+        """Write or log the pictures."""
         if trainer.sanity_checking:
             return
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank asks, for rank zero tells the others
-        path = folder / "pictures" / f"epoch{trainer.current_epoch:04d}"
+        path = run_folder(trainer) / "pictures" / f"epoch{trainer.current_epoch:04d}"
         if self._panels:
             _show(trainer, "val/pictures", draw_panels(self._panels), path.with_suffix(".png"))
         if self._series:
@@ -79,10 +83,6 @@ class TrainingPictures(Callback):
             return False  # a development run leaves nothing behind
         in_training = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
         return in_training and self._validations % self.every_n_validations == 0
-
-
-def _first(batch: Sample, count: int) -> Sample:
-    return Sample._make(None if field is None else field[:count] for field in batch)
 
 
 def _show(trainer: Trainer, key: str, encoded: bytes, path: Path) -> None:

@@ -7,40 +7,40 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from lowrank_unroll.command_line.words import WordsParser
+from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.files import written_whole
-from lowrank_unroll.reports import distributions, methods, objections, read_evaluation, table
+from lowrank_unroll.reports import comparison_table, distributions, methods, objections, read_evaluation
 from lowrank_unroll.terminal import say
 
-LOG_WIDTH = 160
+LOG_WIDTH = 160  # characters of the table without a terminal
 FORMATS = (".png", ".pdf", ".svg", ".jpg", ".tiff", ".webp")
 
 
-def compare(words: Sequence[str]) -> None:
+def compare(argv: Sequence[str]) -> None:
     """Print and plot finished tests side by side.
 
     Args:
-        words: the arguments of the command.
+        argv: the arguments of the command.
 
     Raises:
-        UsageError: if they cannot be understood, or the picture cannot be written where it is to be.
+        UsageError: if they cannot be parsed, or the picture cannot be written to --output.
         FileNotFoundError: if a folder holds no finished test.
-        DataError: if what it holds was not written by a test.
+        DataError: if its files were not written by a test.
     """
-    parser = WordsParser(
+    parser = CommandParser(
         prog="lowrank-unroll compare",
         description="Print and plot finished tests side by side: mean (std), and paired differences to the first.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run of `lowrank-unroll test`")
     parser.add_argument("--output", type=Path, default=Path("comparison.png"), help="picture to write (%(default)s)")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     _check_output(arguments.output)
     evaluations = [read_evaluation(run) for run in arguments.runs]
     with written_whole(arguments.output) as temporary:
         distributions(methods(evaluations)).savefig(temporary, dpi=150)
     console = Console(width=None if Console().is_terminal else LOG_WIDTH)
-    console.print(table(evaluations))
+    console.print(comparison_table(evaluations))
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):
             console.print(Text.assemble(("Warning: ", "yellow"), objection))
@@ -48,10 +48,10 @@ def compare(words: Sequence[str]) -> None:
 
 
 def _check_output(path: Path) -> None:
-    """Refuse a picture that could not be written.
+    """Check that a picture can be written.
 
     Raises:
-        UsageError: if it could not; says why.
+        UsageError: if it cannot, with the reason.
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--output {path}: expected a picture that ends in {', '.join(FORMATS)}")

@@ -1,7 +1,29 @@
 """Quality of a reconstruction, per sample: functions, and metrics that average them over a data set."""
 
-from lowrank_unroll.metrics.functional import frame_ssim, is_defined, mse, nmse, of_magnitudes, psnr, ser, ssim
+from lowrank_unroll.metrics.functional import (
+    defined_values,
+    frame_ssim,
+    is_defined,
+    mse,
+    nmse,
+    of_magnitudes,
+    psnr,
+    ser,
+    ssim,
+)
 from lowrank_unroll.metrics.high_frequency import hfen
 from lowrank_unroll.metrics.sample_mean import SampleMean
 
-__all__ = ["SampleMean", "frame_ssim", "hfen", "is_defined", "mse", "nmse", "of_magnitudes", "psnr", "ser", "ssim"]
+__all__ = [
+    "SampleMean",
+    "defined_values",
+    "frame_ssim",
+    "hfen",
+    "is_defined",
+    "mse",
+    "nmse",
+    "of_magnitudes",
+    "psnr",
+    "ser",
+    "ssim",
+]

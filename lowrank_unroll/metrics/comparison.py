@@ -1,4 +1,4 @@
-"""What all measures of quality have in common: what they refuse, and the precision and unit they compute in."""
+"""The common part of all measures of quality: what they refuse, the precision and unit they compute in, the best."""
 
 import math
 from collections.abc import Callable
@@ -11,16 +11,17 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def compares(
-    axes: str = "...", *, smallest: int = 1, real: bool = False, scale_free: bool = False
+    axes: str = "...", *, higher_is_better: bool, smallest: int = 1, real: bool = False, scale_free: bool = False
 ) -> Callable[[Measure], Measure]:
     """Make a measure of a function of (reconstruction, target): it refuses what cannot be compared.
 
     Args:
-        axes: what the dims of a sample are, "..." for any.
-        smallest: pixels that height and width have at least.
+        axes: names of the dims of a sample, "..." for any.
+        higher_is_better: of two reconstructions, the one with the higher value; the measure has it as an attribute.
+        smallest: least height and width, in pixels.
         real: whether complex images are refused.
-        scale_free: whether the unit of the images does not matter. The function is then given both in one in which the
-            target's largest magnitude is about 1, so that squares neither over- nor underflow.
+        scale_free: whether the unit of the images does not matter. Both are then scaled so that the target's largest
+            magnitude is about 1, and squares neither over- nor underflow.
     """
 
     def decorate(function: Measure) -> Measure:
@@ -35,13 +36,14 @@ def compares(
                 reconstruction, target = reconstruction * inverse_unit, target * inverse_unit
             return function(reconstruction, target)
 
+        measure.higher_is_better = higher_is_better  # type: ignore[attr-defined]
         return measure
 
     return decorate
 
 
 def comparable(reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both images in the more precise dtype of the two, at least single precision.
+    """Return both images in the more precise dtype of the two, at least single precision.
 
     Raises:
         TypeError: if one is neither floating-point nor complex.
@@ -67,7 +69,7 @@ def _check_shape(target: Tensor, axes: str, smallest: int) -> None:
 
 
 def _inverse_unit(target: Tensor) -> Tensor:
-    """What makes the largest magnitude of each sample about 1: a power of two, with which products are exact."""
+    """Return the factor that makes the largest magnitude of each sample about 1, a power of two for exact products."""
     limit = -math.log2(torch.finfo(target.dtype).tiny)
     peak = target.abs().flatten(1).amax(1)
     return torch.exp2(-peak.log2().floor().clamp(-limit, limit)).reshape(-1, *[1] * (target.ndim - 1))

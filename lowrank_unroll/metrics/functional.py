@@ -1,7 +1,8 @@
 """Measures of quality: functions of (reconstruction, target), both (batch, ...), that return one value per sample.
 
 All raise ValueError for images of different shapes, or of a shape that they do not take, and TypeError for integers, or
-for complex numbers where only real ones have a meaning. What depends on no unit is as exact in any.
+for complex numbers where only real ones have a meaning. Measures without unit are as precise in any unit of the images.
+Each has an attribute ``higher_is_better``.
 """
 
 from functools import partial
@@ -13,13 +14,13 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from lowrank_unroll.metrics.comparison import Measure, comparable, compares
 
 
-@compares()
+@compares(higher_is_better=False)
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error ``|x - x^|^2`` over all values of a sample, shape (batch,), in the image's unit squared."""
     return (reconstruction - target).abs().square().flatten(1).mean(1)
 
 
-@compares(scale_free=True)
+@compares(higher_is_better=True, scale_free=True)
 def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio ``10 log10(max|x|^2 / mse)`` in dB, shape (batch,); the peak is each target's own.
 
@@ -29,7 +30,7 @@ def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(peak.square(), mse(reconstruction, target))
 
 
-@compares(scale_free=True)
+@compares(higher_is_better=True, scale_free=True)
 def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Signal-to-error ratio ``10 log10(||x||^2 / ||x - x^||^2)`` in dB, shape (batch,).
 
@@ -39,7 +40,7 @@ def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(energy, mse(reconstruction, target))
 
 
-@compares("channel, height, width", smallest=6, real=True)
+@compares("channel, height, width", higher_is_better=True, smallest=6, real=True)
 def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of images (batch, channel, height, width) with values in [0, 1], shape (batch,).
 
@@ -51,7 +52,7 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     return similarity.reshape(len(target))
 
 
-@compares(scale_free=True)
+@compares(higher_is_better=False, scale_free=True)
 def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Normalised mean squared error ``||x - x^||^2 / ||x||^2``, shape (batch,).
 
@@ -61,7 +62,7 @@ def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     return torch.where(energy > 0, mse(reconstruction, target) / energy, torch.nan)
 
 
-@compares("time, height, width", smallest=6, real=True, scale_free=True)
+@compares("time, height, width", higher_is_better=True, smallest=6, real=True, scale_free=True)
 def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each frame of magnitude series (batch, time, height, width), averaged, shape (batch,).
 
@@ -75,8 +76,10 @@ def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 def of_magnitudes(measure: Measure) -> Measure:
-    """The measure of the magnitudes of complex images, as dynamic MRI is judged."""
-    return partial(_of_magnitudes, measure)
+    """Return the measure of the magnitudes of complex images, as dynamic MRI is judged."""
+    magnitudes = partial(_of_magnitudes, measure)
+    magnitudes.higher_is_better = getattr(measure, "higher_is_better", None)  # type: ignore[attr-defined]
+    return magnitudes
 
 
 def _of_magnitudes(measure: Measure, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -85,8 +88,15 @@ def _of_magnitudes(measure: Measure, reconstruction: Tensor, target: Tensor) -> 
 
 
 def is_defined(values: Tensor, target: Tensor) -> Tensor:
-    """Whether each value of a measure counts, boolean (batch,): all but NaN that comes from a target without signal."""
+    """Return which values of a measure count, boolean (batch,): all but NaN that comes from a target without signal."""
     return ~values.isnan() | target.flatten(1).any(1)
+
+
+def defined_values(measure: Measure, reconstruction: Tensor, target: Tensor) -> list[float | None]:
+    """Return the value of a measure for each sample of a batch; None where it is undefined, see :func:`is_defined`."""
+    values = measure(reconstruction, target)
+    defined = is_defined(values, target).tolist()
+    return [value if counts else None for value, counts in zip(values.tolist(), defined, strict=True)]
 
 
 def _decibel(signal: Tensor, error: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ class SampleMean(Metric):
 
     Args:
         function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
-        higher_is_better: whether a checkpoint with more of it is the better one; None leaves that open.
+        higher_is_better: whether a checkpoint with a higher mean is the better one; None for what the function says in
+            an attribute of this name, as those of this package do, and otherwise unknown.
     """
 
     full_state_update = False
@@ -27,13 +28,14 @@ class SampleMean(Metric):
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], higher_is_better: bool | None = None) -> None:
         super().__init__()
         self.function = function
-        self._higher_is_better = higher_is_better
+        own = getattr(function, "higher_is_better", None)
+        self._higher_is_better: bool | None = own if higher_is_better is None else higher_is_better
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
-        """Whether more of it is better; None if nobody has said so."""
+        """True if a higher mean is better, False if a lower one is, None if unknown."""
         return self._higher_is_better
 
     def update(self, reconstruction: Tensor, target: Tensor) -> None:
@@ -44,5 +46,5 @@ class SampleMean(Metric):
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """The mean so far, a scalar in the unit of the function, in the default dtype."""
+        """Return the mean so far, a scalar in the unit of the function, in the default dtype."""
         return (self.total / self.count).to(torch.get_default_dtype())

@@ -1,4 +1,4 @@
-"""Moving pictures of series of images."""
+"""Series of images as animated GIFs, side by side."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -19,7 +19,9 @@ TITLE_SIZE = 14
 def comparison(
     target: Tensor | None, start: Tensor, reconstruction: Tensor, start_name: str = "zero-filled"
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """Magnitudes of complex series (time, height, width) side by side, the magnified error too if there is a target.
+    """Return magnitudes of complex series (time, height, width) side by side, and the magnified error.
+
+    Without a target there is neither a reference nor an error.
 
     Returns:
         Frames (time, height, width of all), uint8, white at the maximum of the target, or else of the reconstruction;
@@ -35,13 +37,13 @@ def comparison(
 
 
 def magnitude_frames(series: Tensor) -> npt.NDArray[np.uint8]:
-    """The magnitude of a series (time, height, width), uint8, white at its maximum."""
+    """Return the magnitude of a series (time, height, width), uint8, white at its maximum."""
     return _grey(series.abs(), series.abs().max())
 
 
 def _grey(values: Tensor, white: Tensor) -> npt.NDArray[np.uint8]:
-    share = (values / white.clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
-    return (255 * share.cpu().numpy()).round().astype(np.uint8)
+    relative = (values / white.clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
+    return (255 * relative.cpu().numpy()).round().astype(np.uint8)
 
 
 def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> bytes:
@@ -62,7 +64,7 @@ def animation(frames: npt.NDArray[np.uint8], titles: Sequence[str] = ()) -> byte
 
 
 def enlarged(frames: npt.NDArray[np.uint8], series: int = 1) -> npt.NDArray[np.uint8]:
-    """Frames whose pixels are squares large enough to be seen.
+    """Enlarge small frames by repeating pixels, so that the shorter side of a series has about 192.
 
     Args:
         frames: (time, height, width), uint8.

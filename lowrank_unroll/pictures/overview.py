@@ -1,7 +1,6 @@
-"""A series from a scanner at a glance: what it shows, and how it was measured."""
+"""Overview of a reconstructed series: frame, profile over time, sampling and coils."""
 
 from collections.abc import Iterator, Mapping
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lowrank_unroll.names import drawable
+from lowrank_unroll.pictures.encoding import encode_figure
 
 INCHES = 3.0
 ACROSS = 4
@@ -50,9 +50,7 @@ def draw_overview(
         _show(next(places), part, None)
     for empty in places:
         empty.axis("off")
-    encoded = BytesIO()
-    figure.savefig(encoded, format="png", dpi=100)
-    return encoded.getvalue()
+    return encode_figure(figure, dpi=100)
 
 
 def _frame_and_profile(name: str, series: Tensor) -> Iterator[Part]:

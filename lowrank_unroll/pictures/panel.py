@@ -1,24 +1,23 @@
-"""Pictures of reconstructions beside what they were made from."""
+"""Rows of pictures: reference, zero-filled image, reconstruction, error and mask of a sample."""
 
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from lowrank_unroll.metrics import is_defined
-from lowrank_unroll.modules import ReconstructionModule
+from lowrank_unroll.metrics import defined_values
 from lowrank_unroll.names import drawable
-from lowrank_unroll.pictures.notebook import Picture
+from lowrank_unroll.pictures.display import Picture
+from lowrank_unroll.pictures.encoding import encode_figure
 
 ERROR_GAIN = 5
 INCHES = 3.0
 
 
 class Panel(NamedTuple):
-    """One row of the picture; images and mask are colour, (3, height, width), black 0 and white 1; None if unknown."""
+    """One row of the picture: colors (3, height, width), black 0 and white 1, and PSNR in dB; None if unknown."""
 
     name: str
     target: Tensor | None
@@ -29,33 +28,35 @@ class Panel(NamedTuple):
     reconstruction_psnr: float | None
 
 
-def panel_of(
-    module: ReconstructionModule,
+def make_panel(
     name: str,
     images: tuple[Tensor | None, Tensor, Tensor],
-    mask: Tensor,
+    mask: Tensor | None,
+    to_colors: Callable[[Tensor, Tensor], Tensor],
+    psnr: Callable[[Tensor, Tensor], Tensor],
 ) -> Panel:
     """Make the row of one sample.
 
     Args:
-        module: says how to show images and masks as colours, and what their PSNR is.
         name: of the sample.
         images: target, or None if unknown, zero-filled image and reconstruction, all of one shape.
-        mask: of the sample.
+        mask: of the sample, as colors (3, height, width); None for none.
+        to_colors: called as ``to_colors(image, bright)``, returns an image as colors, (3, height, width), its
+            brightness taken from the target or, if that is unknown, from the reconstruction.
+        psnr: called as ``psnr(images, targets)``, returns a value in dB for each of a batch.
     """
     target, *others = images
     bright = others[-1] if target is None else target
-    zero_filled, reconstruction = (module.picture(image, bright).cpu() for image in others)
-    reference = None if target is None else module.picture(target, bright).cpu()
-    psnr = (defined_psnr(module, image, target) for image in others)
-    return Panel(name, reference, zero_filled, reconstruction, module.picture_of_mask(mask.cpu()), *psnr)
+    zero_filled, reconstruction = (to_colors(image, bright).cpu() for image in others)
+    if target is None:
+        return Panel(name, None, zero_filled, reconstruction, mask, None, None)
+    before, after = (defined_values(psnr, image[None], target[None])[0] for image in others)
+    return Panel(name, to_colors(target, bright).cpu(), zero_filled, reconstruction, mask, before, after)
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """The figure of panels as a PNG."""
-    encoded = BytesIO()
-    figure_of_panels(panels).savefig(encoded, format="png", dpi=150)
-    return encoded.getvalue()
+    """Draw the figure of panels as a PNG."""
+    return encode_figure(figure_of_panels(panels), dpi=150)
 
 
 def figure_of_panels(panels: Sequence[Panel]) -> Picture:
@@ -76,7 +77,7 @@ def figure_of_panels(panels: Sequence[Panel]) -> Picture:
 
 
 def _titled(panel: Panel) -> dict[str, Tensor]:
-    """What a row shows, with the titles of it; the first one names the sample."""
+    """Return the images of a row by their titles, of which the first names the sample."""
     shown = {
         f"zero-filled{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
         f"reconstruction{_quality(panel.reconstruction_psnr)}": panel.reconstruction,
@@ -90,14 +91,6 @@ def _titled(panel: Panel) -> dict[str, Tensor]:
     return {f"{drawable(panel.name)}: {first}": shown[first]} | {title: shown[title] for title in others}
 
 
-def defined_psnr(module: ReconstructionModule, image: Tensor, target: Tensor | None) -> float | None:
-    """Return the PSNR of one image, dB; None where it is undefined, or the target not known."""
-    if target is None:
-        return None
-    value = module.metrics()["psnr"].function(image[None], target[None])
-    return float(value) if is_defined(value, target[None]).item() else None
-
-
 def _quality(psnr: float | None) -> str:
     return "" if psnr is None else f", {psnr:.1f} dB"
 
@@ -106,7 +99,7 @@ def _show(axes: Any, image: Tensor, title: str) -> None:
     axes.imshow(_pixels(image), interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_color("0.6")  # or white images would end in the white page
+    axes.spines[:].set_color("0.6")  # without a frame, white images would merge with the white page
 
 
 def _pixels(image: Tensor) -> npt.NDArray[np.float32]:

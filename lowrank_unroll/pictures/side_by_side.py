@@ -1,15 +1,16 @@
 """Images in their own pixels beside each other."""
 
 from collections.abc import Mapping
-from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from lowrank_unroll.pictures.encoding import encode_image
+
 NARROWEST, WIDEST = 256, 1024  # pixels of a column
 GAP = 8
-LETTER = 1 / 18  # height of the letters of titles, as a share of the width of a column
+LETTER = 1 / 18  # height of the letters of titles, as a fraction of the width of a column
 
 
 def side_by_side(images: Mapping[str, Tensor]) -> bytes:
@@ -27,9 +28,7 @@ def side_by_side(images: Mapping[str, Tensor]) -> bytes:
         left = number * (width + GAP)
         draw.text((left + width / 2, above / 2), title, fill="black", font=font, anchor="mm")
         page.paste(column, (left, above))
-    encoded = BytesIO()
-    page.save(encoded, "PNG")
-    return encoded.getvalue()
+    return encode_image(page)
 
 
 def _column(image: Tensor) -> Image.Image:

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from lowrank_unroll.pictures.animation import MILLISECONDS, enlarged
 
-QUALITY = 15  # of H.264, from 0, lossless, to 51; hardly to be told from the original
+QUALITY = 15  # of H.264, from 0 (lossless) to 51; 15 is visually lossless
 
 
 def write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
-    """Write frames (time, height, width), uint8, as an MP4 file (H.264), which players and slides take.
+    """Write frames (time, height, width), uint8, as an MP4 file (H.264), which players and slides can show.
 
     Raises:
         ModuleNotFoundError: if the package imageio_ffmpeg is not installed.
@@ -22,11 +22,13 @@ def write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
 
     pixels = enlarged(frames)
     _, height, width = pixels.shape
-    even = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")  # since colours have half as many
+    even = np.pad(
+        pixels, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge"
+    )  # H.264 stores colours at half the resolution
     _, height, width = even.shape
-    taken = f"-f rawvideo -pix_fmt gray -video_size {width}x{height} -framerate 1000/{MILLISECONDS} -i -"
-    made = f"-codec:v libx264 -pix_fmt yuv420p -crf {QUALITY} -movflags +faststart -f mp4"
-    words = [imageio_ffmpeg.get_ffmpeg_exe(), *f"-loglevel error -y {taken} {made}".split(), str(path.absolute())]
-    finished = subprocess.run(words, input=even.tobytes(), capture_output=True, check=False)  # noqa: S603  its own words
+    source = f"-f rawvideo -pix_fmt gray -video_size {width}x{height} -framerate 1000/{MILLISECONDS} -i -"
+    encoder = f"-codec:v libx264 -pix_fmt yuv420p -crf {QUALITY} -movflags +faststart -f mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), *f"-loglevel error -y {source} {encoder}".split(), str(path.absolute())]
+    finished = subprocess.run(command, input=even.tobytes(), capture_output=True, check=False)  # noqa: S603  no word of a user's
     if finished.returncode:
         raise OSError(finished.stderr.decode(errors="replace").strip() or f"ffmpeg ended with {finished.returncode}")

@@ -1,32 +1,53 @@
-"""What a test found: as data, as a page, and side by side with others."""
+"""Results of tests and trainings: as data, as tables, as plots and as a page."""
 
-from lowrank_unroll.reports.comparison import Difference, difference_of, methods, objections, table
-from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values, read_evaluation
+from lowrank_unroll.deprecation import moved_names
+from lowrank_unroll.reports.comparison import Difference, difference_of, methods, objections
+from lowrank_unroll.reports.contents import page_of_test
+from lowrank_unroll.reports.evaluation import METRICS_FILE, Evaluation, MetricValues, SampleResult, read_evaluation
 from lowrank_unroll.reports.figures import distributions
-from lowrank_unroll.reports.formats import heading, mean_and_spread, number
+from lowrank_unroll.reports.formats import difference_and_interval, heading, mean_and_spread, number
 from lowrank_unroll.reports.gradient_record import GRADIENT_FILE, GradientDistanceRow, read_gradient_distances
-from lowrank_unroll.reports.page import Cine, Page
+from lowrank_unroll.reports.measurement import TimedImages, evaluation_of, method_names, sample_results
+from lowrank_unroll.reports.page import Page, PlayedSeries
 from lowrank_unroll.reports.reproduction import called_program, command_to_repeat
+from lowrank_unroll.reports.tables import comparison_table, evaluation_table
 
 __all__ = [
     "GRADIENT_FILE",
-    "Cine",
+    "METRICS_FILE",
     "Difference",
     "Evaluation",
     "GradientDistanceRow",
+    "MetricValues",
     "Page",
+    "PlayedSeries",
     "SampleResult",
-    "Values",
+    "TimedImages",
     "called_program",
     "command_to_repeat",
+    "comparison_table",
+    "difference_and_interval",
     "difference_of",
     "distributions",
+    "evaluation_of",
+    "evaluation_table",
     "heading",
     "mean_and_spread",
+    "method_names",
     "methods",
     "number",
     "objections",
+    "page_of_test",
     "read_evaluation",
     "read_gradient_distances",
-    "table",
+    "sample_results",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "Cine": f"{__name__}:PlayedSeries",
+        "Values": f"{__name__}:MetricValues",
+        "table": f"{__name__}:comparison_table",
+    },
+)

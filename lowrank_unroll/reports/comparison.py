@@ -1,4 +1,4 @@
-"""Finished tests side by side: paired differences, and whether they may be compared at all."""
+"""Comparison of finished tests: paired differences, and objections to the comparison."""
 
 import math
 from collections import Counter
@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rich import box
-from rich.table import Table
-from rich.text import Text
 from scipy import stats
 
 from lowrank_unroll.names import one_line, told_apart
-from lowrank_unroll.reports.evaluation import Evaluation, SampleResult, Values
-from lowrank_unroll.reports.formats import heading, mean_and_spread, number
+from lowrank_unroll.reports.evaluation import Evaluation, MetricValues, SampleResult
 
 CONFIDENCE = 0.95
-SAME_NORM = 1e-3  # relative: by far more than float32 rounding, by far less than between two images
+SAME_NORM = 1e-3  # relative; far above the rounding of float32, far below what separates two images
 
 
 class Difference(NamedTuple):
@@ -31,7 +27,7 @@ class Difference(NamedTuple):
 
 
 def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Difference | None:
-    """The difference other - one of a metric over the samples that both tests have."""
+    """Return the difference other - one of a metric over the samples that both tests have."""
     pairs = [
         (ours.reconstruction.get(metric), theirs.reconstruction.get(metric)) for ours, theirs in common(one, other)
     ]
@@ -39,7 +35,7 @@ def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Differ
 
 
 def difference_of(differences: Sequence[float]) -> Difference | None:
-    """The mean of differences between samples, and its interval."""
+    """Return the mean of differences between samples, and its confidence interval."""
     if len(differences) < 2 or not all(map(math.isfinite, differences)):  # noqa: PLR2004
         return None
     mean, error = float(np.mean(differences)), float(stats.sem(differences))
@@ -50,13 +46,13 @@ def difference_of(differences: Sequence[float]) -> Difference | None:
 
 
 def common(one: Evaluation, other: Evaluation) -> list[tuple[SampleResult, SampleResult]]:
-    """The samples of two tests that have the same name."""
+    """Return the pairs of samples of two tests that have the same name."""
     ours, theirs = _by_name(one), _by_name(other)
     return [(sample, theirs[name]) for name, sample in ours.items() if name in theirs]
 
 
 def _by_name(evaluation: Evaluation) -> dict[tuple[str, int], SampleResult]:
-    """The samples by name and, where several have the same, by number."""
+    """Return the samples by name and, where several share a name, by number."""
     seen: Counter[str] = Counter()
     found = {}
     for sample in evaluation.samples:
@@ -66,7 +62,7 @@ def _by_name(evaluation: Evaluation) -> dict[tuple[str, int], SampleResult]:
 
 
 def objections(one: Evaluation, other: Evaluation) -> list[str]:
-    """Why two tests may not be compared: other samples, data, masks or seeds. Empty if nothing speaks against it."""
+    """Return the reasons not to compare two tests: other samples, data, masks or seeds."""
     pairs = common(one, other)
     label = one_line(f"{other.run} against {one.run}")
     found = []
@@ -84,10 +80,10 @@ def objections(one: Evaluation, other: Evaluation) -> list[str]:
     return found
 
 
-def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[Values]]:
-    """The reconstructions of each test by the name of its network, and of its run where that is not enough.
+def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[MetricValues]]:
+    """Return the metrics of each test by the name of its network, and of its run where networks coincide.
 
-    One test several times has several rows, with a number.
+    A test that is given several times gets a number.
     """
     networks = Counter(evaluation.network for evaluation in evaluations)
     names = told_apart(
@@ -95,27 +91,3 @@ def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[Values]]:
         for evaluation in evaluations
     )
     return {name: evaluation.reconstructions() for name, evaluation in zip(names, evaluations, strict=True)}
-
-
-def table(evaluations: Sequence[Evaluation]) -> Table:
-    """Mean (std) of every metric for each test, and its paired difference to the first with confidence interval."""
-    first = evaluations[0]
-    shown = Table(title="Mean (std); difference to the first [95 % interval]", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("run", overflow="fold")
-    for metric in first.metrics:
-        shown.add_column(Text(one_line(heading(metric).text)), justify="right")
-    for (name, rows), evaluation in zip(methods(evaluations).items(), evaluations, strict=True):
-        shown.add_row(Text(one_line(name)), *(mean_and_spread(rows, metric) for metric in first.metrics))
-        if evaluation is not first:
-            shown.add_row(
-                f"  difference, {len(common(first, evaluation))} pairs",
-                *(_signed(paired_difference(first, evaluation, metric)) for metric in first.metrics),
-            )
-    return shown
-
-
-def _signed(difference: Difference | None) -> Text:
-    if difference is None:
-        return Text("-")
-    mean, low, high = (f"{'+' if value > 0 else ''}{number(value)}" for value in difference)
-    return Text(f"{mean} [{low}, {high}]")

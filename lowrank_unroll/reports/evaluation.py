@@ -1,9 +1,10 @@
-"""What a test found, as data: kept in files that other programs can read."""
+"""Results of a test as data, in files that other programs can read."""
 
 import csv
 import io
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -18,15 +19,16 @@ from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.names import spreadsheet_cell
 
-Values = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
+MetricValues = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
 METRICS_FILE = "metrics.json"
+TESTED = "reconstruction"  # the method that is tested, among those it is compared to
 WRITER = "`lowrank-unroll test`, or by another version of it"
 Result = TypeVar("Result", "SampleResult", "Evaluation")
 
 
 @dataclass(frozen=True)
 class SampleResult:
-    """The metrics of one test sample.
+    """Metrics of one test sample.
 
     Attributes:
         name: of the sample.
@@ -35,23 +37,23 @@ class SampleResult:
         norm: of the target, in the data's own unit.
         reconstruction: by metric, of the reconstruction.
         zero_filled: by metric, of the adjoint reconstruction.
-        untrained: by method and metric, of the methods without training that the test was to compare with.
-        seconds: by method, how long it took; the network tested is "reconstruction".
+        untrained: by method and metric, of the methods without training that the test compares with.
+        seconds: by method; that of the network tested is called "reconstruction".
     """
 
     name: str
     origin: str
     mask: str
     norm: float
-    reconstruction: Values
-    zero_filled: Values
-    untrained: dict[str, Values] = field(default_factory=dict)
+    reconstruction: MetricValues
+    zero_filled: MetricValues
+    untrained: dict[str, MetricValues] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``test`` found, and of what.
+    """Results of a test, and what was tested.
 
     Attributes:
         run: folder of the run.
@@ -75,7 +77,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> list[str]:
-        """Names of the metrics."""
+        """The names of the metrics."""
         return list(self.samples[0].reconstruction)
 
     @property
@@ -83,31 +85,35 @@ class Evaluation:
         """The origins of the data, each once."""
         return " and ".join(dict.fromkeys(sample.origin for sample in self.samples))
 
-    def reconstructions(self) -> list[Values]:
-        """The metrics of each reconstruction."""
+    def reconstructions(self) -> list[MetricValues]:
+        """Return the metrics of each reconstruction."""
         return [sample.reconstruction for sample in self.samples]
 
-    def zero_filled(self) -> list[Values]:
-        """The metrics of each zero-filled image."""
+    def zero_filled(self) -> list[MetricValues]:
+        """Return the metrics of each zero-filled image."""
         return [sample.zero_filled for sample in self.samples]
 
-    def untrained(self) -> dict[str, list[Values]]:
-        """The metrics of each reconstruction by methods without training."""
+    def untrained(self) -> dict[str, list[MetricValues]]:
+        """Return the metrics of each reconstruction by methods without training, by method."""
         return {name: [sample.untrained[name] for sample in self.samples] for name in self.samples[0].untrained}
 
-    def seconds(self, method: str = "reconstruction") -> float | None:
-        """The mean time that a method took for a sample; None if nobody looked at the clock."""
-        return summarise(np.array([sample.seconds[method] for sample in self.samples if method in sample.seconds]))[
-            "mean"
-        ]
+    def seconds(self, method: str = TESTED) -> float | None:
+        """Return the mean time that a method took for a sample; None if it was not measured."""
+        times = [sample.seconds[method] for sample in self.samples if method in sample.seconds]
+        return summarise(np.array(times))["mean"]
 
-    def _by_method(self) -> dict[str, list[Values]]:
-        return {"reconstruction": self.reconstructions(), "zero_filled": self.zero_filled(), **self.untrained()}
+    def _by_method(self) -> dict[str, list[MetricValues]]:
+        return {TESTED: self.reconstructions(), "zero_filled": self.zero_filled(), **self.untrained()}
 
     def table(self) -> tuple[list[str], list[list[str | float | None]]]:
-        """The columns, and a row for each sample."""
+        """Return :meth:`columns_and_rows`, by its name until version 0.1."""
+        warnings.warn("Evaluation.table is now columns_and_rows", DeprecationWarning, stacklevel=2)
+        return self.columns_and_rows()
+
+    def columns_and_rows(self) -> tuple[list[str], list[list[str | float | None]]]:
+        """Return the names of the columns, and a row for each sample."""
         header, *others = (
-            [metric if method == "reconstruction" else f"{method}_{metric}" for metric in self.metrics]
+            [metric if method == TESTED else f"{method}_{metric}" for metric in self.metrics]
             for method in self._by_method()
         )
         rows = zip(self.samples, *self._by_method().values(), strict=True)
@@ -118,7 +124,7 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Write ``metrics.json`` and ``metrics.csv`` into a folder.
 
-        What a spreadsheet would execute has an apostrophe before it in the latter.
+        In the latter, an apostrophe stands before text that a spreadsheet would execute.
         """
         statistics = {
             name: {metric: summarise(column(rows, metric)) for metric in self.metrics}
@@ -126,7 +132,7 @@ class Evaluation:
         }
         content = _without_infinity(asdict(self) | {"statistics": statistics})
         write_whole(folder / METRICS_FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-        header, rows = self.table()
+        header, rows = self.columns_and_rows()
         found = [of_metric for by_metric in statistics.values() for of_metric in by_metric.values()]
         table: list[Sequence[str | float | None]] = [header, *rows]
         table += [[name, "", *(of_metric[name] for of_metric in found)] for name in ("mean", "std")]
@@ -138,14 +144,14 @@ class Evaluation:
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read what a finished test found, from its run folder, from the folder `test` in it, or from `metrics.json`.
+    """Read the results of a finished test from its run folder, the folder `test` in it, or `metrics.json`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        DataError: if it is another one; names it.
+        DataError: if the file was not written by a test; names it.
     """
-    places = [path, path / METRICS_FILE, path / "test" / METRICS_FILE]
-    file = next((place for place in places if place.is_file()), None)
+    candidates = [path, path / METRICS_FILE, path / "test" / METRICS_FILE]
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise FileNotFoundError(
             f"{path} holds no finished test: give a folder that `lowrank-unroll test` has written, with "
@@ -154,7 +160,7 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
-            raise TypeError(f"it holds a {type(content).__name__}")  # noqa: TRY301  told like what else is wrong with it
+            raise TypeError(f"it holds a {type(content).__name__}")  # noqa: TRY301  reported as the other errors are
         samples = [_checked(SampleResult, _with_infinity(sample)) for sample in content["samples"]]
         if not samples:
             raise ValueError("it has no samples")  # noqa: TRY301
@@ -167,7 +173,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def _checked(kind: type[Result], content: dict[str, Any]) -> Result:
-    """Make a result of what a file holds, which may be of any type."""
+    """Make a result of the content of a file, and check the types."""
     made = kind(**content)
     for name, hint in get_type_hints(kind).items():
         types = get_args(hint) if isinstance(hint, UnionType) else get_origin(hint) or hint
@@ -176,14 +182,14 @@ def _checked(kind: type[Result], content: dict[str, Any]) -> Result:
     return made
 
 
-def column(rows: Sequence[Values], metric: str) -> npt.NDArray[np.float64]:
-    """The values of one metric where it is defined."""
+def column(rows: Sequence[MetricValues], metric: str) -> npt.NDArray[np.float64]:
+    """Return the values of one metric where it is defined."""
     return np.array([value for row in rows if (value := row.get(metric)) is not None], dtype=float)
 
 
 def summarise(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
-    """Mean and standard deviation (with n - 1) of some values; None for what is not defined."""
-    with np.errstate(all="ignore"):  # what is infinite or NaN is called so
+    """Return mean and standard deviation (with n - 1) of values; None for what is not defined."""
+    with np.errstate(all="ignore"):  # infinity and NaN are results here, not errors
         return {
             "mean": float(values.mean()) if len(values) > 0 else None,
             "std": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else None,
@@ -191,7 +197,7 @@ def summarise(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def _without_infinity(content: Any) -> Any:
-    """Numbers that JSON does not know, as text."""
+    """Replace the numbers that JSON does not know by text."""
     if isinstance(content, dict):
         return {name: _without_infinity(value) for name, value in content.items()}
     if isinstance(content, list):
@@ -200,7 +206,7 @@ def _without_infinity(content: Any) -> Any:
 
 
 def _with_infinity(sample: dict[str, Any]) -> dict[str, Any]:
-    def numbers(values: dict[str, Any]) -> Values:
+    def numbers(values: dict[str, Any]) -> MetricValues:
         return {metric: None if value is None else float(value) for metric, value in values.items()}
 
     return sample | {

@@ -1,4 +1,4 @@
-"""Plots of a report."""
+"""Plots of a report: distributions of metrics, singular values, learned thresholds."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lowrank_unroll.names import drawable
-from lowrank_unroll.reports.evaluation import Values, column
+from lowrank_unroll.reports.evaluation import MetricValues, column
 from lowrank_unroll.reports.formats import heading
 
 INCHES = 2.8
@@ -18,8 +18,8 @@ INCHES_OF_CHARACTER = 0.09
 COLOURS = ("#1f5fa8", "#c8553d", "#3a8f5d", "#8a63b8", "#b58a1b", "#5b6770")
 
 
-def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
-    """Box plots of every metric, with each sample as a point, one box for each method by name."""
+def distributions(methods: Mapping[str, Sequence[MetricValues]]) -> Figure:
+    """Draw box plots of every metric, with each sample as a point, one box for each method by name."""
     metrics = list(next(iter(methods.values()))[0])
     height = 0.9 + 0.45 * len(methods)
     names = [drawable(name, LONGEST_METHOD) for name in methods]
@@ -27,13 +27,13 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     row = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(row, metrics, strict=True):
-        for place, rows in enumerate(methods.values()):
+        for position, rows in enumerate(methods.values()):
             values = column(rows, metric)
             values = values[np.isfinite(values)]
-            colour = COLOURS[place % len(COLOURS)]
+            colour = COLOURS[position % len(COLOURS)]
             axes.boxplot(
                 values,
-                positions=[place],
+                positions=[position],
                 orientation="horizontal",
                 widths=0.6,
                 showfliers=False,
@@ -42,8 +42,10 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
                 whiskerprops={"color": colour},
                 capprops={"color": colour},
             )
-            scatter = 0.2 * np.sin(2.4 * np.arange(len(values)))  # spread without chance: reports repeat
-            axes.plot(values, place + scatter, "o", color=colour, markersize=3, alpha=0.6)
+            scatter = 0.2 * np.sin(
+                2.4 * np.arange(len(values))
+            )  # spread without random numbers, so that reports repeat
+            axes.plot(values, position + scatter, "o", color=colour, markersize=3, alpha=0.6)
         axes.set_yticks(range(len(methods)), names if axes is row[0] else [""] * len(names))
         axes.set_ylim(len(methods) - 0.5, -0.5)
         axes.set_title(drawable(heading(metric).text), fontsize=10)
@@ -53,7 +55,7 @@ def distributions(methods: Mapping[str, Sequence[Values]]) -> Figure:
 
 
 def spectra(spectra_of: Mapping[str, npt.NDArray[np.floating]]) -> Figure:
-    """Decay of singular values, by name of the image they are of.
+    """Draw the decay of singular values, by the name of their image.
 
     Args:
         spectra_of: singular values of each, in decreasing order.
@@ -73,7 +75,7 @@ def spectra(spectra_of: Mapping[str, npt.NDArray[np.floating]]) -> Figure:
 
 
 def thresholds(fractions: Sequence[tuple[float, str]]) -> Figure:
-    """The learned thresholds of the iterations, each a fraction and the name of what it is a fraction of."""
+    """Draw the learned thresholds of the iterations, each a fraction and the name of its unit."""
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
     units = dict.fromkeys(unit for _, unit in fractions)

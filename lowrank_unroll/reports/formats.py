@@ -1,13 +1,14 @@
-"""How metrics are called and written for people."""
+"""Metrics and numbers as people read them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lowrank_unroll.reports.evaluation import Values, column, summarise
+from lowrank_unroll.reports.comparison import Difference
+from lowrank_unroll.reports.evaluation import MetricValues, column, summarise
 
 
 class Heading(NamedTuple):
-    """What a metric is called, and whether more of it is better; None if unknown."""
+    """The name of a metric for people, and whether higher values are better; None if unknown."""
 
     text: str
     more_is_better: bool | None
@@ -24,12 +25,12 @@ _HEADINGS = {
 
 
 def heading(metric: str) -> Heading:
-    """The heading of a metric; its own name if it is one of yours."""
+    """Return the heading of a metric; for a metric of your own its name."""
     return _HEADINGS.get(metric, Heading(metric, more_is_better=None))
 
 
 def number(value: float | None) -> str:
-    """A number in about three significant digits, or a dash."""
+    """Return a number in about three significant digits, or a dash."""
     if value is None:
         return "-"
     if value == 0:
@@ -38,7 +39,15 @@ def number(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
-def mean_and_spread(rows: Sequence[Values], metric: str) -> str:
-    """Mean (standard deviation) of a metric over samples, as text."""
+def mean_and_spread(rows: Sequence[MetricValues], metric: str) -> str:
+    """Return mean (standard deviation) of a metric over samples, as text."""
     found = summarise(column(rows, metric))
     return f"{number(found['mean'])} ({number(found['std'])})"
+
+
+def difference_and_interval(difference: Difference | None) -> str:
+    """Return a difference and its confidence interval, all with signs, as text, or a dash."""
+    if difference is None:
+        return "-"
+    mean, low, high = (f"{'+' if value > 0 else ''}{number(value)}" for value in difference)
+    return f"{mean} [{low}, {high}]"

@@ -1,4 +1,4 @@
-"""What a training recorded of its gradients, as data: kept in a table that other programs can read."""
+"""Distances from the exact gradient that a training records, in a table that other programs can read."""
 
 import csv
 from pathlib import Path
@@ -10,17 +10,17 @@ GRADIENT_FILE = "gradient_distance.csv"
 
 
 class GradientDistanceRow(NamedTuple):
-    """At one training step, ||g - g_exact|| / ||g_exact|| over all parameters; nan where g is not finite."""
+    """||g - g_exact|| / ||g_exact|| over all parameters at one training step; nan where g is not finite."""
 
     step: int
     distance: float
 
 
 def read_gradient_distances(file: Path) -> list[GradientDistanceRow]:
-    """Read such a table.
+    """Read the table that :class:`~lowrank_unroll.callbacks.GradientDistance` writes.
 
     Raises:
-        DataError: if it is another one; names it.
+        DataError: if it is another table; names it.
     """
     try:
         with file.open(encoding="utf-8", newline="") as text:

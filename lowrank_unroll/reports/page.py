@@ -1,7 +1,5 @@
-"""One self-contained HTML page of what a test found."""
+"""One self-contained HTML page of a test."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -16,13 +14,14 @@ from PIL import Image
 
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.names import one_line, printable
-from lowrank_unroll.reports.evaluation import Evaluation, Values, column, summarise
+from lowrank_unroll.pictures import data_uri, encode_figure, encode_image
+from lowrank_unroll.reports.evaluation import Evaluation, MetricValues, column, summarise
 from lowrank_unroll.reports.figures import distributions
 from lowrank_unroll.reports.formats import heading, mean_and_spread, number
 
 
-class Cine(NamedTuple):
-    """A series to play: the names of its pictures side by side, and frames (time, height, width), uint8."""
+class PlayedSeries(NamedTuple):
+    """A series to play on the page: captions of the pictures side by side, and frames (time, height, width), uint8."""
 
     name: str
     captions: Sequence[str]
@@ -31,11 +30,11 @@ class Cine(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What a report shows.
+    """Contents of the page.
 
     Attributes:
-        evaluation: what was found.
-        compared: metrics of each sample by the name of the method, the one tested first.
+        evaluation: of the test.
+        compared: metrics of each sample by the name of the method, that of the test first.
         panels: a PNG file of pictures.
         cines: series to play.
         figures: more plots, or PNG files, by caption.
@@ -44,9 +43,9 @@ class Page:
     """
 
     evaluation: Evaluation
-    compared: Mapping[str, Sequence[Values]]
+    compared: Mapping[str, Sequence[MetricValues]]
     panels: Path | None = None
-    cines: Sequence[Cine] = ()
+    cines: Sequence[PlayedSeries] = ()
     figures: Mapping[str, Figure | Path] = field(default_factory=dict)
     config: str | None = None
     warnings: Sequence[str] = ()
@@ -56,7 +55,7 @@ class Page:
         environment = jinja2.Environment(
             autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_printable
         )
-        environment.filters |= {"number": number, "data_uri": data_uri, "one_line": one_line}
+        environment.filters |= {"number": number, "frames_uri": frames_uri, "one_line": one_line}
         template = environment.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
         evaluation = self.evaluation
         text = template.render(
@@ -75,35 +74,37 @@ class Page:
         write_whole(path, text.encode(errors="backslashreplace"))
 
     def _seconds(self) -> dict[str, float]:
-        """How long each method of this test took for a sample."""
+        """Return the seconds per sample of each method of this test."""
         times = {self.evaluation.network: self.evaluation.seconds()}
         times |= {name: self.evaluation.seconds(name) for name in self.evaluation.untrained()}
         return {name: taken for name, taken in times.items() if taken is not None}
 
 
 def _printable(value: object) -> object:
-    """Show text as text; leave what is none, or is HTML of the page's own."""
+    """Make plain text printable; leave other objects, and the HTML of the page itself, as they are."""
     return printable(value) if type(value) is str else value
 
 
-class Cell(NamedTuple):
-    """A value of the summary, as text, and whether no method is better."""
+class SummaryValue(NamedTuple):
+    """A value of the summary, as text, and whether it is the best of all methods."""
 
     text: str
     best: bool
 
 
-def summary_rows(methods: Mapping[str, Sequence[Values]], metrics: Sequence[str]) -> dict[str, list[Cell]]:
-    """Mean (std) of every metric for each method, the best mean marked."""
+def summary_rows(
+    methods: Mapping[str, Sequence[MetricValues]], metrics: Sequence[str]
+) -> dict[str, list[SummaryValue]]:
+    """Return mean (std) of every metric for each method, the best mean marked."""
     best = {metric: _best(methods, metric) for metric in metrics}
     return {
-        name: [Cell(mean_and_spread(rows, metric), best=name in best[metric]) for metric in metrics]
+        name: [SummaryValue(mean_and_spread(rows, metric), best=name in best[metric]) for metric in metrics]
         for name, rows in methods.items()
     }
 
 
-def _best(methods: Mapping[str, Sequence[Values]], metric: str) -> list[str]:
-    """Which methods have the best mean; none if nobody knows what is better."""
+def _best(methods: Mapping[str, Sequence[MetricValues]], metric: str) -> list[str]:
+    """Return the methods with the best mean; none where it is unknown what is better."""
     means = {name: summarise(column(rows, metric))["mean"] for name, rows in methods.items()}
     defined = [mean for mean in means.values() if mean is not None]
     more_is_better = heading(metric).more_is_better
@@ -114,20 +115,13 @@ def _best(methods: Mapping[str, Sequence[Values]], metric: str) -> list[str]:
 
 
 def figure_uri(figure: Figure | Path) -> str:
-    """A figure as an SVG, or a PNG file, that HTML can hold."""
+    """Return a figure as an SVG, or a PNG file, that HTML can hold."""
     if isinstance(figure, Path):
-        return _uri("image/png", figure.read_bytes())
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return _uri("image/svg+xml", buffer.getvalue())
+        return data_uri("image/png", figure.read_bytes())
+    return data_uri("image/svg+xml", encode_figure(figure, "svg", metadata={"Date": None}))
 
 
-def data_uri(cine: Cine) -> str:
-    """All frames of a series, one below the other, as a PNG that HTML can hold."""
-    buffer = io.BytesIO()
-    Image.fromarray(cine.frames.reshape(-1, cine.frames.shape[-1])).save(buffer, format="png", optimize=True)
-    return _uri("image/png", buffer.getvalue())
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def frames_uri(series: PlayedSeries) -> str:
+    """Return all frames of a series, one below the other, as a PNG that HTML can hold."""
+    stacked = series.frames.reshape(-1, series.frames.shape[-1])
+    return data_uri("image/png", encode_image(Image.fromarray(stacked), optimize=True))

@@ -1,12 +1,18 @@
-"""How a test is run again."""
+"""The command and the versions by which a test can be repeated."""
 
+import platform
 import shlex
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+import lowrank_unroll
+
+VERSIONS_OF = ("torch", "lightning", "numpy")
 
 
 def command_to_repeat(run: Path, checkpoint: str | None) -> str:
-    """The command that runs a test again: by the config in the folder of its run, or the script that was called.
+    """Return the command that repeats a test: with the config in the folder of its run, or the script that was called.
 
     Args:
         run: folder of the run.
@@ -20,8 +26,18 @@ def command_to_repeat(run: Path, checkpoint: str | None) -> str:
 
 
 def called_program() -> list[str]:
-    """How the command line was called: as a script, as a module, or by its own name."""
+    """Return the words by which the command line was called: as a script, as a module, or by its own name."""
     script = Path(sys.argv[0])
     if script.name == "__main__.py":
         return ["python", "-m", "lowrank_unroll"]
     return ["python", sys.argv[0]] if script.suffix == ".py" else ["lowrank-unroll"]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide the numbers, and the platform."""
+    return {
+        "lowrank_unroll": lowrank_unroll.__version__,
+        **{package: version(package) for package in VERSIONS_OF},
+        "Python": platform.python_version(),
+        "on": f"{platform.system()} {platform.machine()}",
+    }

@@ -1,4 +1,4 @@
-"""A picture of what happened to singular values in the course of a training."""
+"""Picture of thresholds, ranks and gaps of singular values in the course of a training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lowrank_unroll.files import written_whole
-from lowrank_unroll.linalg import relative_spectrum, tie_resolution
+from lowrank_unroll.linalg import relative_spectrum, tie_tolerance
 from lowrank_unroll.reports.spectrum_record import SpectrumRow
 
-LOWEST = 1e-9  # of s_1: below, the axis of gaps is linear, to have room for zero, and spectra are cut off
-RESOLUTION = tie_resolution(torch.float32)
-FEW = 20  # points on a line that are marked one by one
+LOWEST = 1e-9  # of s_1; below it the axis of gaps is linear, to have room for zero, and spectra are cut off
+RESOLUTION = tie_tolerance(torch.float32)
+FEW = 20  # lines of no more points have markers
 QUANTILES = torch.tensor([0.1, 0.5, 0.9])
 
 

@@ -1,4 +1,4 @@
-"""What low-rank steps did to singular values in the course of a training."""
+"""Singular values and thresholds of low-rank steps, recorded in the course of a training."""
 
 import math
 from typing import NamedTuple
@@ -6,11 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg import effective_rank, relative_gaps, ties
+from lowrank_unroll.linalg import effective_rank, relative_gaps, relative_spectrum, ties
+
+SMALLEST_LOGGED = 1e-8  # of s_1, below the resolution of single precision
 
 
 class SpectrumRow(NamedTuple):
-    """What one iteration of a network did at one training step, to some matrices of the batch; a row of the file.
+    """Spectrum of some matrices of a batch in one iteration of a network at one training step; a row of the file.
 
     ``threshold`` is relative to the largest singular value, the mean over the matrices. The ranks, see
     :func:`lowrank_unroll.linalg.effective_rank`, are means over the matrices, and ``rank_after`` counts the singular
@@ -29,8 +31,8 @@ class SpectrumRow(NamedTuple):
 
 
 @torch.no_grad()
-def some_singular_values(matrices: Tensor, count: int) -> Tensor:
-    """Singular values of at most ``count`` matrices of a batch (..., m, n), evenly spread over it.
+def sampled_singular_values(matrices: Tensor, count: int) -> Tensor:
+    """Return singular values of at most ``count`` matrices of a batch (..., m, n), evenly spread over it.
 
     Returns:
         (count, min(m, n)), descending, single precision.
@@ -46,13 +48,13 @@ def _evenly_spread(count: int, total: int, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def some_thresholds(fraction: Tensor, unit: Tensor | None, S: Tensor, batch: torch.Size) -> Tensor:
-    """Thresholds of those matrices of a batch whose singular values are S, relative to the largest of each.
+def sampled_thresholds(fraction: Tensor, unit: Tensor | None, S: Tensor, batch: torch.Size) -> Tensor:
+    """Return the thresholds of the matrices whose singular values are S, relative to the largest of each.
 
     Args:
-        fraction: what :class:`~lowrank_unroll.prox.RelativeThreshold` is given, a scalar.
-        unit: and what it is a fraction of; None for the largest singular value of each matrix.
-        S: what :func:`some_singular_values` returns, (count, k).
+        fraction: the first argument of :class:`~lowrank_unroll.prox.RelativeThreshold` after the matrices, a scalar.
+        unit: of the fraction; None for the largest singular value of each matrix.
+        S: from :func:`sampled_singular_values`, (count, k).
         batch: shape of the batch of matrices.
 
     Returns:
@@ -64,8 +66,13 @@ def some_thresholds(fraction: Tensor, unit: Tensor | None, S: Tensor, batch: tor
     return fraction * units / S[:, 0].clamp(min=torch.finfo(S.dtype).tiny)
 
 
-def measure(step: int, iteration: int, threshold: Tensor, S: Tensor) -> SpectrumRow:
-    """Sum up the singular values (matrices, k) that an iteration was given, and its relative thresholds (matrices,)."""
+def log10_spectrum(S: Tensor) -> Tensor:
+    """Return log10(s_i / s_1) of singular values (matrices, k), flat, at least that of the smallest ratio logged."""
+    return relative_spectrum(S).clamp(min=SMALLEST_LOGGED).log10().flatten()
+
+
+def spectrum_row(step: int, iteration: int, threshold: Tensor, S: Tensor) -> SpectrumRow:
+    """Summarise the singular values (matrices, k) before an iteration, and its relative thresholds (matrices,)."""
     after = (S - threshold[:, None] * S[:, :1]).relu()
     return SpectrumRow(
         step,

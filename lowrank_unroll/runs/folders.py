@@ -1,15 +1,21 @@
-"""The folder of a run: inside that of the logger, and no other run's."""
+"""The folder of a run: inside that of the logger, and of no other run."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePath
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lowrank_unroll.errors import UsageError
 
 NUMBERED = (CSVLogger, TensorBoardLogger)  # the loggers that number the folders of runs
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """Return the folder of a run; every process must call this, since the first tells the others."""
+    return Path(trainer.log_dir or trainer.default_root_dir)
 
 
 def check_names(logger: Logger) -> None:
@@ -25,19 +31,19 @@ def check_names(logger: Logger) -> None:
 
 
 def claim_folder(logger: Logger) -> None:
-    """Let a logger that numbers its runs make the folder of the next number, which another run may take meanwhile.
+    """Let a logger that numbers its runs create the folder of the next free number, which no other run can take then.
 
-    It does so when its first process needs the folder; the other processes of a run are told it by the first.
+    The folder is created when the first process of the run needs it; that process tells the others.
     """
     if isinstance(logger, NUMBERED) and "://" not in str(logger.save_dir):
         logger._get_next_version = partial(_claim, logger, logger._get_next_version)  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _claim(logger: CSVLogger | TensorBoardLogger, next_version: Callable[[], int]) -> int:
-    """The next number whose folder did not exist, and now does."""
+    """Create the folder of the next free number, and return the number."""
     version = next_version()
     while rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        logger._version = version  # noqa: SLF001  its folder is named by it
+        logger._version = version  # noqa: SLF001  log_dir is named by it
         try:
             Path(logger.log_dir).mkdir(parents=True)
         except FileExistsError:

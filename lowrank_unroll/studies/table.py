@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lowrank_unroll.names import markdown_cell, spreadsheet_cell
-from lowrank_unroll.reports import Difference, Evaluation, Values, difference_of, heading, number
+from lowrank_unroll.reports import Difference, Evaluation, MetricValues, difference_of, heading, number
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.outcome import Outcome
 
@@ -109,7 +109,7 @@ def _scores(tests: dict[int, Evaluation], metric: str) -> Scores:
     return {seed: _by_sample(test, test.reconstructions(), metric) for seed, test in tests.items()}
 
 
-def _by_sample(test: Evaluation, values: Sequence[Values], metric: str) -> dict[str, float]:
+def _by_sample(test: Evaluation, values: Sequence[MetricValues], metric: str) -> dict[str, float]:
     named = zip(test.samples, values, strict=True)
     return {sample.name: value for sample, row in named if (value := row.get(metric)) is not None}
 

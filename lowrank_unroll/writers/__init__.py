@@ -1,5 +1,6 @@
 """Files of single reconstructions, in the formats of images and of series."""
 
+from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.writers.formats import (
     IMAGE_WRITERS,
     OPTIONAL_PACKAGES,
@@ -8,7 +9,7 @@ from lowrank_unroll.writers.formats import (
     SeriesFormat,
     Writer,
 )
-from lowrank_unroll.writers.prediction import Prediction, without_oversampling
+from lowrank_unroll.writers.prediction import Prediction, crop_to_field_of_view
 
 __all__ = [
     "IMAGE_WRITERS",
@@ -18,5 +19,7 @@ __all__ = [
     "Prediction",
     "SeriesFormat",
     "Writer",
-    "without_oversampling",
+    "crop_to_field_of_view",
 ]
+
+__getattr__ = moved_names(__name__, {"without_oversampling": f"{__name__}:crop_to_field_of_view"})

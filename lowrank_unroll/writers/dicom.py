@@ -5,6 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    generate_uid,
+)
+from pydicom.valuerep import format_number_as_ds
 
 from lowrank_unroll import __version__
 from lowrank_unroll.files import written_whole
@@ -16,25 +24,16 @@ WHITE = 65535
 LONGEST_DESCRIPTION = 64  # bytes
 
 
-def write_dicom(prediction: Prediction, path: Path) -> None:
+def write(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series as 16-bit frames; value times RescaleSlope is the magnitude, in the data's unit.
 
-    The maximum becomes 65535, so rounding is at most the maximum / 131070. The file is a secondary capture, for the
-    patient is not known; the standard asks such files for a slope of 1, but readers heed another. Where the geometry is
-    known, functional groups tell where the pixels are, how large, and when after the trigger each frame was.
+    The maximum becomes 65535, so rounding is at most the maximum / 131070. The file is a secondary capture, since the
+    patient is not known; the standard asks for a slope of 1 in such files, but readers apply any. Where the geometry is
+    known, functional groups hold positions and size of the pixels, and the time of each frame after the trigger.
     """
-    from pydicom.dataset import Dataset, FileMetaDataset  # noqa: PLC0415  optional
-    from pydicom.tag import Tag  # noqa: PLC0415
-    from pydicom.uid import (  # noqa: PLC0415
-        ExplicitVRLittleEndian,
-        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-        generate_uid,
-    )
-    from pydicom.valuerep import format_number_as_ds  # noqa: PLC0415
-
     magnitude = prediction.values.abs().double().numpy()
     frames, height, width = magnitude.shape
-    slope = format_number_as_ds(float(magnitude.max()) / WHITE or 1.0)  # text of 16 characters, hence rounded
+    slope = format_number_as_ds(float(magnitude.max()) / WHITE or 1.0)  # rounded, since it is text of 16 characters
     pixels = np.round(magnitude / float(slope)).astype("<u2")
 
     data = Dataset()
@@ -46,7 +45,7 @@ def write_dicom(prediction: Prediction, path: Path) -> None:
     data.ImageType, data.Modality, data.ConversionType = ["DERIVED", "SECONDARY"], "MR", "WSD"
     data.Manufacturer, data.SoftwareVersions = "lowrank_unroll", __version__
     name = one_line(prediction.name)
-    description = name.replace("\\", "/")  # a backslash would part two values
+    description = name.replace("\\", "/")  # a backslash would separate two values
     data.SeriesDescription = description.encode()[:LONGEST_DESCRIPTION].decode(errors="ignore")
     data.ImageComments = f"{name}: magnitude, reconstructed from {prediction.origin} data"
     for unknown in (
@@ -70,12 +69,10 @@ def write_dicom(prediction: Prediction, path: Path) -> None:
 def _add_geometry(data: Any, geometry: Geometry, height: int, width: int) -> None:
     data.PerFrameFunctionalGroupsSequence = [_frame(float(time)) for time in geometry.times]
     if geometry.is_placed:
-        data.SharedFunctionalGroupsSequence = [_place(geometry, height, width)]
+        data.SharedFunctionalGroupsSequence = [_position(geometry, height, width)]
 
 
-def _place(geometry: Geometry, height: int, width: int) -> Any:
-    from pydicom.dataset import Dataset  # noqa: PLC0415  optional
-
+def _position(geometry: Geometry, height: int, width: int) -> Any:
     along_height, along_width, _ = geometry.directions.double()
     spacing_down, spacing_along, thickness = geometry.spacing.tolist()
     corner = geometry.centre - along_height * spacing_down * (height // 2) - along_width * spacing_along * (width // 2)
@@ -90,8 +87,6 @@ def _place(geometry: Geometry, height: int, width: int) -> Any:
 
 
 def _frame(time: float) -> Any:
-    from pydicom.dataset import Dataset  # noqa: PLC0415  optional
-
     groups = Dataset()
     if math.isfinite(time):
         trigger = Dataset()
@@ -101,6 +96,4 @@ def _frame(time: float) -> Any:
 
 
 def _decimals(*values: float) -> list[str]:
-    from pydicom.valuerep import format_number_as_ds  # noqa: PLC0415  optional
-
     return [format_number_as_ds(value) for value in values]

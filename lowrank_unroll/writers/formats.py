@@ -1,7 +1,7 @@
-"""The formats that ``predict`` writes, one function each, looked up by suffix."""
+"""Formats that ``predict`` writes: a function for each, by suffix."""
 
-import io
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +11,17 @@ import torch
 from PIL import Image
 
 from lowrank_unroll import __version__
-from lowrank_unroll.files import write_whole, written_whole
+from lowrank_unroll.files import write_whole, written_from_memory, written_whole
 from lowrank_unroll.names import one_line
-from lowrank_unroll.pictures import animation, comparison, draw_overview, magnitude_frames, side_by_side, write_video
-from lowrank_unroll.writers.dicom import write_dicom
-from lowrank_unroll.writers.mrd import write_mrd
-from lowrank_unroll.writers.nifti import write_nifti
+from lowrank_unroll.pictures import (
+    animation,
+    comparison,
+    draw_overview,
+    encode_image,
+    magnitude_frames,
+    side_by_side,
+    write_video,
+)
 from lowrank_unroll.writers.prediction import Prediction
 
 COLOURS = 3
@@ -29,16 +34,14 @@ Writer = Callable[[Prediction, Path], None]
 def write_png(prediction: Prediction, path: Path) -> None:
     """Write an image in 8 bits: rounded, and clipped to 0 to 255."""
     pixels = prediction.values.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG")
-    write_whole(path, encoded.getbuffer())
+    write_whole(path, encode_image(Image.fromarray(pixels)))
 
 
 def write_comparison(prediction: Prediction, path: Path) -> None:
-    """Draw what was measured, its reconstruction and, where it is known, the original beside each other."""
+    """Draw the measured values, the reconstruction and, where it is known, the original side by side."""
     mask, quality = prediction.mask, "" if prediction.psnr is None else f", {prediction.psnr:.1f} dB"
-    share = "" if mask is None else f", {100 * float(mask.float().mean()):.0f} %"
-    images = {f"measured{share}": prediction.start, f"reconstruction{quality}": prediction.values}
+    sampled = "" if mask is None else f", {100 * float(mask.float().mean()):.0f} %"
+    images = {f"measured{sampled}": prediction.start, f"reconstruction{quality}": prediction.values}
     images["original"] = prediction.target
     shown = {title: image / WHITE for title, image in images.items() if image is not None}
     write_whole(path, side_by_side(shown))
@@ -54,10 +57,9 @@ def write_tiff(prediction: Prediction, path: Path) -> None:
             tifffile.imwrite(temporary, values.numpy(), photometric="minisblack", metadata={"axes": "CYX"})
 
 
-def write_hdf5(prediction: Prediction, path: Path) -> None:
-    """Write a series as the dataset `series` (time, height, width), complex64; its attributes say where it is from."""
-    encoded = io.BytesIO()  # HDF5 itself answers a full disk with errors of several kinds
-    with h5py.File(encoded, "w") as file:
+def write_h5(prediction: Prediction, path: Path) -> None:
+    """Write a series as the dataset `series` (time, height, width), complex64, with attributes."""
+    with written_from_memory(path) as content, h5py.File(content, "w") as file:
         series = file.create_dataset("series", data=prediction.values.numpy())
         series.attrs.update(
             name=one_line(prediction.name),
@@ -71,11 +73,10 @@ def write_hdf5(prediction: Prediction, path: Path) -> None:
             series.attrs["checkpoint"] = one_line(prediction.checkpoint)
         if prediction.geometry is not None:
             series.attrs.update({name: field.numpy() for name, field in prediction.geometry._asdict().items()})
-    write_whole(path, encoded.getbuffer())
 
 
 def write_gif(prediction: Prediction, path: Path) -> None:
-    """Write the magnitude of a series as an animation, beside what it was made from and what was measured."""
+    """Write the magnitude of a series as an animation, beside its start and, where it is known, the target."""
     if prediction.start is None:
         write_whole(path, animation(magnitude_frames(prediction.values)))
         return
@@ -84,7 +85,7 @@ def write_gif(prediction: Prediction, path: Path) -> None:
 
 
 def write_mp4(prediction: Prediction, path: Path) -> None:
-    """Write the magnitude of a series as a video, its maximum white."""
+    """Write the magnitude of a series as a video, white at its maximum."""
     with written_whole(path) as temporary:
         write_video(temporary, magnitude_frames(prediction.values))
 
@@ -97,17 +98,26 @@ def write_overview(prediction: Prediction, path: Path) -> None:
     write_whole(path, draw_overview(prediction.name, series, prediction.mask, prediction.coil_sensitivities))
 
 
+def _optional(module: str) -> Writer:
+    """Return ``write`` of a module that needs an optional package, and is therefore imported by the first call."""
+
+    def write(prediction: Prediction, path: Path) -> None:
+        import_module(f"{__package__}.{module}").write(prediction, path)
+
+    return write
+
+
 IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "comparison.png": write_comparison, "tiff": write_tiff}
 SERIES_WRITERS: dict[SeriesFormat, Writer] = {
-    "h5": write_hdf5,
+    "h5": write_h5,
     "gif": write_gif,
     "mp4": write_mp4,
     "png": write_overview,
-    "nii.gz": write_nifti,
-    "dcm": write_dicom,
-    "mrd": write_mrd,
+    "nii.gz": _optional("nifti"),
+    "dcm": _optional("dicom"),
+    "mrd": _optional("mrd"),
 }
-# Suffix: the package that its writer imports, and the extra of this one that installs it.
+# By suffix: the package that the writer needs, and the extra of this package that installs it.
 OPTIONAL_PACKAGES = {
     "mp4": ("imageio_ffmpeg", "video"),
     "nii.gz": ("nibabel", "nifti"),

@@ -1,39 +1,35 @@
 """Series of images as ISMRMRD images."""
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ismrmrd
 import numpy as np
 
-from lowrank_unroll.files import write_whole
+from lowrank_unroll.files import written_from_memory
 from lowrank_unroll.sample import TICK, Geometry
 from lowrank_unroll.writers.prediction import Prediction
 
 GROUP = "images"
 
 
-def write_mrd(prediction: Prediction, path: Path) -> None:
-    """Write a complex series as ISMRMRD images, a frame each: phases with place, field of view and time, if known.
+def write(prediction: Prediction, path: Path) -> None:
+    """Write a complex series as ISMRMRD images, one per frame, with position, field of view and time if known.
 
-    Along x is the readout, the height of the series, and along y the phase encoding, its width.
+    The readout, the height of the series, is along x, and the phase encoding, its width, along y.
     """
-    import ismrmrd  # noqa: PLC0415  optional
-
-    encoded = io.BytesIO()  # HDF5 itself answers a full disk with errors of several kinds
-    with ismrmrd.Dataset(encoded, GROUP, mode="w") as dataset:
+    with written_from_memory(path) as file, ismrmrd.Dataset(file, GROUP, mode="w") as dataset:
         for number, frame in enumerate(prediction.values.numpy()):
             image = ismrmrd.Image.from_array(np.ascontiguousarray(frame.T)[None, None])
             image.image_type, image.image_index, image.phase = ismrmrd.IMTYPE_COMPLEX, number + 1, number
             if prediction.geometry is not None:
-                _place(image, prediction.geometry, number, frame.shape)
+                _set_position(image, prediction.geometry, number, frame.shape)
             dataset.append_image("image_0", image)
-    write_whole(path, encoded.getbuffer())
 
 
-def _place(image: Any, geometry: Geometry, number: int, size: Sequence[int]) -> None:
+def _set_position(image: Any, geometry: Geometry, number: int, size: Sequence[int]) -> None:
     time = float(geometry.times[number])
     if math.isfinite(time):
         image.physiology_time_stamp = (round(time / TICK), 0, 0)

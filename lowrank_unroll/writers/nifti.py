@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import numpy.typing as npt
 
@@ -11,16 +12,14 @@ from lowrank_unroll.files import write_whole
 from lowrank_unroll.sample import Geometry
 from lowrank_unroll.writers.prediction import Prediction
 
-SCANNER = 1  # code of coordinates that are those of the scanner
+SCANNER = 1  # NIfTI's code for coordinates of the scanner
 
 
-def write_nifti(prediction: Prediction, path: Path) -> None:
+def write(prediction: Prediction, path: Path) -> None:
     """Write the magnitude of a series, float32: width is x, height y, unflipped, one slice, time the fourth axis.
 
-    The header says where the pixels are, their size and the time between frames, or leaves it unknown.
+    The header has the positions of the pixels, their size and the time between frames, as far as they are known.
     """
-    import nibabel  # noqa: PLC0415  optional
-
     magnitude, geometry = prediction.values.abs().numpy(), prediction.geometry
     affine = _affine(geometry, *magnitude.shape[1:]) if geometry is not None and geometry.is_placed else None
     image = nibabel.Nifti1Image(magnitude.T[:, :, None], affine)
@@ -35,7 +34,7 @@ def write_nifti(prediction: Prediction, path: Path) -> None:
 
 
 def _affine(geometry: Geometry, height: int, width: int) -> npt.NDArray[np.float64]:
-    """From indices along width, height and slice to mm, x to the right, y to the front, z to the head."""
+    """Return the map of indices (width, height, slice) to mm, x to the right, y to the front, z to the head."""
     along_height, along_width, across = (geometry.directions * geometry.spacing[:, None]).double().numpy()
     affine = np.eye(4)
     affine[:3, :3] = np.stack([along_width, along_height, across], axis=1)
@@ -44,6 +43,6 @@ def _affine(geometry: Geometry, height: int, width: int) -> npt.NDArray[np.float
 
 
 def _interval(geometry: Geometry) -> float:
-    """The mean time between frames, ms; zero where it is not known."""
+    """Return the mean time between frames, ms; zero where it is not known."""
     times = geometry.times.double().numpy()
     return float(np.nan_to_num((times[-1] - times[0]) / max(1, len(times) - 1)))

@@ -1,4 +1,4 @@
-"""What ``predict`` hands to those who write it to files."""
+"""Reconstruction of one sample, as ``predict`` hands it to the writers of files."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ from lowrank_unroll.sample import Geometry
 
 
 class Prediction(NamedTuple):
-    """One reconstruction, and where it comes from.
+    """One reconstruction, its sample and its origin.
 
     Attributes:
         values: image (3, height, width), float32, black 0 and white 255, or series (time, height, width), complex64, in
             the unit of the data.
         name: of the sample.
         origin: of the sample, see :class:`lowrank_unroll.sample.Sample`.
-        scale: what the output of the network was multiplied by to give the values.
+        scale: factor from the output of the network to the values.
         checkpoint: path of the weights; empty if none were loaded.
-        mask: of the sample, without the dim of the batch; None where it is not told.
+        mask: of the sample, without the dim of the batch; None if it is not given.
         coil_sensitivities: of the sample, without the dim of the batch; None where there are none.
         geometry: of the sample; None where it is not known.
-        start: what the network starts from, or the zero-filled image; as values. None where it is not told.
-        start_name: what that is.
-        target: the image that was measured, as values; None where it is not known.
+        start: the image that the network starts from, or the zero-filled image; as values. None if it is not given.
+        start_name: its title.
+        target: of the sample, as values; None where it is not known.
         psnr: of the values, dB; None where it is not known.
     """
 
@@ -40,8 +40,8 @@ class Prediction(NamedTuple):
     psnr: float | None = None
 
 
-def without_oversampling(prediction: Prediction) -> Prediction:
-    """A prediction without the pixels beyond the field of view along its width, if that is known."""
+def crop_to_field_of_view(prediction: Prediction) -> Prediction:
+    """Return a prediction without the pixels beyond the field of view along its width, if that is known."""
     if prediction.geometry is None:
         return prediction
     width, shown = prediction.values.shape[-1], int(prediction.geometry.width)

@@ -23,7 +23,7 @@ from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import LplusSNet, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.prox import Casorati, LowRankProx
-from lowrank_unroll.reports.spectrum_record import SpectrumRow, measure, some_singular_values
+from lowrank_unroll.reports.spectrum_record import SpectrumRow, sampled_singular_values, spectrum_row
 
 MONITOR = ["--trainer.callbacks+=SpectrumMonitor", "--trainer.callbacks.every_n_steps", "1"]
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
@@ -68,7 +68,7 @@ def test_a_known_spectrum_is_measured(dtype):
         torch.linalg.qr(torch.randn(3, side, 4, dtype=torch.promote_types(dtype, torch.float64))).Q for side in (6, 4)
     )
     S = torch.tensor([8.0, 4.0, 2.0, 1.5], dtype=torch.float64)
-    row = measure(7, 2, torch.tensor([0.2]), some_singular_values(((U * S) @ V.mH).to(dtype), 16))
+    row = spectrum_row(7, 2, torch.tensor([0.2]), sampled_singular_values(((U * S) @ V.mH).to(dtype), 16))
     assert row[:3] == pytest.approx((7, 2, 0.2))
     assert row.effective_rank_before == pytest.approx(float(effective_rank(S)), rel=1e-5)
     assert row.effective_rank_after == pytest.approx(float(effective_rank((S - 1.6).relu())), rel=1e-5)
@@ -88,20 +88,20 @@ def test_a_known_spectrum_is_measured(dtype):
     ids=["identity", "zero", "constant", "rank one"],
 )
 def test_measures_of_special_matrices(matrix, rank, ties):
-    row = measure(0, 0, torch.tensor([0.1]), some_singular_values(matrix, 16))
+    row = spectrum_row(0, 0, torch.tensor([0.1]), sampled_singular_values(matrix, 16))
     assert row[3:] == pytest.approx((rank, rank, rank, 0, ties), abs=1e-4)
 
 
 def test_matrices_of_a_single_row_have_no_gaps():
-    row = measure(0, 0, torch.tensor([0.1]), some_singular_values(torch.randn(2, 1, 9), 16))
+    row = spectrum_row(0, 0, torch.tensor([0.1]), sampled_singular_values(torch.randn(2, 1, 9), 16))
     assert math.isnan(row.smallest_gap)
     assert math.isnan(row.ties)
 
 
 def test_decomposed_matrices_are_spread_over_batch_and_channels():
     sizes = torch.arange(1.0, 25).reshape(8, 3, 1, 1)
-    assert some_singular_values(sizes * torch.eye(4), 4)[:, 0].tolist() == pytest.approx([1, 9, 16, 24])
-    assert some_singular_values(sizes * torch.eye(4), 100).shape == (24, 4)
+    assert sampled_singular_values(sizes * torch.eye(4), 4)[:, 0].tolist() == pytest.approx([1, 9, 16, 24])
+    assert sampled_singular_values(sizes * torch.eye(4), 100).shape == (24, 4)
 
 
 def test_the_table_is_as_documented(command_line, capsys):

@@ -14,11 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from datamodules.loading.data_module import collate
+from lowrank_unroll import pictures
 from lowrank_unroll.callbacks import TrainingPictures
 from lowrank_unroll.modules import ColorCS, DynamicMRI
 from lowrank_unroll.networks import LplusSNet, TLRNet
 from lowrank_unroll.operators import Fourier
-from lowrank_unroll.pictures import comparison, draw_panels, panel_of
+from lowrank_unroll.pictures import comparison, draw_panels, make_panel
 from lowrank_unroll.sample import Sample
 
 COLOUR = ["--config", "color_cs/demo.yaml", *TINY]
@@ -160,10 +161,24 @@ def test_tensorboard_shows_picture_and_cine(command_line):
     assert not list(Path("runs").rglob("pictures"))
 
 
+def panel(module, name, images, mask):
+    return make_panel(name, images, module.picture_of_mask(mask), module.picture, module.metrics()["psnr"].function)
+
+
+def test_a_module_in_the_place_of_its_functions_is_deprecated():
+    (sample,) = colour_samples(1)
+    module, images = ColorCS(TLRNet(iterations=1, features=2)), (sample.target,) * 3
+    with pytest.deprecated_call(match="make_panel"):
+        made = pictures.panel_of(module, "image", images, sample.mask)
+    assert torch.equal(made.target, panel(module, "image", images, sample.mask).target)
+    with pytest.deprecated_call(match="defined_values"):
+        assert pictures.defined_psnr(module, sample.target, torch.zeros(3, 16, 16)) is None
+
+
 def test_a_task_without_a_mask_has_no_column_for_it():
     (sample,) = colour_samples(1)
     module = ColorCS(TLRNet(iterations=1, features=2))
-    with_mask = panel_of(module, "image", (sample.target,) * 3, sample.mask)
+    with_mask = panel(module, "image", (sample.target,) * 3, sample.mask)
     wide, narrow = (
         Image.open(BytesIO(draw_panels([panel]))).width for panel in (with_mask, with_mask._replace(mask=None))
     )
@@ -172,11 +187,11 @@ def test_a_task_without_a_mask_has_no_column_for_it():
 
 def test_the_mask_of_a_series_is_that_of_the_frame_beside_it():
     (sample,) = series_samples(1)
-    panel = panel_of(DynamicMRI(LplusSNet(iterations=1)), "series", (sample.target,) * 3, sample.mask)
-    assert panel.mask.shape == panel.target.shape
-    assert torch.equal(panel.mask[0, :16], sample.mask[0, 2].float())
-    assert torch.equal(panel.mask[0, -8::2], sample.mask[0, :, 8].float())
-    torch.testing.assert_close(panel.target[0, :16], sample.target[2].abs() / sample.target.abs().max())
+    made = panel(DynamicMRI(LplusSNet(iterations=1)), "series", (sample.target,) * 3, sample.mask)
+    assert made.mask.shape == made.target.shape
+    assert torch.equal(made.mask[0, :16], sample.mask[0, 2].float())
+    assert torch.equal(made.mask[0, -8::2], sample.mask[0, :, 8].float())
+    torch.testing.assert_close(made.target[0, :16], sample.target[2].abs() / sample.target.abs().max())
 
 
 def test_without_a_target_the_reconstruction_is_what_is_white():
@@ -192,7 +207,7 @@ def test_without_a_target_there_is_neither_reference_nor_error():
     (sample,) = series_samples(1)
     module = DynamicMRI(LplusSNet(iterations=1))
     whole, rest = (
-        panel_of(module, "series", (target, sample.target, sample.target), sample.mask)
+        panel(module, "series", (target, sample.target, sample.target), sample.mask)
         for target in (sample.target, None)
     )
     wide, narrow = (Image.open(BytesIO(draw_panels([panel]))).width for panel in (whole, rest))

@@ -16,18 +16,18 @@ from scipy import stats
 from lowrank_unroll.command_line.compare import FORMATS
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.reports import (
-    Cine,
     Evaluation,
     Page,
+    PlayedSeries,
     SampleResult,
     command_to_repeat,
+    comparison_table,
     distributions,
     heading,
     methods,
     number,
     objections,
     read_evaluation,
-    table,
 )
 from lowrank_unroll.reports.comparison import paired_difference
 from lowrank_unroll.reports.figures import thresholds
@@ -151,7 +151,7 @@ class TestFiles:
         one.write(folder)
         read = read_evaluation(folder)
         assert repr(read) == repr(one)
-        table([read, one, evaluation(samples[0])])
+        comparison_table([read, one, evaluation(samples[0])])
         assert objections(read, one) == []
         distributions(methods([read, one, ONE]))
 
@@ -267,7 +267,7 @@ def test_thresholds_say_what_they_are_fractions_of():
 
 class TestPage:
     def test_it_holds_everything_and_loads_nothing(self, tmp_path):
-        cine = Cine("beating", ("reference", "reconstruction"), np.zeros((3, 4, 10), np.uint8))
+        cine = PlayedSeries("beating", ("reference", "reconstruction"), np.zeros((3, 4, 10), np.uint8))
         figures = {"Learned thresholds": thresholds([(0.1, "norm"), (0.2, "norm")])}
         hostile = replace(ONE, network="<script>alert(1)</script>")
         page = Page(
@@ -284,7 +284,7 @@ class TestPage:
     @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
     def test_a_browser_plays_series_and_sorts_samples(self, tmp_path):
         """Chromium runs the page without a network; a last script clicks as a reader would."""
-        cine = Cine("beating", ("reference", "reconstruction"), np.full((3, 4, 10), 255, np.uint8))
+        cine = PlayedSeries("beating", ("reference", "reconstruction"), np.full((3, 4, 10), 255, np.uint8))
         Page(ONE, {"TLRNet": ONE.reconstructions()}, None, [cine]).write(tmp_path / "report.html")
         clicks = """<script>
             addEventListener("error", event => document.body.dataset.error = event.message);

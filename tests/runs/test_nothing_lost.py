@@ -75,7 +75,7 @@ def test_all_is_written_before_anything_is_printed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("function", "part"), [("draw_panels", "panels.png"), ("animation", "cine.gif"), ("spectra", "report.html")]
+    ("function", "part"), [("draw_panels", "panels.png"), ("animation", "cine.gif"), ("page_of_test", "report.html")]
 )
 def test_a_part_that_fails_takes_nothing_with_it(tmp_path, monkeypatch, capsys, function, part):
     def fail(*_):

@@ -1,22 +1,19 @@
 """Pictures that a notebook shows when they are the last line of a cell."""
 
-from base64 import b64encode
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from lowrank_unroll.files import write_whole
+from lowrank_unroll.pictures.encoding import data_uri, encode_figure
 
 
 class Picture(Figure):
     """A figure of matplotlib that needs no pyplot to be shown; ``savefig`` writes it."""
 
     def _repr_html_(self) -> str:
-        encoded = BytesIO()
-        self.savefig(encoded, format="png", dpi=100)
-        return _embedded("png", encoded.getvalue())
+        return f'<img src="{data_uri("image/png", encode_figure(self, dpi=100))}">'
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,4 @@ class Movie:
         write_whole(Path(path), self.gif)
 
     def _repr_html_(self) -> str:
-        return _embedded("gif", self.gif)
-
-
-def _embedded(kind: str, encoded: bytes) -> str:
-    return f'<img src="data:image/{kind};base64,{b64encode(encoded).decode()}">'
+        return f'<img src="{data_uri("image/gif", self.gif)}">'
