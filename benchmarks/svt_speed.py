@@ -122,7 +122,7 @@ def measure(size: Size, device: str, seconds: float) -> dict[str, float]:
 
     steps = {name: step_of(method) for name, method in METHODS.items() if name != "published" or published_fits(size)}
     steps |= {f"{name}, forward": forward_of(METHODS[name]) for name in ("autograd", "ours")}
-    if device == "cuda" and native.takes(A.detach() if size.m >= size.n else A.detach().mH):
+    if device == "cuda" and native.supports(A.detach() if size.m >= size.n else A.detach().mH):
         steps["replayed"] = captured(steps["ours"])
     first = {name: milliseconds(step, device) for name, step in steps.items()}
     repeats = max(3, min(200, int(1e3 * seconds / sum(first.values()))))

@@ -33,7 +33,7 @@ from lowrank_unroll.linalg import native
 
 KINDS = {
     "convolution": ("mkldnn_convolution", "slow_conv", "cudnn_convolution", "convolution_backward"),
-    "SVT": ("_linalg_eigh", "_linalg_svd", "factors", "_SpectralFunction", "_LargestSingularValue"),
+    "SVT": ("_linalg_eigh", "_linalg_svd", "gram_svd", "_SpectralFunction", "_LargestSingularValue"),
     "FFT": ("_fft_c2c",),
 }
 
@@ -114,17 +114,17 @@ def _is_of(event: Any, keys: tuple[str, ...]) -> bool:
 @contextmanager
 def visible_factors() -> Iterator[None]:
     """Let the profiler see the factors that are computed outside of PyTorch."""
-    original = native.factors
+    original = native.gram_svd
 
-    def factors(A: Tensor) -> Any:
-        with record_function("factors"):
+    def gram_svd(A: Tensor) -> Any:
+        with record_function("gram_svd"):
             return original(A)
 
-    native.factors = factors
+    native.gram_svd = gram_svd
     try:
         yield
     finally:
-        native.factors = original
+        native.gram_svd = original
 
 
 def measure(case: Case, device: str, repeats: int) -> Row:

@@ -41,10 +41,11 @@ def renamed_arguments(**new: str) -> Callable[[Callable[Parameters, Result]], Ca
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         @wraps(function)
         def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            for old in new.keys() & kwargs.keys():
-                message = f"the argument {old} of {function.__qualname__} is now {new[old]}"
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
-                kwargs[new[old]] = kwargs.pop(old)
+            for old, name in new.items():
+                if old in kwargs:
+                    message = f"the argument {old} of {function.__qualname__} is now {name}"
+                    warnings.warn(message, DeprecationWarning, stacklevel=2)
+                    kwargs[name] = kwargs.pop(old)
             return function(*args, **kwargs)
 
         return call

@@ -1,4 +1,4 @@
-"""Work through a batch of matrices in parts: on several threads, and to stay in the cache."""
+"""Functions of batches of matrices, applied to parts of the batch: on several threads, or to stay in the cache."""
 
 import math
 import os
@@ -9,60 +9,59 @@ from threading import Barrier, Thread
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-# Fewer multiplications than this in a batch are not worth sharing among threads: a batch of 64 x 32 x 32 gains nothing,
-# one of 384 x 32 x 32 takes 23 ms instead of 39 ms.
-SHARED_WORK = 8_000_000
+# Multiplications in a batch from which on threads are worth their start: a batch of 64 x 32 x 32 gains nothing, one of
+# 384 x 32 x 32 takes 23 ms instead of 39 ms.
+MIN_SHARED_WORK = 8_000_000
 
-# Intermediate matrices of about a megabyte are kept by the allocator; larger ones go back to the system after every
-# operation. The gradient of 384 x 32 x 32 takes 2.6 ms in parts of this many bytes, 4.8 ms in one.
-PART = 2**20
+# The allocator keeps intermediate matrices of about a megabyte, and returns larger ones to the system after every
+# operation. The gradient of 384 x 32 x 32 takes 2.6 ms in chunks of this size, 4.8 ms at once.
+CHUNK_BYTES = 2**20
 
 Function = Callable[..., tuple[Tensor, ...]]
 
 
-def traced(tensor: Tensor) -> bool:
-    """Return whether a compiler, a tracer or ``torch.func`` watches, or a tensor has no values to read."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001  no public name
-        return True
-    if torch._C._is_tracing():  # noqa: SLF001  faster than its public name
-        return True
-    return tensor.is_meta or isinstance(tensor, FakeTensor) or _get_current_dispatch_mode() is not None
+def map_threads(function: Function, A: Tensor) -> tuple[Tensor, ...]:
+    """Apply a function to matrices (..., m, n); on the CPU each thread takes a part of the batch where that is faster.
 
-
-def decomposed(decomposition: Function, A: Tensor) -> tuple[Tensor, ...]:
-    """The factors of matrices (..., m, n), with a part of the batch to each thread of the CPU where that is faster."""
+    The work is counted as that of a decomposition, m n min(m, n) for each matrix.
+    """
     count, m, n = math.prod(A.shape[:-2]), *A.shape[-2:]
     threads = _threads(A, count, count * m * n * min(m, n))
     if threads == 1:
-        return decomposition(A)
-    return _joined(_pool(threads).map(decomposition, *_parts(threads, A.shape[:-2], A)), A.shape[:-2])
+        return function(A)
+    return _joined(_pool(threads).map(function, *_parts(threads, A.shape[:-2], A)), A.shape[:-2])
 
 
-def shared(function: Callable[..., bool], work: int, batch: torch.Size, *tensors: Tensor) -> list[bool]:
-    """Call a function that fills tensors (batch, ...), with a part for each thread where that is faster.
+def all_threads(function: Callable[..., bool], work: int, batch: torch.Size, *tensors: Tensor) -> bool:
+    """Call a function that fills tensors (batch, ...); each thread takes a part of the batch where that is faster.
 
-    It is given tensors with one batch dim; returned is the status of each call.
+    Args:
+        function: called with tensors of one batch dim; returns whether it succeeded.
+        work: multiplications in the whole batch.
+        batch: the batch dims that all tensors begin with.
+        tensors: those that the function reads and fills.
+
+    Returns:
+        Whether every call succeeded.
     """
     threads = _threads(tensors[0], math.prod(batch), work)
     if threads == 1:
-        return [function(*(tensors if len(batch) == 1 else _flat(batch, *tensors)))]
-    return list(_pool(threads).map(function, *_parts(threads, batch, *tensors)))
+        return function(*(tensors if len(batch) == 1 else _flat(batch, *tensors)))
+    return all(list(_pool(threads).map(function, *_parts(threads, batch, *tensors))))
 
 
-def part_by_part(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """A function of matrices A (..., m, n) and of tensors with the same batch dims, applied to parts of the batch."""
+def map_chunks(function: Function, A: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Apply a function to matrices A (..., m, n) and tensors of the same batch, chunk after chunk on the CPU."""
     batch = A.shape[:-2]
-    count = min(math.prod(batch), math.ceil(A.nbytes / PART))
+    count = min(math.prod(batch), math.ceil(A.nbytes / CHUNK_BYTES))
     if A.device.type != "cpu" or count < 2:  # noqa: PLR2004
         return function(A, *others)
     return _joined(map(function, *_parts(count, batch, A, *others)), batch)
 
 
 def _threads(A: Tensor, count: int, work: int) -> int:
-    return max(1, min(torch.get_num_threads(), count)) if work >= SHARED_WORK and A.device.type == "cpu" else 1
+    return max(1, min(torch.get_num_threads(), count)) if work >= MIN_SHARED_WORK and A.device.type == "cpu" else 1
 
 
 def _parts(count: int, batch: torch.Size, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -80,20 +79,20 @@ def _joined(parts: Iterable[tuple[Tensor, ...]], batch: torch.Size) -> tuple[Ten
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    # LAPACK's own threads inside ours would fight for the cores: up to a hundred times slower.
-    pool = ThreadPoolExecutor(threads, "lowrank_unroll", initializer=_alone)
-    everyone = Barrier(threads)
-    list(pool.map(lambda _: everyone.wait(), range(threads)))
-    # What one thread sets is the default of all that start later: they get back what they would have had.
+    # LAPACK's own threads inside ours would compete for the cores: up to a hundred times slower.
+    pool = ThreadPoolExecutor(threads, "lowrank_unroll", initializer=_use_one_thread)
+    started = Barrier(threads)
+    list(pool.map(lambda _: started.wait(), range(threads)))
+    # The number that one thread sets is the default of all threads that start later: restore it from a new thread.
     restorer = Thread(target=torch.set_num_threads, args=(torch.get_num_threads(),))
     restorer.start()
     restorer.join()
     return pool
 
 
-def _alone() -> None:
+def _use_one_thread() -> None:
     torch.set_num_threads(1)
-    # What is set counts from when it is first asked for: now, before the number is restored for all other threads.
+    # A thread reads the number when it is first asked for it: ask now, before the number is restored for other threads.
     torch.get_num_threads()
 
 

@@ -1,4 +1,4 @@
-"""Decompositions of batches of matrices, on all cores."""
+"""Singular value decompositions of batches of matrices, without gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,22 +8,34 @@ from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from lowrank_unroll.linalg import native
-from lowrank_unroll.linalg.batches import decomposed, traced
-from lowrank_unroll.linalg.hermitian import hermitian_eigen
+from lowrank_unroll.linalg.autograd import is_tracing
+from lowrank_unroll.linalg.batches import map_threads
+from lowrank_unroll.linalg.native.reference import check_convergence
 
-# A GPU's solver for batches of singular values ends at so many rows and columns; larger matrices it takes one by one.
-BATCHED_ON_A_GPU = 32
+# cuSOLVER decomposes matrices of up to so many rows and columns as a batch, and larger ones in turn.
+MAX_BATCHED_ON_GPU = 32
 
-# Of the largest singular value, what the squares of others leave of double precision.
-RESOLUTION = torch.finfo(torch.float64).eps ** 0.5
-
-Decomposition = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+Factors = tuple[Tensor, Tensor, Tensor]
+Decomposition = Callable[[Tensor], Factors]
 
 
-def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Reduced singular value decomposition, without a gradient.
+def check_matrices(A: Tensor) -> None:
+    """Raise an error unless A is a batch of floating-point matrices.
 
-    ``torch.linalg.svd`` works through a batch on the CPU one matrix after the other, each too small for several
+    Raises:
+        TypeError: if A is not a floating-point tensor.
+        ValueError: if it has fewer than two dims.
+    """
+    if not (A.is_floating_point() or A.is_complex()):
+        raise TypeError(f"expected floating-point matrices, got {A.dtype}; convert with A.float()")
+    if A.ndim < 2:  # noqa: PLR2004
+        raise ValueError(f"expected matrices, shape (..., m, n), got shape {tuple(A.shape)}")
+
+
+def reduced_svd(A: Tensor) -> Factors:
+    """Return the reduced singular value decomposition.
+
+    On the CPU ``torch.linalg.svd`` decomposes one matrix of a batch after the other, each too small for several
     threads; here every thread takes a part of the batch.
 
     Args:
@@ -33,79 +45,50 @@ def reduced_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         U (..., m, k), S (..., k) descending, Vh (..., k, n).
 
     Raises:
-        ValueError: if a matrix holds NaN or infinity; names its index in the batch. (On a GPU not every solver looks:
-            then all factors of such a matrix are NaN.)
+        ValueError: if a matrix holds NaN or infinity; names its index in the batch. (Some solvers on a GPU do not
+            check: then all factors of such a matrix are NaN.)
     """
-    return _svd_operator(A) if traced(A) else _checked(A, _svd_in_parts)
+    return _svd_operator(A) if is_tracing(A) else _with_index_in_error(A, _threaded_svd)
 
 
-def factors_of_tall(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The factors of tall or square matrices for functions of their singular values: as :func:`reduced_svd`, or better.
+def gram_svd(A: Tensor) -> Factors:
+    """Return the singular value decomposition of tall or square matrices, m >= n.
 
-    Those of matrices in single precision come from the eigenvalues of A^H A in double precision, which is faster and
-    more accurate: S is right to 1e-8 of the largest, where the SVD in single precision leaves 1e-7. It is not below
-    that, and U = A V / S is orthonormal but for the columns where S is that small; U diag(S) Vh is A all the same.
+    In single precision the factors come from the eigenvalues of the Gram matrix A^H A in double precision, which is
+    faster and more accurate than an SVD: S is right to 1e-8 of the largest, where the SVD in single precision leaves
+    1e-7. Smaller values come out as 1.5e-8 of the largest; U = A V / S is orthonormal but for their columns, and
+    U diag(S) Vh is A all the same. In double precision this is :func:`reduced_svd`.
 
     Raises:
         ValueError: as :func:`reduced_svd`.
     """
     if A.dtype not in {torch.float32, torch.complex64}:
         return reduced_svd(A)
-    return _gram_operator(A) if traced(A) else _checked(A, _factors)
+    return _gram_operator(A) if is_tracing(A) else _with_index_in_error(A, native.gram_svd)
 
 
-def _svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    if A.device.type != "cuda" or min(A.shape[-2:]) <= BATCHED_ON_A_GPU:
+def _threaded_svd(A: Tensor) -> Factors:
+    U, S, Vh = map_threads(_svd, A)
+    check_convergence(S)
+    return U, S, Vh
+
+
+def _svd(A: Tensor) -> Factors:
+    if A.device.type != "cuda" or min(A.shape[-2:]) <= MAX_BATCHED_ON_GPU:
         return torch.linalg.svd(A, full_matrices=False)  # type: ignore[no-any-return]
-    # The rotations of one by one leave an error of 5e-5 in single precision (128 x 128 on an H100).
+    # The Jacobi rotations of larger matrices leave an error of 5e-5 in single precision (128 x 128 on an H100).
     U, S, Vh = torch.linalg.svd(A.to(torch.promote_types(A.dtype, torch.float64)), full_matrices=False)
     return U.to(A.dtype), S.to(A.real.dtype), Vh.to(A.dtype)
 
 
-def _svd_in_parts(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return _finite(*decomposed(_svd, A))
-
-
-def _factors(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    compiled = native.factors(A)
-    return _finite(*decomposed(_gram, A)) if compiled is None else compiled
-
-
-def _gram(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    double = A.to(torch.promote_types(A.dtype, torch.float64))
-    # The eigenvalues ascend; those of the negative Gram matrix belong to descending singular values.
-    _, V = hermitian_eigen((double.mH @ double).neg_())
-    U, S = _normalised(double @ V)
-    return U.to(A.dtype), S.to(A.real.dtype), V.mH.to(A.dtype)
-
-
-def _normalised(AV: Tensor) -> tuple[Tensor, Tensor]:
-    """U and S of A V = U diag(S): norms are more accurate than roots of eigenvalues, V's error counts only squared."""
-    # In real numbers: sums over rows and quotients of complex ones take PyTorch five to ten times as long.
-    each = 2 if AV.is_complex() else 1
-    parts = torch.view_as_real(AV).flatten(-2) if AV.is_complex() else AV
-    S = parts.square().sum(-2).reshape(*AV.shape[:-2], -1, each).sum(-1).sqrt_()
-    S = torch.maximum(S, RESOLUTION * S[..., :1]).clamp_(min=torch.finfo(torch.float32).tiny)
-    S = S.cummin(-1).values  # descending also where rounding decides
-    parts.div_(S.repeat_interleave(each, -1)[..., None, :])
-    return AV, S
-
-
-def _finite(U: Tensor, S: Tensor, Vh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    # A GPU would have to be waited for.
-    if S.device.type == "cpu" and not S.isfinite().all():
-        raise LinAlgError("a singular value is not finite")
-    return U, S, Vh
-
-
-def _checked(A: Tensor, decomposition: Decomposition) -> tuple[Tensor, Tensor, Tensor]:
+def _with_index_in_error(A: Tensor, decomposition: Decomposition) -> Factors:
     try:
         return decomposition(A)
     except LinAlgError as error:
-        raise ValueError(_not_finite(A)) from error
+        raise ValueError(_reason(A)) from error
 
 
-def _not_finite(A: Tensor) -> str:
+def _reason(A: Tensor) -> str:
     bad = (~A.isfinite()).flatten(-2).any(-1)
     if not bad.any():
         return "the singular value decomposition did not converge, though all values are finite; rescale the matrices"
@@ -113,14 +96,14 @@ def _not_finite(A: Tensor) -> str:
     return f"the matrix{where} holds NaN or infinity; singular values need finite input"
 
 
-def _opaque(name: str, decomposition: Decomposition) -> Decomposition:
-    """A decomposition that the compiler and torch.func do not look into, whose tensors threads cannot share."""
+def _custom_op(name: str, decomposition: Decomposition) -> Decomposition:
+    """Return a decomposition as an operator that the compiler and ``torch.func`` do not trace into."""
 
-    def contiguous(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        U, S, Vh = _checked(A, decomposition)
+    def contiguous(A: Tensor) -> Factors:
+        U, S, Vh = _with_index_in_error(A, decomposition)
         return U.contiguous(), S, Vh.contiguous()
 
-    def shapes(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def shapes(A: Tensor) -> Factors:
         *batch, m, n = A.shape
         k = min(m, n)
         return A.new_empty(*batch, m, k), A.new_empty(*batch, k, dtype=A.real.dtype), A.new_empty(*batch, k, n)
@@ -135,5 +118,5 @@ def _opaque(name: str, decomposition: Decomposition) -> Decomposition:
     return operator  # type: ignore[no-any-return]
 
 
-_svd_operator = _opaque("svd", _svd_in_parts)
-_gram_operator = _opaque("gram", _factors)
+_svd_operator = _custom_op("svd", _threaded_svd)
+_gram_operator = _custom_op("gram", native.gram_svd)

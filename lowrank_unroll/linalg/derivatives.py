@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.shrinkage import Shrinkage, rows
+from lowrank_unroll.linalg.shrinkage import Shrinkage, pairs
 
 
 class Point(NamedTuple):
@@ -23,63 +23,68 @@ class Point(NamedTuple):
     Vh: Tensor
 
 
-class Direction(NamedTuple):
-    """A direction E, (..., m, n), in the singular bases: EV = E V (..., m, n) and M = U^H E V (..., n, n)."""
+class ProjectedDirection(NamedTuple):
+    """A direction E, (..., m, n), in the singular bases: E V (..., m, n) and U^H E V (..., n, n)."""
 
     EV: Tensor
-    M: Tensor
+    UhEV: Tensor
 
 
-class Table(NamedTuple):
-    """f at the singular values, (..., n), and its divided differences, (..., n, n)."""
+class LoewnerMatrix(NamedTuple):
+    """The divided differences of f at the singular values, (..., n, n), beside the values of f, (..., n)."""
 
     f: Tensor
     differences: Tensor
 
 
-def table(shrinkage: Shrinkage, S: Tensor) -> Table:
-    """Tabulate a shrinkage; differentiable with respect to its parameters."""
-    return Table(shrinkage.values(S), shrinkage.divided_differences(S))
+def loewner_matrix(shrinkage: Shrinkage, S: Tensor) -> LoewnerMatrix:
+    """Return the Loewner matrix of a shrinkage; differentiable with respect to its parameters."""
+    return LoewnerMatrix(shrinkage.values(S), shrinkage.divided_differences(S))
 
 
-def spectral(point: Point, f: Tensor) -> Tensor:
-    """U diag(f) V^H."""
+def recompose(point: Point, f: Tensor) -> Tensor:
+    """Return U diag(f) V^H."""
     return (point.U * f.unsqueeze(-2)) @ point.Vh
 
 
-def in_singular_bases(point: Point, E: Tensor) -> Direction:
-    """The direction E as :func:`first_derivative` takes it."""
+def project(point: Point, E: Tensor) -> ProjectedDirection:
+    """Project a direction E, (..., m, n), onto the singular bases."""
     EV = E @ point.Vh.mH
-    return Direction(EV, point.U.mH @ EV)
+    return ProjectedDirection(EV, point.U.mH @ EV)
 
 
-def first_derivative(point: Point, tabulated: Table, direction: Direction) -> Tensor:
-    """The derivative of Y in the direction E; as a map of E it is its own adjoint, hence also the gradient.
+def first_derivative(point: Point, loewner: LoewnerMatrix, direction: ProjectedDirection) -> Tensor:
+    """Return the derivative of Y in the direction E; as a map of E it is its own adjoint, hence also the gradient.
 
     Y = A W with W = h(A^H A), h(s^2) = f(s) / s. By the product rule and Daleckii & Krein (1965), with
     X = V^H (A^H E + E^H A) V and K the divided differences of h,
 
         E W + A W'[A^H E + E^H A] = (E V diag(h) + A V (K o X)) V^H
 
-    which with A V = U S needs no small singular value as a divisor. Where U is orthonormal it equals
+    which with A V = U S does not divide by small singular values. Where U is orthonormal it equals
 
         U [C o M_h + B o M_s] V^H + (I - U U^H) E V diag(f/s) V^H
 
-    with M_h and M_s the Hermitian and skew-Hermitian parts of M, C the divided differences of f and
+    with M_h and M_s the Hermitian and skew-Hermitian parts of M = U^H E V, C the divided differences of f and
     B_ij = (f_i + f_j) / (s_i + s_j) (Lewis & Sendov, arXiv math/0412227; Candes et al., arXiv 1210.4139).
     """
     _, U, S, Vh = point
-    EV, M = direction
+    EV, UhEV = direction
     # The product S K S has no unit; relative to the largest singular value its factors neither over- nor underflow.
     relative = S / S[..., :1].clamp(min=torch.finfo(S.dtype).tiny)
-    X = relative[..., :, None] * M
-    h = _quotients(tabulated, S)
-    inner = relative[..., :, None] * _hermitian_differences(tabulated.differences, h, relative) * (X + X.mH)
+    X = relative[..., :, None] * UhEV
+    h = _quotients(loewner, S)
+    inner = relative[..., :, None] * _hermitian_differences(loewner.differences, h, relative) * (X + X.mH)
     return torch.addcmul(U @ inner, EV, h[..., None, :]) @ Vh
 
 
+def derivative_by_values(direction: ProjectedDirection) -> Tensor:
+    """Return the derivative of Re <E, Y> with respect to each f_i, (..., n): Re diag(U^H E V)."""
+    return direction.UhEV.diagonal(dim1=-2, dim2=-1).real
+
+
 def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) -> Tensor:
-    """The second derivative of Y in the directions E and F, symmetric in both.
+    """Return the second derivative of Y in the directions E and F, symmetric in both.
 
     Y = A W with W = h(A^H A), h(s^2) = f(s) / s, so that by the product rule, X_E = A^H E + E^H A,
 
@@ -108,27 +113,27 @@ def second_derivative(point: Point, shrinkage: Shrinkage, E: Tensor, F: Tensor) 
 
 
 class _HermitianFunction:
-    """Derivatives of W = h(X) in the eigenbasis of X = A^H A, with h(s^2) = f(s) / s; in a unit of singular values."""
+    """Derivatives of W = h(X) in the eigenbasis of X = A^H A, with h(s^2) = f(s) / s; S and f are in a given unit."""
 
     def __init__(self, S: Tensor, unit: Tensor, shrinkage: Shrinkage) -> None:
-        tabulated = table(shrinkage, S)
+        loewner = loewner_matrix(shrinkage, S)
         self.S = S / unit
-        self.slopes = tabulated.differences.diagonal(dim1=-2, dim2=-1)
+        self.slopes = loewner.differences.diagonal(dim1=-2, dim2=-1)
         self.curvatures = shrinkage.second_derivatives(S) * unit
-        self.h = _quotients(tabulated, S)
-        self.differences = _hermitian_differences(tabulated.differences, self.h, self.S)
+        self.h = _quotients(loewner, S)
+        self.differences = _hermitian_differences(loewner.differences, self.h, self.S)
 
     def first(self, X: Tensor) -> Tensor:
-        """W'[X]."""
+        """Return W'[X]."""
         return self.differences * X
 
     def second(self, X: Tensor, Z: Tensor) -> Tensor:
-        """W''[X, Z]_ij = sum over k of h[i, k, j] (X_ik Z_kj + Z_ik X_kj)."""
+        """Return W''[X, Z]_ij = sum over k of h[i, k, j] (X_ik Z_kj + Z_ik X_kj)."""
         products = X[..., :, :, None] * Z[..., None, :, :] + Z[..., :, :, None] * X[..., None, :, :]
         return (self._second_differences() * products).sum(-2)
 
     def _second_differences(self) -> Tensor:
-        """h[l_i, l_k, l_j] of the squares l, (..., i, k, j)."""
+        """Return h[l_i, l_k, l_j] of the squares l, (..., i, k, j)."""
         squares = self.S.square()
         n = self.S.shape[-1]
         shape = (*squares.shape[:-1], n, n, n)
@@ -136,40 +141,41 @@ class _HermitianFunction:
         triples = torch.stack(torch.meshgrid(indices, indices, indices, indexing="ij"), -1)
         low, middle, high = triples.sort(-1, descending=True).values.unbind(-1)  # S descends
         gap = squares[..., high] - squares[..., low]
-        tied = gap <= torch.finfo(self.S.dtype).eps ** 0.5 * squares[..., high]
+        # Closer squares leave fewer correct digits in the quotient than the derivative at the middle has.
+        close = gap <= torch.finfo(self.S.dtype).eps ** 0.5 * squares[..., high]
         quotient = (self.differences[..., middle, high] - self.differences[..., low, middle]) / torch.where(
-            tied, 1, gap
+            close, 1, gap
         )
-        return torch.where(tied, self._half_second_derivatives()[..., middle], quotient).reshape(shape)
+        return torch.where(close, self._half_second_derivatives()[..., middle], quotient).reshape(shape)
 
     def _half_second_derivatives(self) -> Tensor:
-        """h''(l) / 2 with l = s^2, where s > 0."""
+        """Return h''(l) / 2 with l = s^2, where s > 0."""
         third = _ratio(self.curvatures, self.S**3) / 4
         return (third - 0.75 * _ratio(self.slopes - self.h, self.S**4)) / 2
 
 
-def _quotients(tabulated: Table, S: Tensor) -> Tensor:
-    """h(s^2) = f(s) / s, and its limit f'(0) at 0."""
-    h = tabulated.f / S.clamp(min=torch.finfo(S.dtype).tiny)
-    return torch.where(S > 0, h, tabulated.differences.diagonal(dim1=-2, dim2=-1))
+def _quotients(loewner: LoewnerMatrix, S: Tensor) -> Tensor:
+    """Return h(s^2) = f(s) / s, and its limit f'(0) at 0."""
+    h = loewner.f / S.clamp(min=torch.finfo(S.dtype).tiny)
+    return torch.where(S > 0, h, loewner.differences.diagonal(dim1=-2, dim2=-1))
 
 
 def _hermitian_differences(differences: Tensor, h: Tensor, S: Tensor) -> Tensor:
-    """(h_i - h_j) / (s_i^2 - s_j^2) = (C_ij - h_j) / (s_i (s_i + s_j)), dividing by the larger singular value.
+    """Return (h_i - h_j) / (s_i^2 - s_j^2) = (C_ij - h_j) / (s_i (s_i + s_j)), dividing by the larger singular value.
 
-    C are the divided differences of f. S may be in any unit, in the inverse square of which the result then is.
+    C are the divided differences of f. The result has the inverse square of the unit of S.
     """
     # S descends: of a pair, the later one is the smaller.
     k = S.shape[-1]
-    h_i, h_j = rows(h)
+    h_i, h_j = pairs(h)
     smaller_h = torch.where(torch.ones(k, k, dtype=torch.bool, device=S.device).triu(), h_j, h_i)
-    divisors = torch.maximum(*rows(S.square())).addcmul(*rows(S))
-    # Pairs of values that are both this small count as zeros, without overflow.
+    divisors = torch.maximum(*pairs(S.square())).addcmul(*pairs(S))
+    # Two values below this count as zeros, so that nothing overflows.
     least = torch.finfo(S.dtype).tiny / torch.finfo(S.dtype).eps
     return (differences - smaller_h) / divisors.clamp(min=least)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient, and 0 where the denominator is 0."""
+    """Return the quotient, and 0 where the denominator is 0."""
     positive = denominator > 0
     return torch.where(positive, numerator / torch.where(positive, denominator, 1), 0)

@@ -1,13 +1,13 @@
-"""Measures of spectra: how many singular values count, and how close to each other they are."""
+"""Measures of spectra: the number of singular values that count, and the gaps between them."""
 
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.shrinkage import TIE_TOLERANCE
+from lowrank_unroll.linalg.shrinkage import tie_tolerance
 
 
 def relative_spectrum(S: Tensor) -> Tensor:
-    """Singular values as fractions of the largest, s_i / s_1; zeros for a zero matrix.
+    """Return singular values as fractions of the largest, s_i / s_1; zeros for a zero matrix.
 
     Args:
         S: singular values, descending, shape (..., k).
@@ -20,7 +20,7 @@ def relative_spectrum(S: Tensor) -> Tensor:
 
 
 def effective_rank(S: Tensor) -> Tensor:
-    """The exponential of the entropy of p_i = s_i / (s_1 + ... + s_k), Roy & Vetterli, EUSIPCO 2007.
+    """Return the exponential of the entropy of p_i = s_i / (s_1 + ... + s_k), Roy & Vetterli, EUSIPCO 2007.
 
     It is r for r equal singular values beside zeros, smaller than the rank otherwise, and continuous but for the zero
     matrix, whose effective rank is 0 here.
@@ -37,7 +37,7 @@ def effective_rank(S: Tensor) -> Tensor:
 
 
 def relative_gaps(S: Tensor) -> Tensor:
-    """Distances of neighbouring singular values, (s_i - s_{i+1}) / s_1; zeros for a zero matrix.
+    """Return the distances of neighbouring singular values, (s_i - s_{i+1}) / s_1; zeros for a zero matrix.
 
     Args:
         S: singular values, descending, shape (..., k).
@@ -49,19 +49,8 @@ def relative_gaps(S: Tensor) -> Tensor:
     return relative[..., :-1] - relative[..., 1:]
 
 
-def tie_resolution(dtype: torch.dtype) -> float:
-    """The largest relative gap that counts as a tie: 8 units in the last place of s_1, 9.5e-7 in single precision.
-
-    Rounding, in the matrix and in its decomposition, splits a tie by up to three units.
-
-    Args:
-        dtype: of the singular values.
-    """
-    return TIE_TOLERANCE * torch.finfo(dtype).eps
-
-
 def ties(S: Tensor) -> Tensor:
-    """Which neighbouring singular values cannot be told apart: a gap of at most :func:`tie_resolution`.
+    """Return which neighbouring singular values are tied: their relative gap is at most :func:`tie_tolerance`.
 
     All pairs of a zero matrix and of an orthogonal one are tied, and all but the first of a matrix of rank one.
 
@@ -71,4 +60,4 @@ def ties(S: Tensor) -> Tensor:
     Returns:
         Boolean, shape (..., k - 1).
     """
-    return relative_gaps(S) <= tie_resolution(S.dtype)
+    return relative_gaps(S) <= tie_tolerance(S.dtype)

@@ -1,4 +1,4 @@
-"""Scalar shrinkages of singular values, with what their exact gradient needs.
+"""Scalar shrinkages of singular values, with the divided differences that their exact gradient needs.
 
 A shrinkage of your own is a frozen dataclass with one method:
 
@@ -10,7 +10,7 @@ A shrinkage of your own is a frozen dataclass with one method:
             return S / (1 + self.strength[..., None])
 
 Its fields of type Tensor or float are its parameters: numbers or tensors of the batch shape, differentiable. Where f
-has kinks or jumps, also give :meth:`Shrinkage.divided_differences`, as those in thresholding.py do.
+has kinks or jumps, define :meth:`Shrinkage.divided_differences`, too, as those in thresholding.py do.
 """
 
 from abc import ABC, abstractmethod
@@ -22,20 +22,15 @@ from typing import Any, ClassVar, Self, get_args, get_type_hints
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.batches import traced
+from lowrank_unroll.linalg.autograd import is_tracing
 
 # Gauss-Legendre nodes and weights on [0, 1].
 NODES = (0.069431844202973712, 0.33000947820757187, 0.66999052179242813, 0.93056815579702629)
 WEIGHTS = (0.17392742256872693, 0.32607257743127307, 0.32607257743127307, 0.17392742256872693)
-CLOSE = 0.05
-
-# Units in the last place of the largest singular value. Rounding, in the matrix and in its decomposition, splits a tie
-# by up to three.
-TIE_TOLERANCE = 8
-
+CLOSE = 0.05  # relative distance of two values up to which quadrature is more accurate than the quotient
 
 Range = tuple[Callable[[Any], bool], str]
-"""Whether a number is allowed, and in words which are."""
+"""A predicate of the numbers that are allowed, and their description."""
 
 NON_NEGATIVE: Range = (lambda value: value >= 0, "a non-negative number")
 
@@ -48,28 +43,28 @@ class Shrinkage(ABC):
     """Dims of a parameter beyond the batch, 0 for one number per matrix, 1 for one per singular value."""
 
     ranges: ClassVar[Mapping[str, Range]] = {}
-    """What the fields may be, by name."""
+    """The range of each field, by name."""
 
     @abstractmethod
     def values(self, S: Tensor) -> Tensor:
-        """f(s_i), shape (..., k), made of differentiable operations."""
+        """Return f(s_i), shape (..., k), by differentiable operations."""
 
     def derivatives(self, S: Tensor) -> Tensor:
-        """f'(s_i), shape (..., k)."""
+        """Return f'(s_i), shape (..., k)."""
         return _slopes(self.values, S)
 
     def second_derivatives(self, S: Tensor) -> Tensor:
-        """f''(s_i), shape (..., k)."""
+        """Return f''(s_i), shape (..., k)."""
         return _slopes(self.derivatives, S)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """(f(s_i) - f(s_j)) / (s_i - s_j), and f'(s_i) where they are equal, shape (..., k, k).
+        """Return (f(s_i) - f(s_j)) / (s_i - s_j), and f'(s_i) where s_i = s_j, shape (..., k, k).
 
-        This is right for smooth f: the mean of f' between values that are close, by quadrature, for there the quotient
-        loses its digits.
+        This is right for smooth f. Between close values the quotient would lose its digits: there it is the mean of f',
+        by Gauss-Legendre quadrature.
         """
-        s_i, s_j = rows(S)
-        f_i, f_j = rows(self.values(S))
+        s_i, s_j = pairs(S)
+        f_i, f_j = pairs(self.values(S))
         gap = s_i - s_j
         close = gap.abs() <= CLOSE * torch.maximum(s_i, s_j)
         quotient = (f_i - f_j) / torch.where(close, 1, gap)
@@ -79,7 +74,7 @@ class Shrinkage(ABC):
         return torch.where(close, mean, quotient)
 
     def parameters(self, S: Tensor) -> tuple[Tensor, ...]:
-        """The parameters, of the dtype of S and expanded to one per matrix (or singular value) of its batch."""
+        """Return the parameters, of the dtype of S and expanded to one per matrix (or singular value) of its batch."""
         shape = S.shape[: S.ndim - 1 + self.parameter_dims]
         return tuple(self._parameter(name, shape, S) for name in parameter_names(type(self)))
 
@@ -88,9 +83,9 @@ class Shrinkage(ABC):
         if torch.is_tensor(value) and value.is_complex():
             raise TypeError(f"{name} is {value.dtype}, expected real numbers")
         if isinstance(value, (int, float)):
-            # Made where it is needed: a copy to a GPU would have to be waited for.
+            # Filled on the device: copying it to a GPU would synchronise.
             return S.new_full(shape, value)
-        # Of a tensor torch.as_tensor makes a constant of torch.jit.trace.
+        # torch.as_tensor would make a tensor a constant of torch.jit.trace.
         value = value.to(S) if isinstance(value, Tensor) else torch.as_tensor(value, dtype=S.dtype, device=S.device)
         try:
             return value.expand(shape).contiguous()
@@ -101,11 +96,11 @@ class Shrinkage(ABC):
             ) from error
 
     def check(self) -> None:
-        """Refuse fields out of their range; tensors on other devices are not waited for.
+        """Raise an error if a field is out of its range; tensors on other devices are not read.
 
         Raises:
-            TypeError: if one is no number and no tensor; names the field and its value.
-            ValueError: if one is out of its range; names the field, its value and what is expected.
+            TypeError: if one is neither a number nor a tensor; names the field and its value.
+            ValueError: if one is out of its range; names the field, its value and its range.
         """
         for name, (is_inside, expected) in self.ranges.items():
             for value in _numbers(getattr(self, name)):
@@ -115,12 +110,12 @@ class Shrinkage(ABC):
                     raise ValueError(f"{name} is {value:.6g}, expected {expected}")
 
     def with_parameters(self, parameters: Sequence[Tensor]) -> Self:
-        """The same shrinkage with other parameters."""
+        """Return the same shrinkage with other parameters."""
         return replace(self, **dict(zip(parameter_names(type(self)), parameters, strict=True)))
 
 
 def parameter_names(kind: type[Shrinkage]) -> tuple[str, ...]:
-    """The fields of a shrinkage that are parameters: of type Tensor or float, or one of several."""
+    """Return the fields of a shrinkage that are parameters: whose type is Tensor or float, or a union with one."""
     if kind not in _PARAMETER_NAMES:
         hints = get_type_hints(kind)  # which resolves the strings of postponed annotations
         kinds = {field.name: {hints[field.name], *get_args(hints[field.name])} for field in fields(kind)}
@@ -129,31 +124,45 @@ def parameter_names(kind: type[Shrinkage]) -> tuple[str, ...]:
     return _PARAMETER_NAMES[kind]
 
 
-# A dictionary, since the compiler warns of functools.cache.
+# A dictionary, since torch.compile warns of functools.cache.
 _PARAMETER_NAMES: dict[type[Shrinkage], tuple[str, ...]] = {}
 
 
 def _numbers(value: Any) -> Sequence[Any]:
-    """The numbers of a tensor that are at hand, or what is no tensor; to compare them is faster than tensors."""
+    """Return the numbers of a tensor that can be read without waiting; anything else as it is.
+
+    Comparing numbers is faster than comparing small tensors.
+    """
     if not isinstance(value, Tensor):
         return (value,)
-    at_hand = value.device.type == "cpu" and not value.is_complex() and not traced(value)
-    return value.detach().flatten().tolist() if at_hand else ()
+    can_read = value.device.type == "cpu" and not value.is_complex() and not is_tracing(value)
+    return value.detach().flatten().tolist() if can_read else ()
 
 
 def _slopes(function: Callable[[Tensor], Tensor], S: Tensor) -> Tensor:
-    """The derivative of an elementwise function."""
+    """Return the derivative of an elementwise function."""
     outputs, pull_back, *_ = torch.func.vjp(function, S)
     slopes: Tensor = pull_back(torch.ones_like(outputs))[0]
     return slopes
 
 
-def rows(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The values of i and of j of every pair, (..., k, 1) and (..., 1, k)."""
+def pairs(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and the second value of every pair (i, j), (..., k, 1) and (..., 1, k)."""
     return values.unsqueeze(-1), values.unsqueeze(-2)
 
 
-def tied(S: Tensor) -> Tensor:
-    """Which pairs of singular values (..., k) cannot be told apart, to rounding, (..., k, k)."""
-    s_i, s_j = rows(S)
-    return (s_i - s_j).abs() <= TIE_TOLERANCE * torch.finfo(S.dtype).eps * S[..., :1, None]
+def tie_tolerance(dtype: torch.dtype) -> float:
+    """Return the largest gap, relative to s_1, that counts as a tie: 8 units in the last place, 9.5e-7 in float32.
+
+    Rounding, in the matrix and in its decomposition, splits a tie by up to three units.
+
+    Args:
+        dtype: of the singular values.
+    """
+    return 8 * torch.finfo(dtype).eps
+
+
+def tied_pairs(S: Tensor) -> Tensor:
+    """Return which pairs of singular values (..., k) are tied, (..., k, k)."""
+    s_i, s_j = pairs(S)
+    return (s_i - s_j).abs() <= tie_tolerance(S.dtype) * S[..., :1, None]

@@ -7,8 +7,8 @@ With A = U S V^H and gU, gS, gV the gradients of its factors, every rule compute
          + (I - U U^H) gU S^+ V^H + U S^+ gV^H (I - V V^H)
 
 where S^+ is the pseudoinverse of S. The rules differ in F, which is 1/(s_j^2 - s_i^2) wherever that is finite, and in
-T, which only "pinv" has. The last term in brackets is the phase of complex singular vectors. All is computed in a unit
-near the largest singular value, so that squares neither over- nor underflow.
+T, which only "pinv" has. The last term in brackets is the phase of complex singular vectors. A unit near the largest
+singular value scales S, so that squares neither over- nor underflow.
 """
 
 from collections.abc import Callable
@@ -17,38 +17,36 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.checks import check_matrices
-from lowrank_unroll.linalg.decomposition import reduced_svd
-from lowrank_unroll.linalg.precision import at_least_single, exact
+from lowrank_unroll.linalg.decomposition import check_matrices, reduced_svd
+from lowrank_unroll.linalg.precision import at_least_single, full_precision
 
 SVDGradient = Literal["plain", "zero", "clip", "taylor", "pinv"]
 
 CLIP_BOUND = 1e30
-CLIP_SHARE = 1e-6  # of the largest number, by which singular vectors and values can be multiplied yet
+CLIP_SHARE = 1e-6  # of the largest number: leaves room for products with singular vectors and values
 TAYLOR_DEGREE = 9
 
 
 def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Reduced singular value decomposition A = U diag(S) Vh, with a choice of gradient at repeated singular values.
+    """Return the reduced decomposition A = U diag(S) Vh, with a choice of gradient at repeated singular values.
 
-    The rules agree with each other, and are exact for losses that depend on A alone (not on the arbitrary phase of the
-    singular vectors), as long as the singular values are distinct; so are second derivatives then, in reverse mode. At
-    ties none of them is exact; prefer :func:`singular_value_threshold`, which is, where only the shrunk matrix is
-    needed.
+    Where the singular values are distinct, all rules are exact for losses that do not depend on the arbitrary phase of
+    the singular vectors; so are second derivatives, in reverse mode. At ties none is exact. If only the shrunk matrix
+    is needed, prefer :func:`singular_value_threshold`, whose gradient is exact there, too.
 
     Args:
         A: matrices, shape (..., m, n), real or complex floating point; k = min(m, n) below. Half precision is computed
-            in single, and gives single.
-        gradient: how 1/(s_j^2 - s_i^2) is treated where it is infinite or large:
+            and returned in single.
+        gradient: treatment of 1/(s_j^2 - s_i^2) where it is infinite or large:
             "plain" leaves it, as autograd through ``torch.linalg.svd`` does;
             "zero" replaces it by 0 where it is not finite;
             "clip" replaces it by 1e30 there (less where that would overflow), by 0 where both singular values are zero;
             "taylor" uses the first ten terms of its geometric series (Wang et al., Robust Differentiable SVD, 2022);
             "pinv" takes the Moore-Penrose pseudoinverse of the defining linear system, arXiv 2411.14141.
-        rtol: for "pinv", how close two singular values count as equal, relative to the larger. The default 0 is the
-            paper's exact test, which rounding defeats: values that differ by a unit in the last place give
-            coefficients of 1e7 in single precision. With 1e-4 the gradient stays bounded near ties, at the price of
-            the same error there as at ties.
+        rtol: for "pinv", the largest distance of two singular values that count as equal, relative to the larger. The
+            default 0 is the paper's exact test, which rounding defeats: values that differ by a unit in the last place
+            give coefficients of 1e7 in single precision. With 1e-4 the gradient stays bounded near ties, with the same
+            error there as at ties.
 
     Returns:
         U (..., m, k), S (..., k) real and descending, Vh (..., k, n), as ``torch.linalg.svd(A, full_matrices=False)``.
@@ -76,11 +74,11 @@ class _SVD(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         _, ctx.gradient, ctx.rtol = inputs
-        # As outputs, through which second derivatives come back here.
+        # They are outputs, so that second derivatives go through this function, too.
         ctx.save_for_backward(*output)
 
     @staticmethod
-    @exact
+    @full_precision
     def backward(ctx: Any, gU: Tensor, gS: Tensor, gVh: Tensor) -> tuple[Tensor, None, None]:
         U, S, Vh = ctx.saved_tensors
         unit = _unit(S)
@@ -115,19 +113,19 @@ Coefficients = tuple[Tensor, Tensor | None]
 
 
 def _unit(S: Tensor) -> Tensor:
-    """The power of two below the largest singular value, (..., 1): dividing by it rounds nothing, and makes no ties."""
+    """Return the power of two below the largest singular value, (..., 1), division by which does not round."""
     largest = S.detach()[..., :1]
     return torch.where(largest > 0, torch.where(largest > 0, largest, 1).log2().floor().exp2(), 1)
 
 
 def _differences_of_squares(S: Tensor) -> Tensor:
-    """s_j^2 - s_i^2, shape (..., k, k)."""
+    """Return s_j^2 - s_i^2, shape (..., k, k)."""
     squares = S**2
     return squares[..., None, :] - squares[..., :, None]
 
 
 def _finite_reciprocal(values: Tensor) -> Tensor:
-    """1 / value, and 0, constant, where that is not finite."""
+    """Return 1 / value, and a constant 0 where that is not finite."""
     finite = (1 / values.detach()).isfinite()
     return torch.where(finite, 1 / torch.where(finite, values, 1), 0)
 
@@ -147,7 +145,7 @@ def _zero(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
 
 def _clip(S: Tensor, rtol: float, unit: Tensor) -> Coefficients:
     F = _finite_reciprocal(_differences_of_squares(S))
-    # 1e30 in the unit of A, which scales with its square.
+    # 1e30 is meant in the unit of A, with the square of which the bound scales.
     bound = (CLIP_BOUND**0.5 * unit).square().clamp(max=CLIP_SHARE * torch.finfo(S.dtype).max)[..., None]
     both_zero = (S[..., None, :] == 0) & (S[..., :, None] == 0)
     return torch.where((F == 0) & ~both_zero & ~_diagonal(S), bound, F), None

@@ -1,4 +1,4 @@
-"""The shrinkages in use: proximal maps of penalties on the singular values, and truncation."""
+"""Shrinkages of singular values: proximal maps of penalties, and truncation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.linalg import native
-from lowrank_unroll.linalg.shrinkage import NON_NEGATIVE, Range, Shrinkage, rows, tied
+from lowrank_unroll.linalg.shrinkage import NON_NEGATIVE, Range, Shrinkage, pairs, tied_pairs
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Soft(Shrinkage):
     ranges: ClassVar[Mapping[str, Range]] = {"threshold": NON_NEGATIVE}
 
     def values(self, S: Tensor) -> Tensor:
-        """Subtract the threshold."""
-        return _excess(S, _column(self.threshold, S))
+        """Subtract the threshold, down to 0."""
+        return _soft(S, _column(self.threshold, S))
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """1 above the threshold, 0 below, a quotient in [0, 1] across it."""
-        return _excess_differences(S, _column(self.threshold, S))
+        """Return 1 above the threshold, 0 below, a quotient in [0, 1] across it."""
+        return native.soft_differences(S, _column(self.threshold, S))
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Firm(Shrinkage):
     }
 
     def values(self, S: Tensor) -> Tensor:
-        """A combination of soft thresholds, whose slopes add up to 1 beyond the second."""
+        """Combine two soft thresholds, whose slopes add up to 1 beyond the second."""
         lower, upper, slope = self._pieces(S)
-        return slope * _excess(S, lower) - (slope - 1) * _excess(S, upper)
+        return slope * _soft(S, lower) - (slope - 1) * _soft(S, upper)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """The same combination of the soft thresholds' divided differences."""
+        """Combine the divided differences of the two soft thresholds."""
         lower, upper, slope = self._pieces(S)
         slope = slope[..., None]
-        return slope * _excess_differences(S, lower) - (slope - 1) * _excess_differences(S, upper)
+        return slope * native.soft_differences(S, lower) - (slope - 1) * native.soft_differences(S, upper)
 
     def _pieces(self, S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         threshold, concavity = _column(self.threshold, S), _column(self.concavity, S)
@@ -71,8 +71,8 @@ class Firm(Shrinkage):
 class Hard(Shrinkage):
     """f(s) = s above the threshold, else 0: the proximal map of threshold^2 / 2 * rank.
 
-    The jump at the threshold has no gradient, and none with respect to the threshold. Where it parts two values that
-    are close, the gradient with respect to the matrix is large, as it should be, unless they are equal to rounding.
+    The jump has no gradient at the threshold, and none with respect to it. Where it separates two close values, the
+    gradient with respect to the matrix is large, as the true one is, unless they are tied.
 
     Args:
         threshold: non-negative, in the unit of the matrix.
@@ -83,11 +83,11 @@ class Hard(Shrinkage):
     ranges: ClassVar[Mapping[str, Range]] = {"threshold": NON_NEGATIVE}
 
     def values(self, S: Tensor) -> Tensor:
-        """Keep what is above the threshold."""
+        """Keep values above the threshold."""
         return torch.where(_column(self.threshold, S) < S, S, 0)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """1 above the threshold, 0 below, s_i / (s_i - s_j) across it."""
+        """Return 1 above the threshold, 0 below, s_i / (s_i - s_j) across it."""
         return _selection_differences(S, _column(self.threshold, S) < _positive(S))
 
 
@@ -95,11 +95,10 @@ class Hard(Shrinkage):
 class Truncation(Shrinkage):
     """Keep the largest singular values: the nearest matrix of a given rank (Eckart & Young, Psychometrika 1936).
 
-    Where the last value kept equals the first one dropped, to rounding, there is no gradient; that pair contributes
-    nothing then.
+    Where the last value kept and the first one dropped are tied, there is no gradient; the pair contributes nothing.
 
     Args:
-        rank: how many to keep.
+        rank: number of singular values to keep.
     """
 
     rank: int
@@ -113,7 +112,7 @@ class Truncation(Shrinkage):
         return torch.where(self._kept(S), S, 0)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """1 among the kept, 0 among the dropped, s_i / (s_i - s_j) between them."""
+        """Return 1 among the kept, 0 among the dropped, s_i / (s_i - s_j) between them."""
         return _selection_differences(S, self._kept(S))
 
     def _kept(self, S: Tensor) -> Tensor:
@@ -124,8 +123,7 @@ class Truncation(Shrinkage):
 class WeightedSoft(Shrinkage):
     """f_i(s_i) = max(s_i - weight_i, 0), weighted nuclear norm minimisation (Gu et al., CVPR 2014).
 
-    Singular values that are equal, to rounding, but have different weights have no gradient; each then counts by its
-    own slope.
+    Tied singular values with different weights have no gradient; the mean of their slopes is used.
 
     Args:
         weights: non-negative, in the unit of the matrix, one per singular value from the largest on, (..., k);
@@ -139,20 +137,20 @@ class WeightedSoft(Shrinkage):
 
     def values(self, S: Tensor) -> Tensor:
         """Subtract each value's weight."""
-        return _excess(S, self.weights)
+        return _soft(S, self.weights)
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """1 - (w_i - w_j) / (s_i - s_j) where both are kept, f_i / (s_i - s_j) where one is, the mean slope at ties."""
+        """Return 1 - (w_i - w_j) / (s_i - s_j) of two kept values, f_i / (s_i - s_j) of one, the mean slope at ties."""
         S = _positive(S)
-        f, equal = self.values(S), tied(S)
-        s_i, s_j = rows(S)
-        gap = torch.where(equal, 1, s_i - s_j)
-        slope_i, slope_j = rows((f > 0).to(S))
-        w_i, w_j = rows(self.weights)
-        f_i, f_j = rows(f)
+        f, tied = self.values(S), tied_pairs(S)
+        s_i, s_j = pairs(S)
+        gap = torch.where(tied, 1, s_i - s_j)
+        slope_i, slope_j = pairs((f > 0).to(S))
+        w_i, w_j = pairs(self.weights)
+        f_i, f_j = pairs(f)
         both = 1 - (w_i - w_j) / gap
         quotient = torch.where((slope_i > 0) & (slope_j > 0), both, (f_i - f_j) / gap)
-        return torch.where(equal, (slope_i + slope_j) / 2, quotient)
+        return torch.where(tied, (slope_i + slope_j) / 2, quotient)
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ class SchattenP(Shrinkage):
     }
 
     def values(self, S: Tensor) -> Tensor:
-        """The larger root, by Newton's method; its last steps are differentiated."""
+        """Return the larger root, by ten steps of Newton's method, of which the last two are differentiated."""
         strength, p = _column(self.strength, S), _column(self.power, S)
         kept = self._kept(S)
         with torch.no_grad():
@@ -188,25 +186,25 @@ class SchattenP(Shrinkage):
         return torch.where(kept, root, torch.where(strength == 0, S, 0))
 
     def divided_differences(self, S: Tensor) -> Tensor:
-        """1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
+        """Return 1 / (1 + strength p (x^(p-1))[x_i, x_j]) where both are kept, x_i / (s_i - s_j) where one is."""
         strength, p = _column(self.strength, S)[..., None], _column(self.power, S)[..., None]
         f, kept = self.values(S), self._kept(S)
-        x_i, x_j = _pairs(torch.where(kept, f, 1))
+        x_i, x_j = _sorted_pairs(torch.where(kept, f, 1))
         ratio = ((x_i - x_j) / x_j).log1p()
         near = ratio.abs() < torch.finfo(S.dtype).eps
         safe = torch.where(near, 1, ratio)
         slope = torch.where(near, p - 1, ((p - 1) * safe).expm1() / safe.expm1()) * x_j ** (p - 2)
-        kept_i, kept_j = rows(kept)
-        s_i, s_j = rows(S)
+        kept_i, kept_j = pairs(kept)
+        s_i, s_j = pairs(S)
         gap = (s_i - s_j).abs()
-        f_i, f_j = rows(f)
+        f_i, f_j = pairs(f)
         across = (f_i - f_j).abs() / torch.where(gap == 0, 1, gap)
-        neither = (strength == 0).to(S)  # which takes nothing off, of zeros either
+        neither = (strength == 0).to(S)  # without strength f is the identity, whose slope is 1 also at zeros
         both = 1 / (1 + strength * p * slope)
         return torch.where(kept_i & kept_j, both, torch.where(kept_i | kept_j, across, neither))
 
     def second_derivatives(self, S: Tensor) -> Tensor:
-        """The second derivative, from differentiating x + strength p x^(p-1) = s twice."""
+        """Return f'', from differentiating x + strength p x^(p-1) = s twice."""
         strength, p = _column(self.strength, S), _column(self.power, S)
         kept = self._kept(S)
         x = torch.where(kept, self.values(S), 1)
@@ -219,7 +217,7 @@ class SchattenP(Shrinkage):
         below_one = torch.where(p < 1, p, 0.5)
         root = (2 * strength * (1 - below_one)) ** (1 / (2 - below_one))
         jump = root + torch.where(root > 0, strength * below_one * root ** (below_one - 1), 0)
-        # Powers of what counts as zero would overflow.
+        # Powers of subnormal numbers would overflow: they count as zero.
         return torch.where(p < 1, jump, strength).clamp(min=torch.finfo(S.dtype).tiny) < S
 
     @staticmethod
@@ -230,40 +228,29 @@ class SchattenP(Shrinkage):
 
 
 def _column(parameter: Tensor | float, S: Tensor) -> Tensor:
-    if isinstance(parameter, Tensor):  # of which torch.as_tensor makes a constant of torch.jit.trace
+    if isinstance(parameter, Tensor):  # torch.as_tensor would make it a constant of torch.jit.trace
         return parameter.to(S).unsqueeze(-1)
     return S.new_full((1,), parameter)
 
 
-def _pairs(S: Tensor) -> tuple[Tensor, Tensor]:
-    """The larger and the smaller value of every pair, (..., k, k)."""
-    return torch.maximum(*rows(S)), torch.minimum(*rows(S))
+def _sorted_pairs(S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the larger and the smaller value of every pair, (..., k, k)."""
+    return torch.maximum(*pairs(S)), torch.minimum(*pairs(S))
 
 
 def _positive(S: Tensor) -> Tensor:
-    """The values, zeros as the smallest number: a shrinkage that takes nothing off has a slope of 1 there, too."""
+    """Return the values, zeros as the smallest positive number, where f without a threshold has a slope of 1, too."""
     return S.clamp(min=torch.finfo(S.dtype).tiny)
 
 
-def _excess(S: Tensor, threshold: Tensor) -> Tensor:
+def _soft(S: Tensor, threshold: Tensor) -> Tensor:
     return (S - threshold).clamp_min(0)
 
 
-def _excess_differences(S: Tensor, threshold: Tensor) -> Tensor:
-    """Divided differences of max(s - threshold, 0), every one in [0, 1] also after rounding."""
-    compiled = native.excess_differences(S, threshold)
-    if compiled is not None:
-        return compiled
-    s_i, s_j = rows(S)
-    # The smaller value of a pair is shrunk to 0, unless it is above the threshold too: then this is 1 or more.
-    gap = (s_i - s_j).abs().clamp(min=torch.finfo(S.dtype).tiny)
-    return (torch.maximum(*rows(_excess(_positive(S), threshold))) / gap).clamp(max=1)
-
-
 def _selection_differences(S: Tensor, kept: Tensor) -> Tensor:
-    """Divided differences of a function that keeps some values and drops others."""
-    larger, smaller = _pairs(S)
-    kept_i, kept_j = rows(kept)
-    across = (kept_i != kept_j) & ~tied(S)
+    """Return the divided differences of a function that keeps some values and drops others."""
+    larger, smaller = _sorted_pairs(S)
+    kept_i, kept_j = pairs(kept)
+    across = (kept_i != kept_j) & ~tied_pairs(S)
     gap = torch.where(across, larger - smaller, 1)
     return torch.where(across, larger / gap, (kept_i & kept_j).to(S))

@@ -111,8 +111,8 @@ def test_low_rank_steps(prox):
     results = []
     for device in ("cpu", DEVICE):
         block, leaf = prox.to(device), image.to(device).requires_grad_()
-        places = block.matricization.locate(leaf)
-        value = block(leaf, None if places is None else block.matricization.locate(image).to(device))
+        matches = block.matricization.locate(leaf)
+        value = block(leaf, None if matches is None else block.matricization.locate(image).to(device))
         gradients = torch.autograd.grad(value.square().sum(), (leaf, block.threshold_logit))
         results.append([value.detach().cpu(), *(gradient.cpu() for gradient in gradients)])
     for one, other in zip(*results, strict=True):

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch.linalg import LinAlgError
 
 from lowrank_unroll.linalg import singular_value_threshold
-from lowrank_unroll.linalg.hermitian import hermitian_eigen
-from lowrank_unroll.linalg.native import cpp_library, on_cpu
+from lowrank_unroll.linalg.native import cpp_library, hermitian_eigen, on_cpu
 
 pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
 DTYPES = (torch.float64, torch.complex128)

@@ -25,7 +25,7 @@ from lowrank_unroll.linalg import (
 )
 from lowrank_unroll.linalg.shrinkage import parameter_names
 from lowrank_unroll.networks import TLRNet
-from lowrank_unroll.operators import CoilSensitivity, Mask, proximal_step, solve
+from lowrank_unroll.operators import CoilSensitivity, Mask, proximal_step, solve_cg
 
 MIXTURES = {
     "forward over forward": lambda f: jacfwd(jacfwd(f)),
@@ -253,14 +253,16 @@ class TestSolve:
     def test_second_derivatives_are_refused(self):
         weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
         b = torch.randn(2, 5, dtype=torch.float64)
-        (first,) = torch.autograd.grad(solve(lambda x: (1 + weight) * x, b).square().sum(), weight, create_graph=True)
+        (first,) = torch.autograd.grad(
+            solve_cg(lambda x: (1 + weight) * x, b).square().sum(), weight, create_graph=True
+        )
         with pytest.raises(NotImplementedError, match="second derivatives of a solution by conjugate gradients"):
             torch.autograd.grad(first, weight)
 
     @pytest.mark.parametrize("scale", [1e-36, 1e-19, 1e19, 1e36])
     def test_solutions_scale_with_the_right_hand_side(self, scale):
         diagonal, b = torch.linspace(0.5, 2, 7), torch.randn(3, 7)
-        x = solve(lambda x: diagonal * x, scale * b)
+        x = solve_cg(lambda x: diagonal * x, scale * b)
         assert (x / scale - b / diagonal).norm() <= 1e-5 * b.norm()
 
     @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -275,7 +277,7 @@ class TestSolve:
     def test_a_tolerance_that_is_not_reached_is_told(self):
         diagonal = torch.logspace(-9, 0, 200, dtype=torch.float64)
         with pytest.warns(UserWarning, match="reached a relative residual of .* in 100 iterations, not 1e-06"):
-            solve(lambda x: diagonal * x, torch.ones(1, 200, dtype=torch.float64))
+            solve_cg(lambda x: diagonal * x, torch.ones(1, 200, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowrank_unroll.linalg import effective_rank, relative_gaps, relative_spectrum, tie_resolution, ties
+from lowrank_unroll.linalg import effective_rank, relative_gaps, relative_spectrum, tie_tolerance, ties
 
 SPECTRA = st.lists(st.floats(0, 1e3, width=32), min_size=2, max_size=12).map(
     lambda values: torch.tensor(sorted(values, reverse=True), dtype=torch.float32)
@@ -64,5 +64,5 @@ def test_ties_of_known_matrices():
     constant = torch.ones(5, 4)
     assert ties(torch.linalg.svdvals(constant)).tolist() == [False, True, True]
     assert ties(torch.zeros(4)).all()
-    resolution = tie_resolution(torch.float32)
+    resolution = tie_tolerance(torch.float32)
     assert ties(torch.tensor([1.0, 1 - resolution / 2, 1 - 5 * resolution, 0.0])).tolist() == [True, False, False]

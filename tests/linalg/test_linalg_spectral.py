@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import mpmath
 import pytest
@@ -27,8 +28,9 @@ from lowrank_unroll.linalg import (
     svd,
     tensor_singular_value_threshold,
 )
-from lowrank_unroll.linalg.batches import PART, decomposed
-from lowrank_unroll.linalg.decomposition import _gram, factors_of_tall
+from lowrank_unroll.linalg.batches import CHUNK_BYTES, map_threads
+from lowrank_unroll.linalg.decomposition import gram_svd
+from lowrank_unroll.linalg.native import hermitian_eigen, reference
 
 DOUBLES = [torch.float64, torch.complex128]
 SINGLES = [torch.float32, torch.complex64]
@@ -350,7 +352,7 @@ class TestDecompositions:
 
     def test_singular_values_descend_also_where_rounding_decides(self):
         A = torch.stack([with_spectrum([1.0, 3e-8, 2.5e-8, 2e-8, 0.0], torch.float32, 9) for _ in range(100)])
-        for factors in (factors_of_tall, _gram):
+        for factors in (gram_svd, partial(reference.gram_svd, hermitian_eigen=hermitian_eigen)):
             assert (factors(A)[1].diff(dim=-1) <= 0).all()
 
     def test_a_batch_shared_among_threads_is_that_of_one(self):
@@ -363,7 +365,7 @@ class TestDecompositions:
     def test_the_gradient_of_a_batch_worked_through_in_parts_is_that_of_each_matrix(self):
         A, G = torch.randn(2, 3, 2, 160, 160, dtype=torch.float64).unbind(2)
         A, threshold = A.requires_grad_(), torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
-        assert A.nbytes > PART
+        assert A.nbytes > CHUNK_BYTES
         whole = torch.autograd.grad(singular_value_threshold(A, threshold), (A, threshold), G)
         for index in ((i, j) for i in range(2) for j in range(3)):
             Y = singular_value_threshold(A[index], threshold[index])
@@ -386,7 +388,7 @@ class TestDecompositions:
             threads.append((A + A, torch.get_num_threads())[1])
             return (A,)
 
-        decomposed(decomposition, torch.randn(400, 32, 32))
+        map_threads(decomposition, torch.randn(400, 32, 32))
         assert threads == [1] * torch.get_num_threads()
 
 

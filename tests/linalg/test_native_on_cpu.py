@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from torch.utils._pytree import tree_map
 
 from lowrank_unroll.linalg import Soft, singular_value_threshold, spectral_function
-from lowrank_unroll.linalg.batches import SHARED_WORK
-from lowrank_unroll.linalg.derivatives import Point, first_derivative, in_singular_bases, spectral, table
+from lowrank_unroll.linalg.batches import MIN_SHARED_WORK
+from lowrank_unroll.linalg.derivatives import (
+    Point,
+    derivative_by_values,
+    first_derivative,
+    loewner_matrix,
+    project,
+    recompose,
+)
 from lowrank_unroll.linalg.native import cpp_library, on_cpu
 
 pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
@@ -35,7 +42,7 @@ def adversarial(n, dtype):
 
 
 def check_factors(A):
-    U, S, Vh = on_cpu.factors(A)
+    U, S, Vh = on_cpu.gram_svd(A)
     unit = torch.linalg.matrix_norm(A, 2).clamp(min=torch.finfo(torch.float32).tiny / ROUNDING)
     n = A.shape[-1]
     assert (S.diff(dim=-1) <= 0).all()
@@ -61,25 +68,25 @@ def test_factors_of_adversarial_spectra(n, dtype):
 @given(sizes, st.sampled_from(DTYPES), st.integers(0, 2**32), st.integers(0, 70))
 def test_product_of_factors_leaves_out_what_is_shrunk_to_zero(size, dtype, seed, kept):
     A = matrices(size, dtype, seed)
-    U, S, Vh = on_cpu.factors(A)
+    U, S, Vh = on_cpu.gram_svd(A)
     f = torch.where(torch.arange(size[1]) < kept, S, 0)
-    expected = spectral(Point(A, U, S, Vh), f)
+    expected = recompose(Point(A, U, S, Vh), f)
     # Were a dropped column multiplied, these would be NaN.
     dropped = torch.where(f == 0, torch.nan, 1)
-    Y = on_cpu.spectral(Point(A, U * dropped[..., None, :], S, Vh * dropped[..., :, None]), f)
+    Y = on_cpu.recompose(Point(A, U * dropped[..., None, :], S, Vh * dropped[..., :, None]), f)
     torch.testing.assert_close(Y, expected, rtol=0, atol=float(size[1] * ROUNDING * S.max()))
 
 
 def check_derivative(A, threshold):
-    point = Point(A, *on_cpu.factors(A))
+    point = Point(A, *on_cpu.gram_svd(A))
     E = torch.randn(A.shape, dtype=A.dtype, generator=torch.Generator().manual_seed(3))
-    tabulated = table(Soft(threshold), point.S)
-    direction = in_singular_bases(point, E)
-    expected = first_derivative(point, tabulated, direction)
-    derivative, diagonal = on_cpu.first_derivative(point, tabulated, E)
+    loewner = loewner_matrix(Soft(threshold), point.S)
+    direction = project(point, E)
+    expected = first_derivative(point, loewner, direction)
+    derivative, diagonal = on_cpu.first_derivative(point, loewner, E)
     atol = A.shape[-1] * ROUNDING * E.abs().max()
     torch.testing.assert_close(derivative, expected, rtol=0, atol=float(atol))
-    torch.testing.assert_close(diagonal, direction.M.diagonal(dim1=-2, dim2=-1).real, rtol=0, atol=float(atol))
+    torch.testing.assert_close(diagonal, derivative_by_values(direction), rtol=0, atol=float(atol))
 
 
 @given(sizes, st.sampled_from(DTYPES), st.integers(0, 2**32), st.floats(0, 10))
@@ -106,7 +113,7 @@ def test_divided_differences_are_those_of_pytorch(n, seed, threshold):
 @pytest.mark.parametrize("n", [9, 33, 80])
 def test_a_matrix_is_the_same_in_every_batch(n, dtype):
     """Also in one that threads share."""
-    count = SHARED_WORK // n**3 + 3
+    count = MIN_SHARED_WORK // n**3 + 3
     A, G = (matrices((count, n, 0), dtype, seed).requires_grad_() for seed in (0, 1))
 
     def shrunk(A, G):
@@ -117,7 +124,7 @@ def test_a_matrix_is_the_same_in_every_batch(n, dtype):
     for index in (0, 1, count // 2, count - 1):
         for one, other in zip(shrunk(A[index], G[index]), together, strict=True):
             assert torch.equal(one, other[index])
-    for one, other in zip(on_cpu.factors(A.detach()[5:7]), on_cpu.factors(A.detach()), strict=True):
+    for one, other in zip(on_cpu.gram_svd(A.detach()[5:7]), on_cpu.gram_svd(A.detach()), strict=True):
         assert torch.equal(one, other[5:7])
 
 
@@ -134,11 +141,11 @@ def test_views(view):
     }
     A = views[view]
     plain = A.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
-    for one, other in zip(on_cpu.factors(A), on_cpu.factors(plain), strict=True):
+    for one, other in zip(on_cpu.gram_svd(A), on_cpu.gram_svd(plain), strict=True):
         assert torch.equal(one, other)
-    point = Point(plain, *on_cpu.factors(plain))
-    tabulated = table(Soft(1.0), point.S)
-    of_view, of_plain = (on_cpu.first_derivative(point, tabulated, E)[0] for E in (A, plain))
+    point = Point(plain, *on_cpu.gram_svd(plain))
+    loewner = loewner_matrix(Soft(1.0), point.S)
+    of_view, of_plain = (on_cpu.first_derivative(point, loewner, E)[0] for E in (A, plain))
     assert torch.equal(of_view, of_plain)
 
 
@@ -222,7 +229,7 @@ class TestTensorsThatAreNotPlain:
         A = matrices((4, 6, 3), dtype).requires_grad_()
         assert not torch.autograd.grad(singular_value_threshold(A, 0.5), A, zeros)[0].any()
 
-    def test_a_table_of_another_shape_or_precision_is_pytorchs(self):
+    def test_a_loewner_matrix_of_another_shape_goes_to_pytorch(self):
         class Shared(Soft):
             def divided_differences(self, S):
                 return torch.ones(S.shape[-1], S.shape[-1], dtype=S.dtype)
@@ -237,7 +244,7 @@ def test_no_memory_is_an_error_of_python():
     A = torch.zeros(1, columns)
     arguments = (A.data_ptr(), columns, columns, 1, False, *[A.data_ptr()] * 3, 1, 1, columns)
     with pytest.raises(MemoryError, match="not enough memory for compiled code"):
-        cpp_library.library().gram_real(*arguments)
+        cpp_library.library().gram_svd_real(*arguments)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.torch.jit.trace. is deprecated")

@@ -66,7 +66,7 @@ FUNCTIONS = {
 }
 COMPLEX_ONLY = {
     "acquisition": lambda x: acquisition(3, x.shape[-2:])(x),
-    "normal": lambda x: acquisition(3, x.shape[-2:]).normal(x),
+    "gram": lambda x: acquisition(3, x.shape[-2:]).gram(x),
     "conjugate gradients": lambda x: proximal(acquisition(3, x.shape[-2:]), x),
 }
 REAL_ONLY = {
@@ -189,7 +189,7 @@ class TestNetworks:
         assert set(seen["convolution"]) == {half}
         single = {torch.float32, torch.complex64}
         assert {tensor.dtype for tensor in seen["matrices"]} <= single
-        values = (tensor for state in states for tensor in state if tensor.dtype != torch.int64)  # not places
+        values = (tensor for state in states for tensor in state if tensor.dtype != torch.int64)  # not matches
         assert {tensor.dtype for tensor in values} <= single
         assert states[-1].image.dtype == batch.target.dtype
 

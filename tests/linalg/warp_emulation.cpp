@@ -1,4 +1,4 @@
-// Runs CUDA kernels on the CPU, a thread for each of theirs: slow, and enough to see that they compute what they should.
+// Runs CUDA kernels on the CPU, with a thread for each of theirs: slow, but enough to check their results.
 #include <barrier>
 #include <cmath>
 #include <thread>
@@ -16,12 +16,12 @@ struct Warp {
     std::barrier<> barrier{32};
     double values[32];
 
-    template <typename F> auto together(double mine, F&& look) {
-        values[threadIdx.x % 32] = mine;
+    template <typename F> auto exchange(double own, F&& read) {
+        values[threadIdx.x % 32] = own;
         barrier.arrive_and_wait();
-        const auto seen = look();
+        const auto result = read();
         barrier.arrive_and_wait();
-        return seen;
+        return result;
     }
 };
 
@@ -32,11 +32,11 @@ static std::barrier<>* block_barrier;
 inline Warp& own_warp() { return warps_emulated[threadIdx.x / 32]; }
 template <typename T> T __shfl_sync(unsigned, T x, int lane) {
     Warp& warp = own_warp();
-    return warp.together(double(x), [&] { return T(warp.values[lane % 32]); });
+    return warp.exchange(double(x), [&] { return T(warp.values[lane % 32]); });
 }
 inline int __any_sync(unsigned, int predicate) {
     Warp& warp = own_warp();
-    return warp.together(predicate, [&] {
+    return warp.exchange(predicate, [&] {
         int any = 0;
         for (double value : warp.values) any |= value != 0;
         return any;
@@ -65,14 +65,14 @@ template <typename F> void launch(long long batch, int warps, F kernel) {
         });
 }
 
-extern "C" void emulate_eigen(const Double* A, double* values, Double* vectors, long long batch, long long rows) {
-    launch(batch, 1, [=] { eigen(A, values, vectors, batch, rows); });
+extern "C" void emulate_hermitian_eigen(const Double* A, double* values, Double* vectors, long long batch, long long rows) {
+    launch(batch, 1, [=] { hermitian_eigen(A, values, vectors, batch, rows); });
 }
 
-extern "C" void emulate_factors(
+extern "C" void emulate_gram_svd(
     int warps, const Single* A, Single* U, float* S, Single* Vh, long long batch, long long rows
 ) {
-    launch(batch, warps, [=] { factors(A, U, S, Vh, batch, rows); });
+    launch(batch, warps, [=] { gram_svd(A, U, S, Vh, batch, rows); });
 }
 
 extern "C" void emulate_first_derivative(

@@ -11,7 +11,7 @@ from lowrank_unroll.linalg import batches, singular_value_threshold
 from lowrank_unroll.prox import (
     Blocks,
     Casorati,
-    Images,
+    Frames,
     LowRankProx,
     Patches,
     add_patches,
@@ -50,21 +50,21 @@ class TestMatching:
     def test_it_finds_what_comparing_all_finds(self, channels, dtype):
         image = torch.rand(2, channels, 13, 11, dtype=dtype)
         found = match_patches(image, patch=3, stride=2, neighbours=6, radius=3)
-        for one, positions in zip(image, found, strict=True):
-            assert positions.tolist() == [nearest[:6] for nearest in brute_force(one, 3, 2, 3)]
+        for one, matches in zip(image, found, strict=True):
+            assert matches.tolist() == [nearest[:6] for nearest in brute_force(one, 3, 2, 3)]
 
     @given(SIZES, PATCHES, st.integers(1, 9), st.integers(1, 4))
     def test_the_first_is_the_reference_and_all_are_in_the_image(self, size, patch, neighbours, radius):
         image = torch.rand(2, 3, *size).round()  # many ties
-        positions = match_patches(image, patch, patch, neighbours, radius)
-        rows, columns = positions // size[1], positions % size[1]
-        assert positions.shape[-1] == neighbours
+        matches = match_patches(image, patch, patch, neighbours, radius)
+        rows, columns = matches // size[1], matches % size[1]
+        assert matches.shape[-1] == neighbours
         assert rows.min() >= 0
         assert rows.max() <= size[0] - patch
         assert columns.max() <= size[1] - patch
         assert (rows - rows[..., :1]).abs().max() <= radius
         assert (columns - columns[..., :1]).abs().max() <= radius
-        firsts = {divmod(place, size[1]) for place in positions[0, :, 0].tolist()}
+        firsts = {divmod(place, size[1]) for place in matches[0, :, 0].tolist()}
         assert {(size[0] - patch, size[1] - patch), (0, 0)} <= firsts
 
     @given(SIZES, PATCHES, st.data(), st.integers(1, 9), st.integers(1, 20), st.integers(1, 6))
@@ -73,8 +73,8 @@ class TestMatching:
         image = torch.randint(5, (2, channels, *size)).float()  # whole numbers, whose distances are exact
         distances = []
         for dtype in (torch.float32, torch.float64):
-            positions = match_patches(image.to(dtype), patch, stride, neighbours, radius)
-            matrices = to_patches(image, positions, patch)
+            matches = match_patches(image.to(dtype), patch, stride, neighbours, radius)
+            matrices = to_patches(image, matches, patch)
             distances.append((matrices - matrices[:, :, :1]).square().sum(-1))
         assert torch.equal(*distances)
 
@@ -82,14 +82,14 @@ class TestMatching:
         images = torch.rand(3, 3, 40, 37)
         together = match_patches(images, 2, 2, 16, 10)
         assert torch.equal(together, torch.cat([match_patches(image[None], 2, 2, 16, 10) for image in images]))
-        monkeypatch.setattr(batches, "SHARED_WORK", math.inf)
+        monkeypatch.setattr(batches, "MIN_SHARED_WORK", math.inf)
         assert torch.equal(together, match_patches(images, 2, 2, 16, 10))
 
     def test_a_copy_is_found_wherever_it_is(self):
         image = torch.rand(1, 3, 20, 20)
         image[..., 12:15, 10:13] = image[..., 3:6, 6:9]
-        positions = match_patches(image, patch=3, stride=3, neighbours=2, radius=12)
-        assert positions[0, positions[0, :, 0] == 3 * 20 + 6].tolist() == [[3 * 20 + 6, 12 * 20 + 10]]
+        matches = match_patches(image, patch=3, stride=3, neighbours=2, radius=12)
+        assert matches[0, matches[0, :, 0] == 3 * 20 + 6].tolist() == [[3 * 20 + 6, 12 * 20 + 10]]
 
     def test_brightness_of_all_changes_nothing(self):
         image = torch.rand(1, 3, 12, 12)
@@ -108,46 +108,46 @@ class TestGathering:
     @given(SIZES, PATCHES, st.integers(1, 5))
     def test_adding_is_the_adjoint_of_gathering(self, size, patch, neighbours):
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        positions = match_patches(image, patch, patch, neighbours, 3)
-        matrices = to_patches(image, positions, patch)
+        matches = match_patches(image, patch, patch, neighbours, 3)
+        matrices = to_patches(image, matches, patch)
         other = torch.randn_like(matrices)
-        back = add_patches(other, positions, patch, size)
+        back = add_patches(other, matches, patch, size)
         assert torch.allclose((matrices * other).sum(), (image * back).sum())
 
     @given(SIZES, PATCHES, st.data(), st.integers(1, 5))
     def test_averaging_what_was_gathered_gives_the_image(self, size, patch, data, neighbours):
         stride = data.draw(st.integers(1, patch))
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        positions = match_patches(image, patch, stride, neighbours, 3)
-        assert torch.allclose(average_patches(to_patches(image, positions, patch), positions, patch, size), image)
+        matches = match_patches(image, patch, stride, neighbours, 3)
+        assert torch.allclose(average_patches(to_patches(image, matches, patch), matches, patch, size), image)
 
     @given(SIZES, PATCHES, st.integers(1, 5))
     def test_pixels_are_counted_as_often_as_they_are_gathered(self, size, patch, neighbours):
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        positions = match_patches(image, patch, patch, neighbours, 3)
-        counts = count_patches(positions, patch, size, image)
-        gathered = add_patches(to_patches(image, positions, patch), positions, patch, size)
+        matches = match_patches(image, patch, patch, neighbours, 3)
+        counts = count_patches(matches, patch, size, image)
+        gathered = add_patches(to_patches(image, matches, patch), matches, patch, size)
         assert torch.allclose(counts * image, gathered)
 
     @pytest.mark.parametrize("part", [1, 2000, 10**9])
     def test_parts_make_the_image_that_all_patches_together_make(self, monkeypatch, part):
         image = torch.randn(2, 3, 19, 22, dtype=torch.float64)
-        positions = match_patches(image, 3, 2, 5, 4)
-        whole = average_patches(to_patches(image, positions, 3).sin(), positions, 3, (19, 22))
-        monkeypatch.setattr(patches, "PART", part)
+        matches = match_patches(image, 3, 2, 5, 4)
+        whole = average_patches(to_patches(image, matches, 3).sin(), matches, 3, (19, 22))
+        monkeypatch.setattr(patches, "CHUNK", part)
         monkeypatch.setattr(patches, "BAND_GROUPS", 1)
         sizes = []
         with torch.no_grad():
             mapped = map_patches(
-                lambda matrices: (sizes.append(matrices.numel()), matrices.sin())[1], image, positions, 3
+                lambda matrices: (sizes.append(matrices.numel()), matrices.sin())[1], image, matches, 3
             )
         assert torch.allclose(mapped, whole)
         assert max(sizes) <= max(part, 22 * 2 * 5 * 27)
 
     def test_what_a_gradient_is_wanted_of_is_mapped_at_once(self, monkeypatch):
         image = torch.randn(1, 1, 9, 9, dtype=torch.float64, requires_grad=True)
-        positions = match_patches(image, 2, 2, 4, 3)
-        monkeypatch.setattr(patches, "PART", 1)
+        matches = match_patches(image, 2, 2, 4, 3)
+        monkeypatch.setattr(patches, "CHUNK", 1)
         monkeypatch.setattr(patches, "BAND_GROUPS", 1)
         calls = []
 
@@ -155,18 +155,18 @@ class TestGathering:
             calls.append(1)
             return matrices
 
-        map_patches(count, image, positions, 2)
+        map_patches(count, image, matches, 2)
         assert len(calls) == 1
         with torch.no_grad():
-            map_patches(count, image, positions, 2)
+            map_patches(count, image, matches, 2)
         assert len(calls) > 2
 
     def test_gradients_repeat_to_the_bit(self):
         image = torch.randn(1, 8, 60, 60, requires_grad=True)
         row, column = torch.randint(59, (2, 1, 900, 16))
-        positions = 60 * row + column  # anywhere, so that threads meet
-        gradient = torch.randn(*positions.shape, 32)
-        first, *others = (torch.autograd.grad(to_patches(image, positions, 2), image, gradient)[0] for _ in range(10))
+        matches = 60 * row + column  # anywhere, so that threads meet
+        gradient = torch.randn(*matches.shape, 32)
+        first, *others = (torch.autograd.grad(to_patches(image, matches, 2), image, gradient)[0] for _ in range(10))
         assert all(torch.equal(first, other) for other in others)
 
     def test_a_row_is_a_patch(self):
@@ -176,7 +176,7 @@ class TestGathering:
 
 
 MATRICIZATIONS = {
-    "image": Images(),
+    "image": Frames(),
     "casorati": Casorati(),
     "blocks": Blocks(4, ((0, 0),)),
     "overlapping blocks": Blocks(4, ((0, 0), (2, 2), (1, 3))),
@@ -193,17 +193,17 @@ SHAPE = (2, 3, 9, 8)
 class TestMatricizations:
     def test_joining_what_was_split_gives_the_image(self, matricization, dtype):
         image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64))
-        places = matricization.locate(image)
-        matrices = matricization.split(image, places)
-        assert torch.allclose(matricization.join(matrices, places, image), image)
-        assert torch.allclose(matricization.map(lambda matrices: matrices, image, places), image)
+        matches = matricization.locate(image)
+        matrices = matricization.split(image, matches)
+        assert torch.allclose(matricization.join(matrices, matches, image), image)
+        assert torch.allclose(matricization.map(lambda matrices: matrices, image, matches), image)
 
     def test_the_rms_norm_is_that_of_the_matrices(self, matricization, dtype):
         image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64))
-        places = matricization.locate(image)
-        norm = matricization.rms_norm(image, places)
+        matches = matricization.locate(image)
+        norm = matricization.rms_norm(image, matches)
         if norm is not None:
-            norms = torch.linalg.matrix_norm(matricization.split(image, places))
+            norms = torch.linalg.matrix_norm(matricization.split(image, matches))
             assert torch.allclose(norm, norms.square().mean(-1, keepdim=True).sqrt())
 
     def test_places_are_found_where_they_are_not_given(self, matricization, dtype):
@@ -220,8 +220,8 @@ class TestMatricizations:
     def test_its_gradient_is_that_of_finite_differences(self, matricization, dtype):
         image = torch.randn(SHAPE, dtype=torch.promote_types(dtype, torch.float64), requires_grad=True)
         prox = LowRankProx(matricization=matricization, threshold_logit=-2.0).double()
-        places = matricization.locate(image)
-        assert torch.autograd.gradcheck(lambda image: prox(image, places), image, fast_mode=True)
+        matches = matricization.locate(image)
+        assert torch.autograd.gradcheck(lambda image: prox(image, matches), image, fast_mode=True)
 
     @pytest.mark.parametrize("gradient", ["exact", "pinv"])
     @pytest.mark.parametrize("value", [0.0, 0.5])
@@ -265,7 +265,7 @@ def test_what_similar_patches_have_in_common_is_not_shrunk():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Blocks(4, ()), r"cuts is \(\), expected one pair or more"),
+        (lambda: Blocks(4, ()), r"offsets is \(\), expected one pair or more"),
         (lambda: Blocks(4, ((0, 4),)), "numbers from 0 to 3"),
         (lambda: Patches(2, 3), "stride is 3, expected at most patch, 2"),
         (lambda: Patches(neighbours=0), "neighbours is 0"),

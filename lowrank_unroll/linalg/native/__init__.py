@@ -1,27 +1,27 @@
-"""Compiled code for small matrices: one call on the CPU or one launch on a GPU, where PyTorch has tens of operations.
+"""Kernels for batches of small matrices: one call of C++ or one launch of CUDA instead of tens of operations.
 
-It is compiled when it is first needed. Functions return None for what it does not take: large matrices, tensors that
+They are compiled when they are first needed. PyTorch computes what they do not support: large matrices, tensors that
 are traced or have no memory of their own, other devices and precisions, and everything where there is no compiler.
 """
 
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.derivatives import Point, Table
-from lowrank_unroll.linalg.native import on_cpu, on_gpu
-from lowrank_unroll.linalg.native.memory import readable
+from lowrank_unroll.linalg import derivatives
+from lowrank_unroll.linalg.derivatives import LoewnerMatrix, Point
+from lowrank_unroll.linalg.native import on_cpu, on_gpu, reference
+from lowrank_unroll.linalg.native.requirements import is_readable
 
-Factors = tuple[Tensor, Tensor, Tensor]
 DOUBLE = {torch.float64, torch.complex128}
 
 
-def takes(A: Tensor) -> bool:
-    """Return whether :func:`factors` and :func:`first_derivative` take matrices A, (..., m, n), tall or square."""
-    return readable(A) and (on_cpu.takes(A) or on_gpu.takes(A))
+def supports(A: Tensor) -> bool:
+    """Return whether compiled code computes :func:`gram_svd` and :func:`first_derivative` of A, (..., m, n), m >= n."""
+    return is_readable(A) and (on_cpu.supports(A) or on_gpu.supports(A))
 
 
-def factors(A: Tensor) -> Factors | None:
-    """U, S and Vh of matrices in single precision, from the eigenvalues of their Gram matrices in double.
+def gram_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U, S and Vh of matrices in single precision, from the eigenvalues of their Gram matrices in double.
 
     Args:
         A: shape (..., m, n), m >= n.
@@ -32,45 +32,71 @@ def factors(A: Tensor) -> Factors | None:
     Raises:
         LinAlgError: on the CPU, if a matrix holds NaN or infinity; on a GPU all its factors are NaN.
     """
-    if not takes(A):
-        return None
-    return on_cpu.factors(A) if A.device.type == "cpu" else on_gpu.factors(A)
+    if not supports(A):
+        return reference.gram_svd(A, hermitian_eigen)
+    return on_cpu.gram_svd(A) if A.device.type == "cpu" else on_gpu.gram_svd(A)
 
 
-def spectral(point: Point, f: Tensor) -> Tensor | None:
-    """Y = U diag(f) Vh, of which columns with f = 0 take no time; None on a GPU."""
-    fits = f.shape == point.S.shape and f.dtype == point.S.dtype  # which a user's own shrinkage need not return
-    return on_cpu.spectral(point, f) if fits and readable(point.U, f, point.Vh) and on_cpu.takes(point.U) else None
+def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors of Hermitian matrices.
+
+    Args:
+        A: shape (..., n, n), float64 or complex128.
+
+    Returns:
+        Eigenvalues (..., n), ascending, float64, and eigenvectors as columns (..., n, n).
+
+    Raises:
+        LinAlgError: if a matrix holds NaN or infinity; on a GPU they may be NaN instead.
+    """
+    if A.dtype in DOUBLE and A.numel() > 0 and A.shape[-2] == A.shape[-1] and is_readable(A):
+        if on_cpu.supports_eigen(A):
+            return on_cpu.hermitian_eigen(A)
+        if on_gpu.supports_eigen(A):
+            return on_gpu.hermitian_eigen(A)
+    return reference.hermitian_eigen(A)
 
 
-def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor] | None:
-    """The derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
-    if not (readable(E, *point[1:], *tabulated) and _fits(tabulated, point)):
-        return None
-    if on_cpu.takes(E):
-        return on_cpu.first_derivative(point, tabulated, E)
-    return on_gpu.first_derivative(point, tabulated, E) if on_gpu.takes(E) else None
+def recompose(point: Point, f: Tensor) -> Tensor:
+    """Return Y = U diag(f) Vh; compiled code, on the CPU alone, skips columns with f = 0."""
+    # The values of a user's own shrinkage may have another shape or dtype.
+    fits = f.shape == point.S.shape and f.dtype == point.S.dtype
+    if fits and is_readable(point.U, f, point.Vh) and on_cpu.supports(point.U):
+        return on_cpu.recompose(point, f)
+    return derivatives.recompose(point, f)
 
 
-def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Eigenvalues, ascending, and eigenvectors as columns of Hermitian matrices (..., n, n) in double precision."""
-    if A.dtype not in DOUBLE or A.numel() == 0 or A.shape[-2] != A.shape[-1] or not readable(A):
-        return None
-    return on_cpu.hermitian_eigen(A) if A.device.type == "cpu" else on_gpu.hermitian_eigen(A)
+def first_derivative(point: Point, loewner: LoewnerMatrix, E: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivative of Y = U f(S) Vh in directions E, (..., m, n), and Re diag(U^H E V), (..., n)."""
+    f, differences = loewner
+    # Those of a user's own shrinkage may have another shape or dtype.
+    fits = f.shape == point.S.shape and differences.shape == point.Vh.shape
+    fits = fits and f.dtype == differences.dtype == point.S.dtype
+    if fits and is_readable(E, *point[1:], *loewner):
+        if on_cpu.supports(E):
+            return on_cpu.first_derivative(point, loewner, E)
+        if on_gpu.supports(E):
+            return on_gpu.first_derivative(point, loewner, E)
+    return reference.first_derivative(point, loewner, E)
 
 
-def excess_differences(S: Tensor, thresholds: Tensor) -> Tensor | None:
-    """The divided differences of max(s - threshold, 0) at values S, (..., n), of thresholds (..., 1); (..., n, n)."""
-    return on_cpu.excess_differences(S, thresholds)
+def soft_differences(S: Tensor, threshold: Tensor) -> Tensor:
+    """Return the divided differences of max(s - threshold, 0), each in [0, 1] also after rounding.
+
+    Compiled code, on the CPU alone, computes those that need no gradient.
+
+    Args:
+        S: singular values, shape (..., n).
+        threshold: shape (..., 1), or (1,) for all matrices.
+
+    Returns:
+        Shape (..., n, n).
+    """
+    if on_cpu.supports_soft_differences(S, threshold):
+        return on_cpu.soft_differences(S, threshold)
+    return reference.soft_differences(S, threshold)
 
 
-def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor | None:
-    """Find similar patches; see :func:`lowrank_unroll.linalg.match_patches`."""
-    return on_cpu.match_patches(image, patch, stride, neighbours, radius)
-
-
-def _fits(tabulated: Table, point: Point) -> bool:
-    """Return whether a table fits a point; that of a user's own shrinkage may have another shape or dtype."""
-    f, differences = tabulated
-    shapes_fit = f.shape == point.S.shape and differences.shape == point.Vh.shape
-    return shapes_fit and f.dtype == differences.dtype == point.S.dtype
+def match_patches(image: Tensor, patch: int, stride: int, neighbors: int, radius: int) -> Tensor | None:
+    """Return similar patches, as :func:`lowrank_unroll.prox.match_patches`; None if there is no kernel for it."""
+    return on_cpu.match_patches(image, patch, stride, neighbors, radius)

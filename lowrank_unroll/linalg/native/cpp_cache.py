@@ -1,6 +1,6 @@
-"""Compiled libraries, kept in the user's cache: made once, and loaded only if nobody else can have written them.
+"""The user's cache of compiled libraries: each is compiled once, and loaded only if no other user can write it.
 
-Beside each library, NAME.so, is a record, NAME.json, of its checksum, or of why it cannot be compiled.
+Beside each library, NAME.so, a record, NAME.json, holds its checksum, or the reason why it cannot be compiled.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lowrank_unroll.files import remove_leftovers, write_whole, written_whole
-from lowrank_unroll.linalg.native.cpp_compiler import PATIENCE, CompilationError, run_alone
+from lowrank_unroll.linalg.native.cpp_compiler import TIMEOUT, CompilationError, run_isolated
 
 try:
     import fcntl
@@ -32,41 +32,41 @@ try:
 except (OSError, AttributeError) as error:
     sys.exit(str(error))
 """
-DAY = 24 * 60 * 60  # s after which a compiler that failed is tried again
+RETRY_AFTER = 24 * 60 * 60  # s, after which a compiler that failed is called again
 
 
 class UnsafeError(RuntimeError):
-    """Others may write where compiled code is kept."""
+    """An error because other users can write to the cache."""
 
 
 def cached_library(name: str, functions: tuple[str, ...], compile_to: Callable[[Path], None]) -> ctypes.CDLL:
-    """Load a library from the cache; compile it first where it is not there, damaged, or cannot be loaded.
+    """Load a library from the cache; compile it first if it is missing, damaged, or cannot be loaded.
 
-    Of processes that start at the same time one compiles, and the others wait for it.
+    Of several processes one compiles, and the others wait for it.
 
     Args:
-        name: of everything that the library depends on.
-        functions: what it must have.
+        name: stands for all that the library depends on.
+        functions: that the library must have.
         compile_to: writes the library to a path.
 
     Raises:
-        CompilationError: if it cannot be compiled, now or within a day.
-        UnsafeError: if others may write to the cache.
+        CompilationError: if it cannot be compiled, or could not within the last day.
+        UnsafeError: if other users can write to the cache.
         OSError: if the cache cannot be written.
     """
     made = _private_folder() / f"{name}.so"
     for path in (made, made.with_suffix(".json")):
         remove_leftovers(path)
-    library = _load_kept(made, functions)
+    library = _load_cached(made, functions)
     if library is not None:
         return library
-    with _one_at_a_time(made):
+    with _lock(made):
         # Another process may have compiled it in the meantime.
-        return _load_kept(made, functions) or _compile(made, functions, compile_to)
+        return _load_cached(made, functions) or _compile(made, functions, compile_to)
 
 
 def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path], None]) -> ctypes.CDLL:
-    """Compile a library, try it, keep it with its checksum, and load it.
+    """Compile a library, try it, store it with its checksum, and load it.
 
     Raises:
         CompilationError: if that fails; the reason is in the record.
@@ -78,11 +78,11 @@ def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path]
             _try_to_load(temporary, functions)
             checksum = _checksum(temporary.read_bytes())
     except (CompilationError, OSError) as error:
-        with suppress(OSError):  # as where the disk is full
+        with suppress(OSError):  # the disk may be full
             _write_record(made, failed=str(error), at=time.time())
         raise
     _write_record(made, checksum=checksum)
-    library = _load_kept(made, functions)
+    library = _load_cached(made, functions)
     if library is None:
         failed = f"{made} cannot be loaded"
         _write_record(made, failed=failed, at=time.time())
@@ -91,52 +91,52 @@ def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path]
 
 
 def _try_to_load(path: Path, functions: tuple[str, ...]) -> None:
-    """Load a library in a process of its own, which a bad one may crash."""
-    run_alone([sys.executable, "-I", "-S", "-c", TRIAL, str(path), *functions])
+    """Load a library in a process of its own, since a bad one may crash."""
+    run_isolated([sys.executable, "-I", "-S", "-c", TRIAL, str(path), *functions])
 
 
-def _load_kept(made: Path, functions: tuple[str, ...]) -> ctypes.CDLL | None:
-    """Load what the cache holds; None if that is nothing, or nothing that works.
+def _load_cached(made: Path, functions: tuple[str, ...]) -> ctypes.CDLL | None:
+    """Load the library from the cache; None if there is none that works.
 
     Raises:
-        CompilationError: if the record says that it could not be compiled, less than a day ago.
+        CompilationError: if by its record it could not be compiled less than a day ago.
     """
     record = _read_record(made)
     failed_at = record.get("at")
-    if isinstance(failed_at, float) and 0 <= time.time() - failed_at < DAY:
-        again = f"it is tried again after a day, or without {made.with_suffix('.json')}"
-        raise CompilationError(f"{record.get('failed')} ({again})")
+    if isinstance(failed_at, float) and 0 <= time.time() - failed_at < RETRY_AFTER:
+        retry = f"the next try is after a day, or once {made.with_suffix('.json')} is removed"
+        raise CompilationError(f"{record.get('failed')} ({retry})")
     file = _open_own(made)
     if file is None:
         return None
     with os.fdopen(file, "rb", closefd=False) as content:
-        whole = _checksum(content.read()) == record.get("checksum")
-    with suppress(OSError, AttributeError):  # of another system, or without a function
-        if whole:
+        intact = _checksum(content.read()) == record.get("checksum")
+    with suppress(OSError, AttributeError):  # compiled for another system, or without a function
+        if intact:
             library = ctypes.CDLL(_path_of_open(file, made))
             if all(hasattr(library, name) for name in functions):
-                return library  # the file stays open, or another one could be given its path
+                return library  # the file stays open: if closed, another file could get its path in /proc
     os.close(file)
     return None
 
 
 def _path_of_open(file: int, path: Path) -> str:
-    """The path of what is open and has been checked, where there is one: the other may lead elsewhere by now."""
-    of_open = Path(f"/proc/thread-self/fd/{file}")  # of Linux
-    return str(of_open if of_open.exists() else path)
+    """Return a path of the open file, which has been checked, on Linux: another file may have its name by now."""
+    descriptor = Path(f"/proc/thread-self/fd/{file}")
+    return str(descriptor if descriptor.exists() else path)
 
 
 def _private_folder() -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "lowrank_unroll"
     for missing in reversed([path for path in (folder, *folder.parents) if not os.path.lexists(path)]):
-        with suppress(FileExistsError):  # made by another process
+        with suppress(FileExistsError):  # another process has made it
             missing.mkdir(PRIVATE_FOLDER)
-            missing.chmod(PRIVATE_FOLDER)  # whatever the umask
+            missing.chmod(PRIVATE_FOLDER)  # the umask may have restricted it
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode):
-        raise UnsafeError(f"{folder} is no folder, or a link to one, from which no code is loaded; remove it")
+        raise UnsafeError(f"{folder} is not a folder (a link to one is not used, either); remove it")
     if not _is_own(facts):
-        raise UnsafeError(f"others may write to {folder}, from which no code is loaded then; chmod go-w or remove it")
+        raise UnsafeError(f"other users can write to {folder}, so no code is loaded from it; chmod go-w or remove it")
     return folder
 
 
@@ -146,7 +146,7 @@ def _is_own(facts: os.stat_result) -> bool:
 
 
 def _open_own(path: Path) -> int | None:
-    """Open a file to be read, if it is no link and only its user can write to it."""
+    """Open a file for reading; None if it is a link or another user can write to it."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -169,7 +169,7 @@ def _read_record(made: Path) -> dict[str, str | float]:
     with os.fdopen(file, "rb") as content:
         try:
             record = json.loads(content.read())
-        except ValueError:  # damaged
+        except ValueError:  # the record is damaged
             return {}
     return record if isinstance(record, dict) else {}
 
@@ -179,21 +179,21 @@ def _write_record(made: Path, **record: str | float) -> None:
 
 
 @contextmanager
-def _one_at_a_time(made: Path) -> Iterator[None]:
-    """Wait until no other process is at work on a file; not for longer than one may take."""
+def _lock(made: Path) -> Iterator[None]:
+    """Lock a file in the block, after waiting for other processes, for no longer than a compilation may take."""
     file = os.open(made.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         os.fchmod(file, PRIVATE_FILE)
-        patient_until = time.monotonic() + PATIENCE
-        while not _locked(file) and time.monotonic() < patient_until:
+        deadline = time.monotonic() + TIMEOUT
+        while not _try_to_lock(file) and time.monotonic() < deadline:
             time.sleep(0.1)
         yield
     finally:
         os.close(file)
 
 
-def _locked(file: int) -> bool:
-    """Lock a file unless another process has; where there are no locks, as on some network disks, go on without."""
+def _try_to_lock(file: int) -> bool:
+    """Return False if another process has locked the file; some systems and network disks have no locks: go on then."""
     if fcntl is None:
         return True
     try:

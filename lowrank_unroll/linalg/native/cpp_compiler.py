@@ -1,4 +1,4 @@
-"""The C++ compiler of the machine, and how long it may take."""
+"""Calls of the machine's C++ compiler."""
 
 import logging
 import os
@@ -17,21 +17,21 @@ from lowrank_unroll.names import one_line
 FOLDER = Path(__file__).parent
 SOURCES = sorted(FOLDER.glob("*.cpp"))
 HEADERS = sorted(FOLDER.glob("*.hpp"))
-COMPILERS = ("c++", "g++", "clang++")  # unless the environment names another, CXX
+COMPILERS = ("c++", "g++", "clang++")  # unless the environment variable CXX names another
 OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
-PATIENCE = 120.0  # s that it may take; it takes five
+TIMEOUT = 120.0  # s; it takes five
 PROCESSOR = ("vendor_id", "cpu family", "model", "stepping", "CPU ", "flags", "Features")  # of /proc/cpuinfo
-SHOWN = 500  # characters of what a compiler complains of
+MAX_MESSAGE = 500  # characters of a compiler's output that are shown
 
 logger = logging.getLogger(__name__)
 
 
 class CompilationError(RuntimeError):
-    """The compiler, or what it made, does not work."""
+    """An error of the compiler, or of the library that it made."""
 
 
 def compiler_command() -> list[str]:
-    """Return the words that call the compiler; none where there is no compiler.
+    """Return the command line of the compiler; empty where there is no compiler.
 
     Raises:
         CompilationError: if the environment variable CXX cannot be split into words.
@@ -46,45 +46,45 @@ def compiler_command() -> list[str]:
 
 
 def compile_library(compiler: Sequence[str], target: Path) -> None:
-    """Compile all C++ files of this room into a shared library.
+    """Compile all C++ files of this folder into a shared library.
 
     Raises:
-        CompilationError: if the compiler cannot be called, fails, or takes longer than PATIENCE; holds its last words.
+        CompilationError: as :func:`run_isolated`.
     """
-    logger.info("compiling the C++ of %s, once for this machine: some seconds", FOLDER)
-    run_alone([*compiler, *OPTIONS, *map(str, SOURCES), "-o", str(target)])
+    logger.info("compiling the C++ of %s, once for this machine; it takes some seconds", FOLDER)
+    run_isolated([*compiler, *OPTIONS, *map(str, SOURCES), "-o", str(target)])
 
 
-def run_alone(command: Sequence[str]) -> None:
-    """Run a command whose children end with it, and whose files nobody else can read or write.
+def run_isolated(command: Sequence[str]) -> None:
+    """Run a command in a session of its own: its children end with it, and only this user can read or write its files.
 
     Raises:
-        CompilationError: if it cannot be called, fails, or takes longer than PATIENCE; holds its last words.
+        CompilationError: if it cannot be called, fails, or takes longer than TIMEOUT; has the end of its output.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(  # noqa: S603  the user's compiler
-                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, umask=0o077
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, umask=0o077
             )
         except OSError as error:
             raise CompilationError(f"{command[0]}: {error.strerror}") from error
         try:
-            status = process.wait(PATIENCE)
+            status = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired as error:
-            raise CompilationError(f"{command[0]} has not ended after {PATIENCE:g} s") from error
+            raise CompilationError(f"{command[0]} has not ended after {TIMEOUT:g} s") from error
         finally:
-            with suppress(ProcessLookupError):  # none is left
+            with suppress(ProcessLookupError):  # no process is left
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if status:
-            raise CompilationError(f"{command[0]} ends with {_meaning(status)}: {_last_words(said.fileno())}")
+            raise CompilationError(f"{command[0]} ended with {_describe(status)}: {_end_of(output.fileno())}")
 
 
-def everything_it_depends_on(compiler: Sequence[str]) -> str:
-    """Return the text that decides what is compiled: source, compiler, C library and processor.
+def dependencies(compiler: Sequence[str]) -> str:
+    """Return the text that a compiled library depends on: source, compiler, C library and processor.
 
-    Nodes of a cluster share a cache, but not these. A compiler's version is told by its file, since asking the compiler
-    takes time in every process, and forever if it hangs.
+    Nodes of a cluster share a cache, but not these. The compiler's file stands for its version, since asking the
+    compiler takes time in every process, and forever if it hangs.
     """
     sources = [source.read_text("utf-8") for source in (*SOURCES, *HEADERS)]
     return "|".join([*sources, *map(_version, compiler), *OPTIONS, *platform.libc_ver(), *_processor()])
@@ -100,23 +100,23 @@ def _version(word: str) -> str:
 
 
 def _processor() -> list[str]:
-    """The model and its instructions; the name of the machine where the system does not tell them."""
+    """Return the model and its instructions; the name of the machine where the system does not list them."""
     known = [line for line in _processor_facts().splitlines() if line.startswith(PROCESSOR)]
-    told = any(line.startswith(("flags", "Features")) for line in known)
-    return [platform.machine(), platform.processor(), *(known if told else [platform.node()])]
+    lists_instructions = any(line.startswith(("flags", "Features")) for line in known)
+    return [platform.machine(), platform.processor(), *(known if lists_instructions else [platform.node()])]
 
 
 def _processor_facts() -> str:
-    """Return what Linux tells of the first core."""
-    told = Path("/proc/cpuinfo")
-    return told.read_text().split("\n\n")[0] if told.exists() else ""
+    """Return what Linux reports of the first core."""
+    report = Path("/proc/cpuinfo")
+    return report.read_text().split("\n\n")[0] if report.exists() else ""
 
 
-def _meaning(status: int) -> str:
+def _describe(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
-def _last_words(said: int) -> str:
-    end = os.lseek(said, 0, os.SEEK_END)
-    words = os.pread(said, 4 * SHOWN, max(0, end - 4 * SHOWN)).decode(errors="replace").strip()
-    return " ".join(map(one_line, words.splitlines()))[-SHOWN:]
+def _end_of(output: int) -> str:
+    end = os.lseek(output, 0, os.SEEK_END)
+    text = os.pread(output, 4 * MAX_MESSAGE, max(0, end - 4 * MAX_MESSAGE)).decode(errors="replace").strip()
+    return " ".join(map(one_line, text.splitlines()))[-MAX_MESSAGE:]

@@ -1,4 +1,4 @@
-"""The functions of C++ that Python calls. A new one is a line of SIGNATURES and a function in a file of this room."""
+"""The C++ functions that Python calls. To add one, write it in a file of this folder and add a line to SIGNATURES."""
 
 import ctypes
 import hashlib
@@ -12,40 +12,45 @@ from lowrank_unroll.linalg.native.cpp_compiler import (
     FOLDER,
     compile_library,
     compiler_command,
-    everything_it_depends_on,
+    dependencies,
 )
-from lowrank_unroll.linalg.native.switch import switched_on
+from lowrank_unroll.linalg.native.requirements import is_enabled
 
 POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
-STRIDED = (POINTER, SIZE, SIZE, SIZE, ctypes.c_bool)  # matrices with their strides, and whether to conjugate them
+STRIDED = (POINTER, SIZE, SIZE, SIZE, ctypes.c_bool)  # matrices, their strides, and whether to conjugate them
 SIGNATURES = {
-    **dict.fromkeys(("eigen_real", "eigen_complex"), (*[POINTER] * 3, SIZE, SIZE)),
-    **dict.fromkeys(("gram_real", "gram_complex"), (*STRIDED, *[POINTER] * 3, SIZE, SIZE, SIZE)),
-    **dict.fromkeys(("derivative_real", "derivative_complex"), (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3)),
-    **dict.fromkeys(("spectral_real", "spectral_complex"), (*[POINTER] * 4, *[SIZE] * 3)),
-    "excess_real": (*[POINTER] * 3, SIZE, SIZE),
-    "match_real": (POINTER, *[SIZE] * 9, POINTER),
+    f"{name}_{kind}": arguments
+    for kind in ("real", "complex")
+    for name, arguments in {
+        "gram_svd": (*STRIDED, *[POINTER] * 3, *[SIZE] * 3),
+        "hermitian_eigen": (*[POINTER] * 3, *[SIZE] * 2),
+        "recompose": (*[POINTER] * 4, *[SIZE] * 3),
+        "first_derivative": (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3),
+    }.items()
+} | {
+    "soft_differences_real": (*[POINTER] * 3, *[SIZE] * 2),
+    "match_patches_real": (POINTER, *[SIZE] * 9, POINTER),
 }
-DONE, NO_RESULT = 0, 1  # of guarded.hpp
+DONE, NO_RESULT = 0, 1  # of Status in call.hpp
 
 logger = logging.getLogger(__name__)
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled functions, made when first asked for and kept in the user's cache; None where there are none.
+    """Return the compiled functions, or None; they are compiled once and kept in the user's cache.
 
-    They let other threads go on while they work, return whether there is a result, and raise MemoryError.
+    They release the lock of Python, return whether there is a result, and raise MemoryError.
     """
-    if not switched_on() or os.name != "posix":
+    if not is_enabled() or os.name != "posix":
         return None
     try:
         compiler = compiler_command()
         if not compiler:
             return None
-        key = hashlib.sha256(everything_it_depends_on(compiler).encode()).hexdigest()[:16]
+        key = hashlib.sha256(dependencies(compiler).encode()).hexdigest()[:16]
         loaded = cached_library(f"linalg_{key}", tuple(SIGNATURES), partial(compile_library, compiler))
-    except (OSError, RuntimeError) as error:  # RuntimeError: also where there is no home
+    except (OSError, RuntimeError) as error:  # RuntimeError is also raised without a home folder
         logger.warning("the C++ of %s is not used, so small matrices take longer: %s", FOLDER, error)
         return None
     for name, arguments in SIGNATURES.items():

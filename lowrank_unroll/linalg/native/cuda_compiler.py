@@ -1,4 +1,4 @@
-"""CUDA C++ compiled while the program runs, for the GPU at hand, by what comes with PyTorch for CUDA."""
+"""Compilation of CUDA C++ at run time, for the GPU at hand, by the compiler that comes with PyTorch for CUDA."""
 
 import ctypes
 import logging
@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.native.switch import switched_on
+from lowrank_unroll.linalg.native.requirements import is_enabled
 
 logger = logging.getLogger(__name__)
 
 
 class Kernel:
-    """A function of tensors and whole numbers that runs on a GPU, in the current stream of the tensors' device."""
+    """A function of tensors and whole numbers on a GPU, launched in the current stream of the tensors' device."""
 
     def __init__(self, driver: Any, function: Any, device: torch.device) -> None:
         self.driver = driver
@@ -24,7 +24,7 @@ class Kernel:
         self.device = device
 
     def __call__(self, blocks: int, threads: int, *arguments: Tensor | int) -> None:
-        """Launch it, without waiting for it; tensors are contiguous, numbers of 64 bits."""
+        """Launch the kernel without waiting for it; tensors are contiguous, numbers have 64 bits."""
         values = tuple(a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
         types = tuple(ctypes.c_void_p if isinstance(a, Tensor) else ctypes.c_longlong for a in arguments)
         with torch.cuda.device(self.device):
@@ -35,28 +35,28 @@ class Kernel:
 
 @cache
 def compiled(device: torch.device, source: Path, names: tuple[str, ...], **constants: int) -> Mapping[str, Kernel]:
-    """Kernels of a file by their names; none where it cannot be compiled.
+    """Return the kernels of a file by their names; none where it cannot be compiled.
 
     Args:
         device: the GPU.
-        source: where they are, ``extern "C"``.
-        names: which.
-        constants: macros that the file leaves to be defined.
+        source: the file, in which they are ``extern "C"``.
+        names: of the kernels.
+        constants: macros that the file expects.
     """
-    if not switched_on():
+    if not is_enabled():
         return {}
     try:
         from cuda.bindings import driver, nvrtc  # type: ignore[import-not-found]  # noqa: PLC0415  only on GPUs
     except ImportError:
         logger.warning(
-            "there is no cuda-bindings, so small matrices take longer: pip install 'cuda-bindings==%s.*'",
+            "cuda-bindings is not installed, so small matrices take longer: pip install 'cuda-bindings==%s.*'",
             torch.version.cuda,
         )
         return {}
     try:
         binary = _binary(nvrtc, device, source, constants)
         with torch.cuda.device(device):
-            torch.cuda.current_stream().synchronize()  # makes a context, if there is none
+            torch.cuda.current_stream().synchronize()  # creates the context if there is none
             module = checked(driver.cuModuleLoadData(binary))
             functions = [checked(driver.cuModuleGetFunction(module, name.encode())) for name in names]
     except RuntimeError as error:
@@ -84,12 +84,12 @@ def _binary(nvrtc: Any, device: torch.device, source: Path, constants: Mapping[s
 
 
 def checked(answer: tuple[Any, ...]) -> Any:
-    """What a function of CUDA returns after its status.
+    """Return the results of a CUDA function, without its status.
 
     Raises:
-        RuntimeError: if that is not success; names it.
+        RuntimeError: if the status is not success; names it.
     """
     status, *results = answer
     if int(status) != 0:
-        raise RuntimeError(f"CUDA says {status!r}")
+        raise RuntimeError(f"CUDA failed with {status!r}")
     return results[0] if results else None

@@ -1,7 +1,7 @@
 // Eigenvalues and eigenvectors of many small Hermitian matrices, several at once in the lanes of vector registers.
 //
 // Householder reflections make a matrix tridiagonal, implicit QL iterations make that diagonal (Golub & Van Loan,
-// Matrix Computations, 4th ed., 8.3). The lanes go through the same steps, so a matrix does not depend on the others.
+// Matrix Computations, 4th ed., 8.3). All lanes take the same steps, so that no matrix depends on the others.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,13 @@
 #include "eigen.hpp"
 #include "lanes.hpp"
 #include "ql.hpp"
-#include "scale.hpp"
 
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")  // see lanes.hpp
 
 namespace lanes {
 
-// Complex numbers in lanes; of real ones the imaginary part takes no room and no time.
+// Numbers in lanes; real ones have no imaginary part.
 template <int W, bool complex> struct Number;
 template <int W> using R = Number<W, false>;
 template <int W> using C = Number<W, true>;
@@ -59,7 +58,7 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
     int n;
     std::vector<N> A, Q, v, p, phase;  // A: lower triangle, row major; Q: Q[column * n + row]
     std::vector<Vec> d, e, tau;
-    double units[W];
+    double scales[W];
 
     explicit Solver(int n) : n(n), A(n * n), Q(n * n), v(n), p(n), phase(n), d(n), e(n), tau(n) {}
 
@@ -68,24 +67,24 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
     int capacity() const override { return W; }
 
     void put(int lane, const Matrix<double, complex>& matrix) override {
-        units[lane] = unit_of(matrix);
+        scales[lane] = scale_of(matrix);
         for (int i = 0; i < n; ++i)
             for (int j = 0; j <= i; ++j) {
-                a(i, j).re[lane] = matrix.re.row(i)[j] * units[lane];
-                if constexpr (complex) a(i, j).im[lane] = matrix.im.row(i)[j] * units[lane];
+                a(i, j).re[lane] = matrix.re.row(i)[j] * scales[lane];
+                if constexpr (complex) a(i, j).im[lane] = matrix.im.row(i)[j] * scales[lane];
             }
     }
 
     bool solve(int count) override {
-        // The lanes beyond do the work of the last matrix again.
+        // Unused lanes repeat the last matrix.
         for (N& entry : A)
             for (int lane = count; lane < W; ++lane) {
                 entry.re[lane] = entry.re[count - 1];
                 if constexpr (complex) entry.im[lane] = entry.im[count - 1];
             }
-        tridiagonalise();
-        accumulate();
-        return QL<W, Solver>{n, d.data(), e.data(), NEGLIGIBLE, *this}.diagonalise();
+        tridiagonalize();
+        accumulate_reflections();
+        return QL<W, Solver>{n, d.data(), e.data(), NEGLIGIBLE, *this}.diagonalize();
     }
 
     void get(int lane, double* values, Matrix<double, complex>& vectors) override {
@@ -93,7 +92,7 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
         std::iota(order.begin(), order.end(), 0);
         std::sort(order.begin(), order.end(), [&](int i, int j) { return d[i][lane] < d[j][lane]; });
         for (int j = 0; j < n; ++j) {
-            values[j] = d[order[j]][lane] / units[lane];
+            values[j] = d[order[j]][lane] / scales[lane];
             for (int i = 0; i < n; ++i) {
                 const N& entry = Q[order[j] * n + i];
                 vectors.re.row(i)[j] = entry.re[lane];
@@ -102,7 +101,7 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
         }
     }
 
-    void tridiagonalise() {
+    void tridiagonalize() {
         const N unit = N::one();
         phase[0] = unit;
         for (int k = 0; k < n - 1; ++k) {
@@ -113,16 +112,17 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
             const Vec head = squared(x0);
             const Vec norm = L::root(head + tail), size = L::root(head);
             const N direction = select(size > 0, (1 / (size > 0 ? size : L::splat(1))) * x0, unit);
-            // The reflection takes the column to -direction * norm; with nothing but zeros below, it is left out.
+            // The reflection maps the column to -direction * norm; it is left out where all entries below are zero.
             const Mask reflected = tail > NEGLIGIBLE * NEGLIGIBLE;
-            const N reach = norm * direction, v0 = select(reflected, x0 + reach, N::zero());
+            const N image = norm * direction, v0 = select(reflected, x0 + image, N::zero());
             const Vec length = squared(v0) + tail;
             tau[k] = reflected ? 2 / (length > 0 ? length : L::splat(1)) : L::splat(0);
-            const N below = select(reflected, -reach, x0);
+            const N below = select(reflected, -image, x0);
             const Vec size_below = L::root(squared(below));
             e[k] = size_below;
-            const N turn = select(size_below > 0, (1 / (size_below > 0 ? size_below : L::splat(1))) * below, unit);
-            phase[k + 1] = phase[k] * turn;
+            const Vec divisor = size_below > 0 ? size_below : L::splat(1);
+            const N direction_below = select(size_below > 0, (1 / divisor) * below, unit);
+            phase[k + 1] = phase[k] * direction_below;
             a(k + 1, k) = v0;
             if (k == n - 2) break;
             const int first = k + 1;
@@ -150,8 +150,8 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
         e[n - 1] = L::splat(0);
     }
 
-    // Q D, of which D makes the tridiagonal matrix real: the product of the reflections, from the last to the first.
-    void accumulate() {
+    // Q D: the product of the reflections, from the last to the first, times the phases that make the matrix real.
+    void accumulate_reflections() {
         for (int j = 0; j < n; ++j)
             for (int i = 0; i < n; ++i) Q[j * n + i] = i == j ? phase[j] : N::zero();
         for (int k = n - 3; k >= 0; --k) {
@@ -167,9 +167,9 @@ template <int W, bool complex> struct Solver final : EigenSolver<complex> {
 
     void begin(int, Mask, int) {}
 
-    // Of the QL iterations.
-    void rotate(int i, Vec sine, Vec cosine, Mask turned) {
-        const Vec s = turned ? sine : L::splat(0), c = turned ? cosine : L::splat(1);
+    // Applies a rotation of the QL iterations to the eigenvectors.
+    void rotate(int i, Vec sine, Vec cosine, Mask rotated) {
+        const Vec s = rotated ? sine : L::splat(0), c = rotated ? cosine : L::splat(1);
         N *lower = &Q[i * n], *upper = &Q[(i + 1) * n];
         for (int k = 0; k < n; ++k) {
             const N above = upper[k];

@@ -1,7 +1,7 @@
-// Eigenvalues and eigenvectors of Hermitian matrices that are too large to have several at once in a cache.
+// Eigenvalues and eigenvectors of Hermitian matrices that are too large for a cache to hold several.
 //
-// Each is made tridiagonal by itself, the QL iterations of several go on in lanes. Their rotations, which are real, are
-// kept until all are known, and then turn a few columns of one matrix, which stay in the cache, after the others.
+// Each matrix is made tridiagonal by itself; the QL iterations of several run in lanes. Their rotations, which are
+// real, are recorded, and then applied to a few columns of one matrix at a time, which stay in the cache.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,14 @@
 
 #include "eigen.hpp"
 #include "ql.hpp"
-#include "scale.hpp"
 #include "tridiagonal.hpp"
 
 namespace rows {
 
 struct Rotation { double sine, cosine; };
-struct Sweep { int first, last; };  // of the rows that it turns
+struct Sweep { int first, last; };  // rows that it rotates
 
-// The rotations that diagonalise one matrix, sweep after sweep, each from its last row to its first.
+// The rotations that diagonalize one matrix, sweep after sweep, each from its last row to its first.
 struct History {
     std::vector<Rotation> rotations;
     std::vector<Sweep> sweeps;
@@ -32,21 +31,21 @@ template <int W> struct Recorder {
     using mask = typename Lanes<W>::mask;
     History* histories;
 
-    void begin(int l, mask last, int most) {
+    void begin(int l, mask last, int largest_last) {
         for (int lane = 0; lane < W; ++lane) {
             History& history = histories[lane];
             if (last[lane] > l) history.sweeps.push_back({l, int(last[lane])});
-            const size_t needed = history.count + most - l + 1;
+            const size_t needed = history.count + largest_last - l + 1;
             if (history.rotations.size() < needed) history.rotations.resize(needed + needed / 4);
         }
     }
 
-    void rotate(int, vec sine, vec cosine, mask turned) {
+    void rotate(int, vec sine, vec cosine, mask rotated) {
         for (int lane = 0; lane < W; ++lane) {
             History& history = histories[lane];
-            // Without a branch: what turns nothing is overwritten.
+            // Without a branch: the next rotation overwrites one that is not done in this lane (a mask is 0 or -1).
             history.rotations[history.count] = {sine[lane], cosine[lane]};
-            history.count -= turned[lane];
+            history.count -= rotated[lane];
         }
     }
 };
@@ -57,36 +56,36 @@ template <bool complex> struct Solver final : EigenSolver<complex> {
     int n;
     std::vector<Reduction<complex>> reductions;
     std::vector<History> histories;
-    std::vector<double> units;
+    std::vector<double> scales;
     Plane<double> Z;  // eigenvectors of a tridiagonal matrix, as rows
-    std::vector<Register<double>> X;  // some of a matrix, as columns
+    std::vector<Register<double>> X;  // some eigenvectors of a matrix, as columns
 
     Solver(int n, int capacity)
-        : n(n), reductions(capacity, Reduction<complex>(n)), histories(GROUP), units(capacity), Z(n, n),
+        : n(n), reductions(capacity, Reduction<complex>(n)), histories(GROUP), scales(capacity), Z(n, n),
           X(size_t(n) * BLOCK * parts) {}
 
     int capacity() const override { return int(reductions.size()); }
 
     void put(int k, const Matrix<double, complex>& A) override {
-        units[k] = unit_of(A);
-        reductions[k].load(A, units[k]);
+        scales[k] = scale_of(A);
+        reductions[k].load(A, scales[k]);
         reductions[k].reduce();
     }
 
-    bool solve(int count) override { return count > 2 ? diagonalise<GROUP>(count) : diagonalise<2>(count); }
+    bool solve(int count) override { return count > 2 ? diagonalize<GROUP>(count) : diagonalize<2>(count); }
 
     void get(int k, double* values, Matrix<double, complex>& vectors) override {
         const std::vector<double>& d = reductions[k].d;
         std::vector<int> order(n);
         std::iota(order.begin(), order.end(), 0);
         std::sort(order.begin(), order.end(), [&](int i, int j) { return d[i] < d[j]; });
-        for (int j = 0; j < n; ++j) values[j] = d[order[j]] / units[k];
+        for (int j = 0; j < n; ++j) values[j] = d[order[j]] / scales[k];
         rotate(histories[k]);
         for (int x = 0; x < Z.width; x += BLOCK) get_columns(reductions[k], x, order, vectors);
     }
 
-    // In lanes, of which those beyond `count` do the work of the last matrix again.
-    template <int LANES> bool diagonalise(int count) {
+    // Diagonalizes in lanes; unused ones repeat the last matrix.
+    template <int LANES> bool diagonalize(int count) {
         std::vector<typename Lanes<LANES>::vec> d(n), e(n);
         for (int lane = 0; lane < LANES; ++lane) {
             const Reduction<complex>& reduction = reductions[std::min(lane, count - 1)];
@@ -95,18 +94,18 @@ template <bool complex> struct Solver final : EigenSolver<complex> {
             histories[lane].sweeps.clear();
         }
         Recorder<LANES> recorder{histories.data()};
-        // Also negligible is what rounding of the largest part of the matrix, which is 1, far exceeds: without it, the
-        // iterations dwell on the rounding errors that matrices of low rank are made of.
+        // Elements far below the rounding error of the largest part, which is 1, are negligible, too: otherwise the
+        // iterations of a matrix of low rank would diagonalize rounding errors.
         const double negligible = std::numeric_limits<double>::epsilon() / 64;
-        if (!QL<LANES, Recorder<LANES>>{n, d.data(), e.data(), negligible, recorder}.diagonalise()) return false;
+        if (!QL<LANES, Recorder<LANES>>{n, d.data(), e.data(), negligible, recorder}.diagonalize()) return false;
         for (int lane = 0; lane < count; ++lane)
             for (int i = 0; i < n; ++i) reductions[lane].d[i] = d[i][lane];
         return true;
     }
 
-    // Some columns of Z, starting with those of the identity. A sweep fills one more column beside the diagonal: what is
-    // still zero is left out.
-    template <int B> void turn(const History& history, int x) {
+    // Applies the rotations to some columns of Z, which begins as the identity. Each sweep fills one more column beside
+    // the diagonal: rows that are still zero are skipped.
+    template <int B> void rotate_columns(const History& history, int x) {
         const Rotation* rotation = history.rotations.data();
         int filled = (x + B) * W;
         for (const Sweep& sweep : history.sweeps) {
@@ -128,12 +127,14 @@ template <bool complex> struct Solver final : EigenSolver<complex> {
         Z.clear();
         for (int i = 0; i < n; ++i) Z.row(i)[i] = 1;
         int x = 0;
-        for (; x + 4 <= Z.width; x += 4) turn<4>(history, x);
-        for (; x < Z.width; ++x) turn<1>(history, x);
+        for (; x + 4 <= Z.width; x += 4) rotate_columns<4>(history, x);
+        for (; x < Z.width; ++x) rotate_columns<1>(history, x);
     }
 
-    // Some eigenvectors of a matrix from those of the tridiagonal one.
-    void get_columns(const Reduction<complex>& from, int x, const std::vector<int>& order, Matrix<double, complex>& to) {
+    // Writes some eigenvectors of a matrix from those of the tridiagonal one.
+    void get_columns(
+        const Reduction<complex>& from, int x, const std::vector<int>& order, Matrix<double, complex>& to
+    ) {
         const int width = std::min(BLOCK, Z.width - x);
         std::fill(X.begin(), X.end(), Register<double>{});
         for (int j = x * W; j < std::min((x + width) * W, n); ++j) {

@@ -1,12 +1,12 @@
 // Vector registers of W numbers in double precision, one of each matrix that is computed at the same time.
 //
-// What computes in them does not let the compiler contract a product and a sum to one operation: GCC does so in registers
-// of some widths and not of others, and a matrix would depend on how many are computed with it.
+// Code that computes in them must forbid the compiler to contract a product and a sum to one operation: GCC does so in
+// registers of some widths and not of others, and the result of a matrix would depend on the size of its batch.
 #pragma once
 
 #include <cmath>
 
-// The compiler takes the size of a vector from no template parameter.
+// GCC does not accept a template parameter as the size of a vector.
 template <int W> struct Registers;
 template <> struct Registers<8> {
     typedef double vec __attribute__((vector_size(64)));

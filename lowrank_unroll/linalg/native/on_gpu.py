@@ -1,4 +1,4 @@
-"""CUDA for small matrices, each function one launch that nothing waits for."""
+"""The kernels in CUDA, each one launch, without synchronising."""
 
 import math
 from pathlib import Path
@@ -6,66 +6,68 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lowrank_unroll.linalg.derivatives import Point, Table
+from lowrank_unroll.linalg.derivatives import LoewnerMatrix, Point
 from lowrank_unroll.linalg.native.cuda_compiler import Kernel, compiled
-from lowrank_unroll.linalg.native.memory import plain
+from lowrank_unroll.linalg.native.requirements import contiguous
 
 SOURCE = Path(__file__).with_name("small_matrices.cu")
-KERNELS = ("factors", "first_derivative", "eigen")
+KERNELS = ("gram_svd", "first_derivative", "hermitian_eigen")
 SINGLE = {torch.float32, torch.complex64}
 WARP = 32  # threads, each of which holds a column
 
-# Rows are shared out among warps while there is room on the GPU, since each goes through its own one after the other;
-# but what a warp needs of a matrix before it can begin is worth so many rows. Much taller matrices are few, and better
-# served by products of matrices.
-MOST_WARPS, FEWEST_ROWS, MOST_ROWS = 8, 32, 2048
-WARPS_AT_ONCE = 8  # on each multiprocessor
+# Several warps share the rows of a matrix while multiprocessors would be idle otherwise. What each of them does before
+# its first row costs as much as MIN_ROWS rows. Taller matrices than MAX_ROWS are few: PyTorch's products are faster.
+MAX_WARPS, MIN_ROWS, MAX_ROWS = 8, 32, 2048
+WARPS_PER_MULTIPROCESSOR = 8
 
 
-def takes(A: Tensor) -> bool:
-    """Whether matrices such as A, (..., m, n), are for :func:`factors` and :func:`first_derivative`."""
-    return A.dtype in SINGLE and _kernel("factors", A) is not None
+def supports(A: Tensor) -> bool:
+    """Return whether matrices A, (..., m, n), are for :func:`gram_svd` and :func:`first_derivative`."""
+    return A.dtype in SINGLE and _kernel("gram_svd", A) is not None
 
 
-def factors(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """U, S and Vh; see :func:`lowrank_unroll.linalg.native.factors`."""
+def supports_eigen(A: Tensor) -> bool:
+    """Return whether matrices A, (..., n, n) in double precision, are for :func:`hermitian_eigen`."""
+    return _kernel("hermitian_eigen", A) is not None
+
+
+def gram_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U, S and Vh; see :func:`lowrank_unroll.linalg.native.gram_svd`."""
     *batch, _, n = A.shape
     U, S, Vh = A.new_empty(A.shape), A.new_empty(*batch, n, dtype=A.real.dtype), A.new_empty(*batch, n, n)
-    _launch("factors", A, U, S, Vh)
+    _launch("gram_svd", A, U, S, Vh)
     return U, S, Vh
 
 
-def first_derivative(point: Point, tabulated: Table, E: Tensor) -> tuple[Tensor, Tensor]:
-    """A derivative and a diagonal; see :func:`lowrank_unroll.linalg.native.first_derivative`."""
-    derivative, diagonal = E.new_empty(E.shape), point.S.new_empty(point.S.shape)
-    _launch("first_derivative", point.U, point.S, point.Vh, *tabulated, E, derivative, diagonal)
-    return derivative, diagonal
-
-
-def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Eigenvalues and eigenvectors; see :func:`lowrank_unroll.linalg.native.hermitian_eigen`."""
-    if _kernel("eigen", A) is None:
-        return None
+def hermitian_eigen(A: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors; see :func:`lowrank_unroll.linalg.native.hermitian_eigen`."""
     values, vectors = A.new_empty(A.shape[:-1], dtype=A.real.dtype), A.new_empty(A.shape)
-    _launch("eigen", A, values, vectors)
+    _launch("hermitian_eigen", A, values, vectors)
     return values, vectors
+
+
+def first_derivative(point: Point, loewner: LoewnerMatrix, E: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two derivatives; see :func:`lowrank_unroll.linalg.native.first_derivative`."""
+    derivative, diagonal = E.new_empty(E.shape), point.S.new_empty(point.S.shape)
+    _launch("first_derivative", point.U, point.S, point.Vh, *loewner, E, derivative, diagonal)
+    return derivative, diagonal
 
 
 def _kernel(name: str, A: Tensor) -> Kernel | None:
     m, n = A.shape[-2:]
-    if A.device.type != "cuda" or n > WARP or m > MOST_ROWS or A.numel() == 0:
+    if A.device.type != "cuda" or n > WARP or m > MAX_ROWS or A.numel() == 0:
         return None
     return compiled(A.device, SOURCE, KERNELS, N=n, COMPLEX=int(A.is_complex())).get(name)
 
 
 def _launch(name: str, A: Tensor, *others: Tensor) -> None:
-    """Call a kernel with tensors, the number of matrices, and that of their rows."""
+    """Launch a kernel with tensors, the number of matrices, and that of their rows."""
     kernel = _kernel(name, A)
-    assert kernel is not None, "takes() was not asked"  # noqa: S101
+    assert kernel is not None, "the matrices are not supported"  # noqa: S101
     *batch, m, n = A.shape
     count = math.prod(batch)
     blocks = math.ceil(count / (WARP // n))
-    room = WARPS_AT_ONCE * torch.cuda.get_device_properties(A.device).multi_processor_count // blocks
-    warps = max(1, min(MOST_WARPS, m // FEWEST_ROWS, room))
-    tensors = map(plain, (A, *others))
+    multiprocessors = torch.cuda.get_device_properties(A.device).multi_processor_count
+    warps = max(1, min(MAX_WARPS, m // MIN_ROWS, WARPS_PER_MULTIPROCESSOR * multiprocessors // blocks))
+    tensors = map(contiguous, (A, *others))
     kernel(blocks, warps * WARP, *tensors, count, m)

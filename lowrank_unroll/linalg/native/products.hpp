@@ -1,11 +1,11 @@
-// Products of small dense matrices, whose rows are in vector registers; the parts of complex ones are kept apart.
+// Products of small dense matrices, in vector registers; real and imaginary parts are separate.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-// Vectors wider than the registers of the processor go through memory: ten times slower with AVX2.
+// Vectors wider than the registers of the processor are spilled to memory: ten times slower with AVX2.
 #if defined(__AVX512F__)
 constexpr int BYTES = 64;
 #elif defined(__AVX__)
@@ -20,10 +20,10 @@ template <typename T> struct Register {
     Lanes lanes;
 };
 
-// Rows of vectors; what is beyond the last row and column, up to whole blocks, is zero.
+// Rows of vectors, padded with zeros to whole blocks of rows and columns.
 template <typename T> struct Plane {
     static constexpr int W = Register<T>::W, ROWS = 4;
-    int width, stride;  // vectors in a row; those to the next are odd in number, or rows would share a few cache sets
+    int width, stride;  // vectors in a row, and to the next one: an odd number, since rows would share a few cache sets
     std::vector<Register<T>> values;
 
     Plane(int rows, int columns)
@@ -34,18 +34,20 @@ template <typename T> struct Plane {
     void clear() { std::fill(values.begin(), values.end(), Register<T>{}); }
 };
 
-// The left factor of a product, read by steps, so that it may be an adjoint.
+// The left factor of a product, read with steps, so that it may be an adjoint.
 template <typename T, bool conjugate> struct Left {
     const T *re, *im;
     int64_t row_step, column_step;
     int rows, columns;
 };
 
-// The sums of a block of the product stay in registers, of which there are half as many without AVX512.
+// The sums of a block of the product stay in registers; without AVX512 there are half as many.
 constexpr int BLOCK_ROWS = 4, BLOCK_WIDTH = BYTES == 64 ? 2 : 1;
 
 template <int WIDTH, bool complex, typename T, bool conjugate>
-void add_block(Left<T, conjugate> A, int i, const Plane<T>& B_re, const Plane<T>& B_im, int x, Plane<T>& C_re, Plane<T>& C_im) {
+void add_block(
+    Left<T, conjugate> A, int i, const Plane<T>& B_re, const Plane<T>& B_im, int x, Plane<T>& C_re, Plane<T>& C_im
+) {
     typename Register<T>::Lanes re[BLOCK_ROWS][WIDTH] = {}, im[BLOCK_ROWS][WIDTH] = {};
     const int stride = B_re.stride;
     const T *a = A.re + i * A.row_step, *a_im = complex ? A.im + i * A.row_step : nullptr;
@@ -69,19 +71,19 @@ void add_block(Left<T, conjugate> A, int i, const Plane<T>& B_re, const Plane<T>
     }
     for (int r = 0; r < BLOCK_ROWS; ++r)
         for (int c = 0; c < WIDTH; ++c) {
-            const size_t place = size_t(i + r) * C_re.stride + x + c;
-            C_re.values[place].lanes += re[r][c];
-            if (complex) C_im.values[place].lanes += im[r][c];
+            const size_t index = size_t(i + r) * C_re.stride + x + c;
+            C_re.values[index].lanes += re[r][c];
+            if (complex) C_im.values[index].lanes += im[r][c];
         }
 }
 
-// Where the entries of a matrix are in memory: steps in numbers, of which complex ones are pairs.
+// The entries of a matrix in memory; steps count numbers, of which complex ones are pairs.
 template <typename T> struct View {
     T* values;
     int64_t row_step, column_step;
     bool conjugate;
 
-    View transposed() const { return {values, column_step, row_step, !conjugate}; }
+    View adjoint() const { return {values, column_step, row_step, !conjugate}; }
 };
 
 template <typename T, bool complex> struct Matrix {
@@ -96,7 +98,7 @@ template <typename T, bool complex> struct Matrix {
         const From sign = view.conjugate ? -1 : 1;
         for (int i = 0; i < rows; ++i) {
             const auto* from = view.values + i * view.row_step * parts;
-            // A step that the compiler knows lets it use vector registers.
+            // The compiler uses vector registers only for a step that it knows.
             if (view.column_step == 1) load_row(i, from, 1, sign);
             else load_row(i, from, view.column_step, sign);
         }
@@ -110,7 +112,7 @@ template <typename T, bool complex> struct Matrix {
         }
     }
 
-    // The adjoint, row after row, without gaps.
+    // Writes the adjoint, contiguous.
     template <typename To> void store_adjoint(To* to) const {
         for (int j = 0; j < columns; ++j)
             for (int i = 0; i < rows; ++i, to += parts) {
@@ -119,7 +121,7 @@ template <typename T, bool complex> struct Matrix {
             }
     }
 
-    // Row after row, without gaps.
+    // Writes the matrix, contiguous.
     template <typename To> void store(To* to) const {
         for (int i = 0; i < rows; ++i, to += columns * parts) {
             const T *row = re.row(i), *row_im = complex ? im.row(i) : nullptr;
@@ -141,15 +143,15 @@ template <typename T, bool complex> struct Matrix {
     }
 };
 
-template <typename T, bool complex> Left<T, false> plain(const Matrix<T, complex>& A) {
+template <typename T, bool complex> Left<T, false> as_left(const Matrix<T, complex>& A) {
     return {A.re.row(0), A.im.row(0), A.re.stride * Plane<T>::W, 1, A.rows, A.columns};
 }
 
-template <typename T, bool complex> Left<T, true> adjoint(const Matrix<T, complex>& A) {
+template <typename T, bool complex> Left<T, true> adjoint_as_left(const Matrix<T, complex>& A) {
     return {A.re.row(0), A.im.row(0), 1, A.re.stride * Plane<T>::W, A.columns, A.rows};
 }
 
-// C += A B, of which columns of the block row from i on are needed up to `columns(i)`.
+// C += A B; of the rows from i on, only the first `columns(i)` columns are needed.
 template <typename T, bool complex, bool conjugate, typename Columns>
 void add_product(Left<T, conjugate> A, const Matrix<T, complex>& B, Matrix<T, complex>& C, Columns columns) {
     constexpr int W = Plane<T>::W;
@@ -164,18 +166,18 @@ void add_product(Left<T, conjugate> A, const Matrix<T, complex>& B, Matrix<T, co
 // C += A B
 template <typename T, bool complex>
 void multiply(const Matrix<T, complex>& A, const Matrix<T, complex>& B, Matrix<T, complex>& C) {
-    add_product(plain(A), B, C, [&](int) { return B.columns; });
+    add_product(as_left(A), B, C, [&](int) { return B.columns; });
 }
 
 // C += A^H B
 template <typename T, bool complex>
 void multiply_adjoint(const Matrix<T, complex>& A, const Matrix<T, complex>& B, Matrix<T, complex>& C) {
-    add_product(adjoint(A), B, C, [&](int) { return B.columns; });
+    add_product(adjoint_as_left(A), B, C, [&](int) { return B.columns; });
 }
 
-// The lower triangle of C += A^H A, and some more.
+// C += A^H A, its lower triangle at least.
 template <typename T, bool complex> void add_gram(const Matrix<T, complex>& A, Matrix<T, complex>& C) {
-    add_product(adjoint(A), A, C, [](int i) { return i + BLOCK_ROWS; });
+    add_product(adjoint_as_left(A), A, C, [](int i) { return i + BLOCK_ROWS; });
 }
 
 template <typename T, bool complex>

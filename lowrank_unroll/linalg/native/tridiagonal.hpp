@@ -1,5 +1,5 @@
-// One Hermitian matrix, reduced to a real tridiagonal one by Householder reflections, from its last row upwards (Golub &
-// Van Loan, Matrix Computations, 4th ed., 8.3), whose rows are in vector registers.
+// Reduction of one Hermitian matrix, whose rows are in vector registers, to a real tridiagonal one by Householder
+// reflections, from the last row upwards (Golub & Van Loan, Matrix Computations, 4th ed., 8.3).
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 #include <complex>
 #include <vector>
 
+#include "eigen.hpp"
 #include "products.hpp"
-#include "scale.hpp"
 
 template <bool complex> struct Reduction {
     using Value = std::complex<double>;
@@ -16,7 +16,7 @@ template <bool complex> struct Reduction {
     using vec = Register<double>::Lanes;
     static constexpr int W = Register<double>::W, parts = complex ? 2 : 1;
     int n;
-    Numbers A;  // the lower triangle, and blocks of W x W on the diagonal; its rows become the reflections
+    Numbers A;  // the lower triangle and W x W blocks on the diagonal; reflections replace its rows
     Numbers v, w, p, next;
     std::vector<double> d, e, tau;
     std::vector<Value> phase, coupling;
@@ -28,12 +28,12 @@ template <bool complex> struct Reduction {
     double& imaginary(int i, int j) { return A.im.row(i)[j]; }
     Value entry(int i, int j) { return {real(i, j), complex ? imaginary(i, j) : 0}; }
 
-    // Of a matrix, its lower triangle, times a unit.
-    void load(const Numbers& from, double unit) {
+    // Loads the lower triangle of a matrix, times a scale.
+    void load(const Numbers& from, double scale) {
         for (int i = 0; i < n; ++i) {
             for (int j = 0; j <= i; ++j) {
-                real(i, j) = from.re.row(i)[j] * unit;
-                if (complex) imaginary(i, j) = from.im.row(i)[j] * unit;
+                real(i, j) = from.re.row(i)[j] * scale;
+                if (complex) imaginary(i, j) = from.im.row(i)[j] * scale;
             }
             if (complex) imaginary(i, i) = 0;
             for (int j = i / W * W; j < i; ++j) {
@@ -43,7 +43,7 @@ template <bool complex> struct Reduction {
         }
     }
 
-    // Reduces the matrix; d and e are its diagonal and what is below it, once D^H A D is taken with the phases D.
+    // Reduces the matrix. With the phases D, d and e are the diagonal of D^H A D and the elements below it.
     void reduce() {
         phase[n - 1] = 1;
         v.clear();
@@ -52,7 +52,7 @@ template <bool complex> struct Reduction {
             next.clear();
             update<1>(k);
             d[k] = real(k, k);
-            real(k, k) = 0;  // to reflect_back two vectors of the same length
+            real(k, k) = 0;  // reflect_back() reads two vectors of the same length
             if (complex) imaginary(k, k) = 0;
             reflect(k);
             p.clear();
@@ -77,7 +77,8 @@ template <bool complex> struct Reduction {
         e[n - 1] = 0;
     }
 
-    // Makes row k, left of the diagonal, the conjugate of itself, the column: the reflection's vector, also in `next`.
+    // Makes the vector of the reflection from row k, left of the diagonal, conjugated as a column; in `next` and the
+    // row.
     void reflect(int k) {
         const Value head = std::conj(entry(k, k - 1));
         for (int j = 0; j < k; ++j) {
@@ -85,9 +86,10 @@ template <bool complex> struct Reduction {
             if (complex) next.im.row(0)[j] = imaginary(k, j) = -imaginary(k, j);
         }
         set_pivot(k, 0);
-        const double tail = inner_product(next, next, (k + W - 1) / W).real(), size = std::abs(head), norm = std::sqrt(size * size + tail);
+        const double tail = inner_product(next, next, (k + W - 1) / W).real();
+        const double size = std::abs(head), norm = std::sqrt(size * size + tail);
         const Value direction = size > 0 ? head / size : 1;
-        // The reflection takes the column to -direction * norm; with nothing but zeros besides, it is left out.
+        // The reflection maps the column to -direction * norm; it is left out where all other entries are zero.
         const bool reflected = tail > NEGLIGIBLE * NEGLIGIBLE;
         const Value beside = reflected ? -norm * direction : head, first = reflected ? head + norm * direction : 0;
         tau[k] = reflected ? 2 / (std::norm(first) + tail) : 0;
@@ -101,7 +103,8 @@ template <bool complex> struct Reduction {
         if (complex) next.im.row(0)[k - 1] = imaginary(k, k - 1) = value.imag();
     }
 
-    // ROWS rows of A - v w^H - w v^H from i on, and p += A next: what these rows and, by symmetry, their columns add.
+    // Updates ROWS rows from i on to A - v w^H - w v^H, and adds their share, by symmetry also that of their columns,
+    // to p += A next.
     template <int ROWS> void update(int i) {
         const int diagonal = i / W;
         double vr[ROWS], vi[ROWS], wr[ROWS], wi[ROWS], fr[ROWS], fi[ROWS];
@@ -111,8 +114,9 @@ template <bool complex> struct Reduction {
             if (complex) vi[r] = v.im.row(0)[i + r], wi[r] = w.im.row(0)[i + r], fi[r] = next.im.row(0)[i + r];
         }
         const int stride = A.re.stride;
-        Register<double> *re = &A.re.values[size_t(i) * stride], *im = complex ? &A.im.values[size_t(i) * stride] : nullptr;
-        const auto work = [&](int x, bool beside_diagonal) {
+        Register<double>* re = &A.re.values[size_t(i) * stride];
+        Register<double>* im = complex ? &A.im.values[size_t(i) * stride] : nullptr;
+        const auto work = [&](int x, bool off_diagonal) {
             vec column = p.re.values[x].lanes, column_im = complex ? p.im.values[x].lanes : vec{};
             for (int r = 0; r < ROWS; ++r) {
                 vec a = re[r * stride + x].lanes - vr[r] * w.re.values[x].lanes - wr[r] * v.re.values[x].lanes;
@@ -123,14 +127,14 @@ template <bool complex> struct Reduction {
                     im[r * stride + x].lanes = b;
                     column += fi[r] * b;
                     column_im += fi[r] * a - fr[r] * b;
-                    if (beside_diagonal) {
+                    if (off_diagonal) {
                         row[r] -= b * next.im.values[x].lanes;
                         row_im[r] += a * next.im.values[x].lanes + b * next.re.values[x].lanes;
                     }
                 }
                 re[r * stride + x].lanes = a;
                 column += fr[r] * a;
-                if (beside_diagonal) row[r] += a * next.re.values[x].lanes;
+                if (off_diagonal) row[r] += a * next.re.values[x].lanes;
             }
             p.re.values[x].lanes = column;
             if (complex) p.im.values[x].lanes = column_im;
@@ -160,16 +164,17 @@ template <bool complex> struct Reduction {
         return total;
     }
 
-    static constexpr int BLOCK = 2;  // vectors of eigenvectors, in each row of X, that are reflected together
+    static constexpr int BLOCK = 2;  // vectors in each row of X
 
-    // Columns X of D^H A D made those of A, by X -= tau v v^H X for all reflections, from the first row to the last.
+    // Turns eigenvectors X of D^H A D into those of A: X -= tau v v^H X for all reflections, from the first row to the
+    // last.
     void reflect_back(Register<double>* X) const {
         int k = 2;
         for (; k + 2 <= n; k += 2) reflect_back<2>(k, X);
         if (k < n) reflect_back<1>(k, X);
     }
 
-    // Two at once go through X half as often: the second meets what the first leaves, which is known from v_2^H v_1.
+    // Two reflections at once read X half as often; the second one corrects for the first by v_2^H v_1.
     template <int COUNT> void reflect_back(int k, Register<double>* X) const {
         const int end = k + COUNT - 1;
         const double *v_re[COUNT], *v_im[COUNT];

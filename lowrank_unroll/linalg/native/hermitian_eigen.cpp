@@ -5,7 +5,7 @@
 
 #include "eigen_lanes.hpp"
 #include "eigen_rows.hpp"
-#include "guarded.hpp"
+#include "call.hpp"
 
 namespace {
 
@@ -13,12 +13,12 @@ namespace {
 // gets the same bits in every batch.
 constexpr int LARGE = 33;
 
-// A matrix of one row is its eigenvalue, whatever that is.
+// Solvers return a 1 x 1 matrix as its eigenvalue, NaN and infinity included.
 bool finite(const double* values, int64_t count) {
     return std::all_of(values, values + count, [](double value) { return std::isfinite(value); });
 }
 
-template <bool complex> bool eigen(const double* A, double* values, double* vectors, int64_t batch, int n) {
+template <bool complex> bool hermitian_eigen(const double* A, double* values, double* vectors, int64_t batch, int n) {
     const int64_t size = int64_t(n) * n * (complex ? 2 : 1);
     const auto solver = eigen_solver<complex>(n, batch);
     Matrix<double, complex> matrix(n, n);
@@ -48,12 +48,13 @@ template <bool complex> std::unique_ptr<EigenSolver<complex>> eigen_solver(int n
 template std::unique_ptr<EigenSolver<false>> eigen_solver<false>(int, int64_t);
 template std::unique_ptr<EigenSolver<true>> eigen_solver<true>(int, int64_t);
 
-// Of Hermitian matrices (batch, n, n), row after row, complex numbers as pairs; of their lower triangles. Eigenvalues
-// (batch, n) ascend, eigenvectors (batch, n, n) are columns. False where one does not converge, as with NaN.
-extern "C" int eigen_real(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
-    return guarded([&] { return eigen<false>(A, values, vectors, batch, int(n)); });
+// Computes the eigenvalues (batch, n), ascending, and the eigenvectors (batch, n, n), as columns, of Hermitian matrices
+// A (batch, n, n), whose lower triangles are read. Complex numbers are pairs. There is no result where a matrix does
+// not converge, as with NaN.
+extern "C" int hermitian_eigen_real(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
+    return status_of([&] { return hermitian_eigen<false>(A, values, vectors, batch, int(n)); });
 }
 
-extern "C" int eigen_complex(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
-    return guarded([&] { return eigen<true>(A, values, vectors, batch, int(n)); });
+extern "C" int hermitian_eigen_complex(const double* A, double* values, double* vectors, int64_t batch, int64_t n) {
+    return status_of([&] { return hermitian_eigen<true>(A, values, vectors, batch, int(n)); });
 }

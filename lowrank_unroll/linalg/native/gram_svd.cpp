@@ -7,18 +7,17 @@
 #include <vector>
 
 #include "eigen.hpp"
-#include "guarded.hpp"
+#include "call.hpp"
 #include "products.hpp"
-#include "workspace.hpp"
 
 namespace {
 
-// Of the largest singular value, what the squares of others leave of double precision.
+// Relative to the largest singular value: the squares of smaller ones are lost to rounding in double precision.
 const double RESOLUTION = std::sqrt(std::numeric_limits<double>::epsilon());
 
-// The norms of the columns of A V, which are more accurate than the roots of eigenvalues, descending also where
+// Writes the norms of the columns of A V, which are more accurate than the roots of eigenvalues; descending also where
 // rounding decides, and none too small to divide by. Returns the largest, in single precision.
-template <bool complex> float singular_values(const Matrix<double, complex>& av, double* sigma) {
+template <bool complex> float column_norms(const Matrix<double, complex>& av, double* sigma) {
     std::fill_n(sigma, av.columns, 0);
     for (int i = 0; i < av.rows; ++i)
         for (int j = 0; j < av.columns; ++j) {
@@ -42,9 +41,9 @@ template <bool complex> struct Workspace {
 };
 
 template <bool complex>
-bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, float* Vh, int64_t batch, int m, int n) {
+bool decompose(View<const float> A, int64_t batch_step, float* U, float* S, float* Vh, int64_t batch, int m, int n) {
     constexpr int parts = complex ? 2 : 1;
-    auto& [a, av, v, solver, values] = kept<Workspace<complex>>(m, n, batch == 1);
+    auto& [a, av, v, solver, values] = thread_workspace<Workspace<complex>>(m, n, batch == 1);
     const auto matrix = [&](int64_t index) {
         return View<const float>{A.values + index * batch_step * parts, A.row_step, A.column_step, A.conjugate};
     };
@@ -66,7 +65,7 @@ bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, floa
             if (count > 1) a.load(matrix(index));
             av.clear();
             multiply(a, v, av);
-            if (!std::isfinite(singular_values(av, values.data()))) return false;
+            if (!std::isfinite(column_norms(av, values.data()))) return false;
             std::copy(values.begin(), values.end(), S + index * n);
             for (double& value : values) value = 1 / value;
             scale_columns(av, values.data());
@@ -78,22 +77,22 @@ bool factorise(View<const float> A, int64_t batch_step, float* U, float* S, floa
 
 }  // namespace
 
-// Of matrices (batch, m, n), whose entries are so many numbers apart, complex ones pairs: U (batch, m, n), S (batch, n)
-// and V^H (batch, n, n), without gaps. False where a matrix is not finite.
-extern "C" int gram_real(
+// Computes U (batch, m, n), S (batch, n) and V^H (batch, n, n), contiguous, of matrices A (batch, m, n). The steps of A
+// count numbers; complex ones are pairs. There is no result where a matrix is not finite.
+extern "C" int gram_svd_real(
     const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
 ) {
-    return guarded([&] {
-        return factorise<false>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    return status_of([&] {
+        return decompose<false>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
     });
 }
 
-extern "C" int gram_complex(
+extern "C" int gram_svd_complex(
     const float* A, int64_t batch_step, int64_t row_step, int64_t column_step, bool conjugate,
     float* U, float* S, float* Vh, int64_t batch, int64_t m, int64_t n
 ) {
-    return guarded([&] {
-        return factorise<true>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
+    return status_of([&] {
+        return decompose<true>({A, row_step, column_step, conjugate}, batch_step, U, S, Vh, batch, int(m), int(n));
     });
 }

@@ -1,11 +1,11 @@
-// Block matching: the patches around each reference patch that differ least from it.
+// Block matching: finds the patches around each reference patch that are most similar to it.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
-#include "guarded.hpp"
+#include "call.hpp"
 #include "products.hpp"
 
 namespace {
@@ -17,8 +17,8 @@ typedef int32_t ivec __attribute__((vector_size(4 * W)));
 typedef float unaligned __attribute__((vector_size(4 * W), aligned(4)));
 
 constexpr float INFINITE = std::numeric_limits<float>::infinity();
-constexpr int CHANNELS_BETWEEN_LOOKS = 4;
-constexpr int ROWS_AT_ONCE = 16;   // rows of reference patches whose surroundings stay in the cache
+constexpr int CHANNELS_BETWEEN_CHECKS = 4;
+constexpr int ROWS_AT_ONCE = 16;  // rows of reference patches whose surroundings stay in the cache
 
 inline vec load(const float* values) { return *reinterpret_cast<const unaligned*>(values); }
 
@@ -26,11 +26,12 @@ struct Grid {
     int channels, height, width, patch, stride, neighbors, radius;
     int rows, columns;  // of reference patches
 
-    int row(int index) const { return std::min(index * stride, height - patch); }  // where it begins
+    int first_pixel_row(int index) const { return std::min(index * stride, height - patch); }
 };
 
-// Some rows of an image, split into one row for each residue of the column modulo the stride: W reference patches that
-// lie a stride apart then are one vector. Beyond the image, values are infinite, so that no patch there is near.
+// Some rows of an image, each split into one strip for each residue of the column modulo the stride: W reference
+// patches, which lie a stride apart, then are one vector. Values beyond the image are infinite, so that no patch there
+// is similar.
 class Strips {
   public:
     explicit Strips(const Grid& grid)
@@ -51,7 +52,7 @@ class Strips {
             }
     }
 
-    // W values from a column on, a stride apart.
+    // Returns W values from a column on, a stride apart.
     const float* at(int c, int y, int column) const {
         const int shifted = column + margin * grid.stride;
         return strip(c, y, shifted % grid.stride) + shifted / grid.stride;
@@ -70,30 +71,30 @@ class Strips {
     const float* strip(int c, int y, int residue) const { return const_cast<Strips*>(this)->strip(c, y, residue); }
 };
 
-// The nearest patches of W reference patches so far, nearest first; equals in the order of their arrival.
+// The nearest patches of W reference patches so far, nearest first; equal ones in the order of insertion.
 class Nearest {
   public:
     explicit Nearest(int count) : count(count), distances(count), positions(count) {}
 
-    void begin(ivec self) {
+    void reset(ivec self) {
         for (auto& distance : distances) distance.lanes = vec{} + INFINITE;
         for (auto& position : positions) position.lanes = self;
-        distances[0].lanes = vec{} - 1;  // a patch is its own nearest also among equals
+        distances[0].lanes = vec{} - 1;  // a reference patch comes first also among equal ones
     }
 
-    // Where nothing is nearer than the last of the nearest, as for most patches, nothing is to be done.
+    // Most patches are not nearer than the last one kept: this check is cheaper than an insertion.
     bool improves(vec distance) const { return any(distance < distances[count - 1].lanes); }
 
     void insert(vec distance, ivec position) {
         ivec nearer = distance < distances[count - 1].lanes;
         for (int k = count - 1; k > 0; --k) {
             const vec before = distances[k - 1].lanes;
-            const ivec nearer_than_before = distance < before;
-            const vec moved = nearer_than_before ? before : distance;
-            const ivec moved_position = nearer_than_before ? positions[k - 1].lanes : position;
-            distances[k].lanes = nearer ? moved : distances[k].lanes;
-            positions[k].lanes = nearer ? moved_position : positions[k].lanes;
-            nearer = nearer_than_before;
+            const ivec shifts = distance < before;
+            const vec inserted = shifts ? before : distance;
+            const ivec inserted_position = shifts ? positions[k - 1].lanes : position;
+            distances[k].lanes = nearer ? inserted : distances[k].lanes;
+            positions[k].lanes = nearer ? inserted_position : positions[k].lanes;
+            nearer = shifts;
         }
     }
 
@@ -117,16 +118,17 @@ class Nearest {
 class Matcher {
   public:
     explicit Matcher(const Grid& grid)
-        : grid(grid), strips(grid), nearest(grid.neighbors), reference(size_t(grid.channels) * grid.patch * grid.patch) {}
+        : grid(grid), strips(grid), nearest(grid.neighbors),
+          reference(size_t(grid.channels) * grid.patch * grid.patch) {}
 
-    // The matches of some rows of reference patches, (rows, columns, neighbors).
+    // Writes the matches of some rows of reference patches, (rows, columns, neighbors).
     void match(const float* image, int first_row, int last_row, int64_t* matches) {
         for (int start = first_row; start < last_row; start += ROWS_AT_ONCE) {
             const int end = std::min(start + ROWS_AT_ONCE, last_row);
-            strips.load_rows(image, std::max(grid.row(start) - grid.radius, 0),
-                             std::min(grid.row(end - 1) + grid.radius + grid.patch, grid.height));
+            strips.load_rows(image, std::max(grid.first_pixel_row(start) - grid.radius, 0),
+                             std::min(grid.first_pixel_row(end - 1) + grid.radius + grid.patch, grid.height));
             for (int row = start; row < end; ++row, matches += int64_t(grid.columns) * grid.neighbors)
-                match_row(grid.row(row), matches);
+                match_row(grid.first_pixel_row(row), matches);
         }
     }
 
@@ -147,7 +149,7 @@ class Matcher {
     void match_lanes(int y, int x, int lanes, int64_t* matches) {
         ivec self{};
         for (int lane = 0; lane < W; ++lane) self[lane] = y * grid.width + x + lane * grid.stride;
-        nearest.begin(self);
+        nearest.reset(self);
         Register<float>* values = reference.data();
         for (int c = 0; c < grid.channels; ++c)
             for (int j = 0; j < grid.patch; ++j)
@@ -171,8 +173,8 @@ class Matcher {
                     distance += difference * difference;
                 }
             }
-            // A sum of squares only grows: look now and then whether it is too large already.
-            if (c % CHANNELS_BETWEEN_LOOKS == 0 && c > 0 && !nearest.improves(distance)) return;
+            // A sum of squares only grows: check now and then whether it is too large already.
+            if (c % CHANNELS_BETWEEN_CHECKS == 0 && c > 0 && !nearest.improves(distance)) return;
         }
         if (nearest.improves(distance)) nearest.insert(distance, position);
     }
@@ -180,13 +182,14 @@ class Matcher {
 
 }  // namespace
 
-// Of images (batch, channels, height, width): the positions, row * width + column, of the patches that are nearest to each
-// reference patch, (rows, columns, neighbors), for some rows of reference patches, counted through all images.
-extern "C" int match_real(
+// Computes the positions, row * width + column, of the patches that are nearest to each reference patch, (rows,
+// columns, neighbors), in images (batch, channels, height, width), for `count` rows of reference patches from `first`
+// on; rows are counted through all images.
+extern "C" int match_patches_real(
     const float* images, int64_t channels, int64_t height, int64_t width, int64_t patch, int64_t stride,
     int64_t neighbors, int64_t radius, int64_t first, int64_t count, int64_t* matches
 ) {
-    return guarded([&] {
+    return status_of([&] {
         const auto references = [&](int64_t side) { return int((side - patch + stride - 1) / stride + 1); };
         const Grid grid{int(channels), int(height), int(width), int(patch), int(stride), int(neighbors), int(radius),
                         references(height), references(width)};
