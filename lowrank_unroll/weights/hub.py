@@ -1,9 +1,10 @@
 """Repositories of the Hugging Face Hub that hold a trained network: its weights and its card."""
 
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.extras import import_extra
 
 HUB = "hub:"
 WEIGHTS = "model.safetensors"
@@ -11,7 +12,7 @@ CARD = "README.md"
 
 
 def downloaded(repository: str) -> Path:
-    """The weights of a repository OWNER/NAME, from the hub or, where they were loaded before, from its cache.
+    """Return the file of weights of a repository OWNER/NAME, downloaded from the hub or found in its cache.
 
     Raises:
         ModuleNotFoundError: if huggingface_hub is not installed.
@@ -20,8 +21,8 @@ def downloaded(repository: str) -> Path:
     hub = _library()
     try:
         return Path(hub.hf_hub_download(repository, WEIGHTS))
-    except Exception as error:  # of its own, and of the client of HTTP, which differs from version to version
-        raise UsageError(f"{HUB}{repository}: no {WEIGHTS} can be had from the hub: {error}") from error
+    except Exception as error:  # of the hub's library, or of its HTTP client, which depends on the version
+        raise UsageError(f"{HUB}{repository}: no {WEIGHTS} can be downloaded from the hub: {error}") from error
 
 
 def upload(folder: Path, repository: str) -> str:
@@ -38,15 +39,9 @@ def upload(folder: Path, repository: str) -> str:
         address = hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Weights and card")
     except Exception as error:
-        raise UsageError(f"{HUB}{repository}: the hub does not take it: {error}") from error
+        raise UsageError(f"{HUB}{repository}: the hub refuses the upload: {error}") from error
     return str(address)
 
 
-def _library() -> ModuleType:
-    try:
-        import huggingface_hub  # noqa: PLC0415  an optional extra
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'trained networks of a hub are had by huggingface_hub: pip install "lowrank-unroll[hub]"'
-        ) from error
-    return huggingface_hub
+def _library() -> Any:
+    return import_extra("huggingface_hub", "hub", "a network of the hub")

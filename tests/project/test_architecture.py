@@ -16,6 +16,7 @@ LEAVES = {
     "yaml_files",
     "terminal",
     "torch_private",
+    "extras",
     "__version__",
 }
 MAY_IMPORT = {
@@ -49,6 +50,7 @@ MAY_IMPORT = {
     "yaml_files": set(),
     "terminal": set(),
     "torch_private": set(),
+    "extras": set(),
 }
 DATA_MAY_IMPORT = {
     "loading": set(),

@@ -173,7 +173,7 @@ def test_a_network_goes_to_the_hub_and_comes_back(tmp_path, trained, on_hub):
 
 def test_what_the_hub_does_not_have_is_refused_in_words(on_hub):
     result, _ = on_hub("from lowrank_unroll.weights import load_network; load_network('hub:ann/other')")
-    assert "UsageError: hub:ann/other: no model.safetensors can be had from the hub" in result.stderr
+    assert "UsageError: hub:ann/other: no model.safetensors can be downloaded from the hub" in result.stderr
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
