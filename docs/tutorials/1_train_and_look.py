@@ -2,8 +2,8 @@
 Train and look
 ==============
 
-A photograph of which 40 % of the values are known: what can be made of it without training, and what a network learns
-in a minute on one core. You need nothing but PyTorch's habits; photographs come with scikit-image.
+Reconstruct a photograph from 40 % of its values: first without training, then with a network that trains for a minute
+on one core. You only need to know PyTorch; the photographs come with scikit-image.
 """
 
 import matplotlib.pyplot as plt
@@ -19,9 +19,8 @@ axes.imshow(photo)
 # -------------
 #
 # :func:`~datamodules.measure_image` measures an array, or an image file by its name: each value of each channel is
-# known with a probability of 40 %. What comes back is a sample: the measurement, the mask, and the target, by which
-# results are judged. :func:`~lowrank_unroll.notebook.show` draws it all; for now the "reconstruction" is the
-# measurement itself.
+# known with a probability of 40 %. It returns a sample: measurement, mask, and target, with which results are compared.
+# :func:`~lowrank_unroll.notebook.show` draws it; here the "reconstruction" is the measurement itself.
 
 from datamodules import measure_image
 from lowrank_unroll.notebook import quality, reconstruct, show
@@ -30,11 +29,11 @@ sample = measure_image(photo, ratio=0.4)
 show(sample.measurement, sample)
 
 # %%
-# What needs no training
-# ----------------------
+# Methods without training
+# ------------------------
 #
-# A network has to beat these, or it is worth nothing. The last one uses low rank: similar patches of an image, as
-# rows of a matrix, have few singular values that matter.
+# A network that loses to these is worth nothing. The last one uses low rank: a matrix whose rows are similar patches of
+# an image has few singular values that matter.
 
 from lowrank_unroll.networks import LinearInterpolation, NonLocalLowRankNet, NonLocalLowRankRecon, NormalizedConvolution
 
@@ -46,8 +45,9 @@ for method in (LinearInterpolation(), NormalizedConvolution(), NonLocalLowRankRe
 # A network
 # ---------
 #
-# Two iterations of that method, unrolled: how far to shrink is learned, and so are convolutions that mend what low rank
-# leaves. They begin at zero, so before training it is the method itself, stopped after two of its eight iterations.
+# We unroll two iterations of that method. The thresholds are learned, and so are convolutions that correct the result of
+# each shrinkage. They begin at zero: before training the network is the method itself, stopped after two of its eight
+# iterations.
 
 network = NonLocalLowRankNet(features=16, iterations=2)
 before = quality(reconstruct(network, sample), sample)["psnr"]
@@ -94,7 +94,7 @@ trainer = L.Trainer(
 trainer.fit(task, photos)
 
 # %%
-# The loss of single batches jumps, since patches differ: a smooth one, such as sky, is easy.
+# The loss varies from batch to batch, because patches differ: a smooth one, such as sky, is easy.
 
 import numpy as np
 
@@ -114,13 +114,13 @@ print(f"after training: {quality(image, sample)['psnr']:.2f} dB")
 show(image, sample)
 
 # %%
-# That was a minute. A network of six iterations that was trained for longer comes in the box, by its name:
+# That was a minute. A network that was trained for longer comes with the package, by its name:
 
 image = reconstruct("color_cs", sample)
 print(f"from the box: {quality(image, sample)['psnr']:.2f} dB")
 show(image, sample)
 
 # %%
-# From here: a photograph of your own is ``measure_image("photo.png")``; the same training from the command line, with
-# a report at its end, is ``lowrank-unroll fit --config color_cs/non_local_low_rank_net.yaml``, and ``lowrank-unroll
-# list`` shows what else there is.
+# Next: ``measure_image("photo.png")`` measures a photograph of your own. ``lowrank-unroll fit --config
+# color_cs/non_local_low_rank_net.yaml`` is the same training from the command line, and ``test`` writes its report.
+# ``lowrank-unroll list`` shows what else there is.

@@ -2,9 +2,9 @@
 From the scanner to a movie
 ===========================
 
-A raw file as a scanner writes it (ISMRMRD), of which every fifth line was measured, becomes a beating heart: what is in
-the file, what a command makes of it, and how good that is. It takes ``pip install "lowrank-unroll[mri]"``, and no
-download: the heart is simulated, and writes itself as a raw file. With one of your own, begin at the second step.
+Reconstruct a beating heart from the raw file of a scanner (ISMRMRD) that measured every fifth line: read the file,
+reconstruct with one command, and compare with the reference. This needs ``pip install "lowrank-unroll[mri]"`` and no
+download: the raw file is written by a simulation. With a file of your own, begin at the second step.
 """
 
 import subprocess
@@ -21,9 +21,8 @@ def lowrank_unroll(*words):
 # A raw file
 # ----------
 #
-# Four coils with correlated noise, a noise scan, readouts that are oversampled twofold, and sixteen lines of the
-# centre that were measured before, for the sensitivities of the coils. ``--reference`` keeps the heart itself, to
-# compare with.
+# Four coils with correlated noise, a noise scan, readouts that are oversampled twofold, and a separate calibration of
+# sixteen central lines for the coil sensitivities. ``--reference`` writes the heart itself, to compare with.
 
 from pathlib import Path
 
@@ -37,13 +36,13 @@ lowrank_unroll(
 )
 
 # %%
-# What the scanner saw
-# --------------------
+# The measurement
+# ---------------
 #
-# Reading it whitens the noise, leaves the oversampling out, and finds the coils' sensitivities by ESPIRiT. What comes
-# back is a sample like any other, but for its target: nobody knows the image.
+# Reading the file whitens the noise, removes the oversampling, and estimates the coil sensitivities by ESPIRiT. It
+# returns a sample like any other, but without a target: nobody knows the image.
 
-from datamodules.dynamic_mri.raw_series import RawSeries
+from datamodules.measured.raw_series import RawSeries
 from lowrank_unroll.notebook import operator_of, reconstruct
 
 sample = RawSeries(Path(scan))[0]
@@ -60,7 +59,7 @@ pictures = {
     "k-space of a frame, coil 1": sample.measurement[0, 0].abs().clamp(min=1e-6).log(),
     "lines over frames": sample.mask[0, :, 0].float(),
     "sensitivity of coil 1": sample.coil_sensitivities[0, 0].abs(),
-    "what the coils see of it": zero_filled[0].abs(),
+    "zero-filled": zero_filled[0].abs(),
 }
 for axes, (title, picture) in zip(grid, pictures.items(), strict=True):
     axes.imshow(picture, cmap="gray", aspect="auto", interpolation="nearest")
@@ -70,8 +69,8 @@ for axes, (title, picture) in zip(grid, pictures.items(), strict=True):
 # A movie, without training
 # -------------------------
 #
-# ``predict`` does all of it, for a file or a folder of them, and writes a movie, an overview, and the complex series
-# in the raw data's own unit; ``--prediction.series_formats`` also knows NIfTI, DICOM and ISMRMRD images.
+# ``predict`` reads and reconstructs a file, or a folder of files. It writes a movie, an overview, and the complex series
+# in the unit of the raw data; ``--prediction.series_formats`` adds NIfTI, DICOM and ISMRMRD images.
 
 import h5py
 
@@ -90,12 +89,12 @@ axes.set_axis_off()
 axes.imshow(plt.imread(overview))
 
 # %%
-# And with a trained network
-# --------------------------
+# With a trained network
+# ----------------------
 #
-# The one in the box learned from real hearts; in Python it takes the sample from above. Now the reference comes in:
-# PSNR of magnitudes, after the one factor that is left free, since every scanner has a unit of its own. On real hearts
-# the network is half a decibel above the method that it starts from; this one is simulated, and they are level.
+# The network in the box was trained on real hearts. In Python it takes the sample from above. We compare with the
+# reference by the PSNR of magnitudes, after a fit of one factor, since every scanner has a unit of its own. On real
+# hearts the network is half a decibel above its start; on this simulated one they are level.
 
 import torch
 
@@ -113,7 +112,7 @@ for name, series in found.items():
     print(f"{name}: {float(psnr(found[name][None], heart[None])[0]):.2f} dB")
 
 # %%
-# The middle row over time shows what a single frame cannot: whether the heart beats.
+# The middle row over time shows the beating, which a single frame cannot show.
 
 figure, grid = plt.subplots(2, 4, figsize=(11, 4.5), height_ratios=(3, 1), layout="constrained")
 for (above, below), (title, series) in zip(grid.T, ({"reference": heart} | found).items(), strict=True):

@@ -3,7 +3,7 @@ The exact gradient in your own network
 ======================================
 
 Singular value shrinkage is one function call in any PyTorch network, and its gradient is right where that of an SVD is
-NaN. Here is a network of twenty lines that removes noise from a series, trained without Lightning, twice: through
+NaN. We train a network of twenty lines that removes noise from a series, without Lightning, twice: through
 ``torch.linalg.svd``, and through :func:`~lowrank_unroll.linalg.singular_value_threshold`.
 """
 
@@ -31,8 +31,9 @@ print("largest difference of the two:", float((by_svd(A, 0.3) - exactly(A, 0.3))
 # Where they differ
 # -----------------
 #
-# Backward, an SVD divides by ``s_i² - s_j²``. Two singular values that are the same are enough, and they are not
-# rare: of a static series all but one are zero. The shrunk matrix has no such trouble, and neither has its derivative.
+# The backward pass of an SVD divides by ``s_i² - s_j²``, so that two equal singular values make it NaN. They are not
+# rare: all but one singular value of a static series are zero. The derivative of the shrunk matrix has no such
+# division.
 
 static = torch.ones(8, 30)
 for shrink in (by_svd, exactly):
@@ -44,8 +45,8 @@ for shrink in (by_svd, exactly):
 # A network
 # ---------
 #
-# Each iteration moves towards the noisy series and shrinks a learned transform of the result; frames are the rows of
-# the matrix. Nothing here knows of this package but the argument ``shrink``.
+# Each iteration shrinks a learned transform of the series and subtracts the result from the noisy series; frames are the
+# rows of the matrix. Only the argument ``shrink`` depends on this package.
 
 from torch import nn
 
@@ -72,7 +73,7 @@ class Denoiser(nn.Module):
 
 
 # %%
-# Its data: bumps that come and go, with noise. One in sixteen is empty, as the background of a scan is.
+# The data are bumps that appear and disappear, with noise. One in sixteen is empty, like the background of a scan.
 
 GRID = torch.linspace(-1, 1, 48)
 
@@ -92,7 +93,7 @@ def batch_of_series(number=16, time=12):
 # Training
 # --------
 #
-# The loop stops when a gradient is not finite, before it reaches the weights.
+# The loop stops at a gradient that is not finite, before it reaches the weights.
 
 
 def train(shrink, steps=300):
@@ -118,7 +119,7 @@ for name, (losses, _) in found.items():
     print(f"{name}: {len(losses)} steps")
 
 # %%
-# Whoever changes nothing leaves the noise, 0.09, in all series but the empty sixteenth.
+# The dashed line is the error of the noisy series themselves: 0.09 in all but the empty sixteenth.
 
 import matplotlib.pyplot as plt
 
@@ -130,7 +131,7 @@ axes.set(xlabel="step", ylabel="mean squared error", yscale="log")
 axes.legend()
 
 # %%
-# And what it does, on a series that it has never seen:
+# On a series that it has never seen:
 
 torch.manual_seed(1)
 clean, noisy = batch_of_series()
@@ -148,6 +149,6 @@ for axes, title, series in zip(grid, ("clean", "noisy", "network"), (clean, nois
     axes.set(title=title, xlabel="pixel", ylabel="frame")
 
 # %%
-# Other shrinkages (hard, firm, Schatten-p, your own) are :func:`~lowrank_unroll.linalg.spectral_function`, and
-# :class:`~lowrank_unroll.prox.LowRankProx` is the learned block that the networks of this package share. Why the
-# gradient is right, and how long it takes: :doc:`/gradients`.
+# :func:`~lowrank_unroll.linalg.spectral_function` takes other shrinkages (hard, firm, Schatten-p, your own), and
+# :class:`~lowrank_unroll.prox.LowRankProx` is the learned block of the networks in this package. :doc:`/gradients` derives
+# the gradient, and has its errors and times.

@@ -2,9 +2,9 @@
 A new task: the single-pixel camera
 ===================================
 
-A single-pixel camera has one detector and a mirror that shows it a pattern at a time: each measurement is the sum of
-the image times a pattern of +1 and -1. A forward model, a module that names it, data that it measures and a config make
-this a task of the command line, with all its networks, metrics and reports. It takes some eighty lines.
+A single-pixel camera has one detector, and a mirror that shows it one pattern after another: each measurement is the sum
+of the image times a pattern of +1 and -1. A forward model, a module that returns it, data that it measures and a config
+make this a task of the command line, with its networks, metrics and reports, in some eighty lines.
 """
 
 import matplotlib.pyplot as plt
@@ -16,9 +16,9 @@ import torch
 # The forward model
 # -----------------
 #
-# The patterns are products of Walsh functions along the height and along the width: the rows of a Hadamard matrix, by
-# how often they change their sign. Slow ones matter most, so they come to the centre, as the low frequencies of
-# k-space do, and every sampling pattern of :mod:`lowrank_unroll.sampling` fits.
+# The patterns are products of Walsh functions along the height and along the width: rows of a Hadamard matrix, ordered by
+# their number of sign changes. Slow ones matter most. We put them in the centre, like the low frequencies of k-space, so
+# that every sampling pattern of :mod:`lowrank_unroll.sampling` fits.
 
 from lowrank_unroll.operators import LinearOperator, Mask
 
@@ -47,12 +47,12 @@ class WalshTransform(LinearOperator):
 
 
 # %%
-# Laws are better tests than examples. An adjoint has one, and so has what calls itself unitary:
+# Test the adjoint and the claim to be unitary by their laws:
 
 transform = WalshTransform()
 x, y = torch.randn(2, 3, 16, 32)
 print("<A x, y> - <x, A^H y> =", float((transform(x) * y).sum() - (x * transform.H(y)).sum()))
-print("largest |A^H A x - x| =", float((transform.normal(x) - x).abs().max()))
+print("largest |A^H A x - x| =", float((transform.gram(x) - x).abs().max()))
 
 figure, grid = plt.subplots(2, 6, figsize=(9, 3.2), layout="constrained")
 for number, axes in enumerate(grid.flat):
@@ -66,9 +66,9 @@ figure.suptitle("patterns that the mirror shows")
 # The task
 # --------
 #
-# A camera measures the sums that a mask chooses: a composition of two operators. That is all a
-# :class:`~lowrank_unroll.modules.ReconstructionModule` asks for; the loss is the squared error unless it says
-# otherwise, and metrics are PSNR unless it names more.
+# The camera measures the sums that a mask selects: a composition of two operators. A
+# :class:`~lowrank_unroll.modules.ReconstructionModule` needs nothing else; the default loss is the squared error, the
+# default metric PSNR.
 
 from lowrank_unroll.metrics import SampleMean, psnr, ssim
 from lowrank_unroll.modules import ReconstructionModule
@@ -93,8 +93,8 @@ class SinglePixelCamera(ReconstructionModule):
 # The data
 # --------
 #
-# Photographs are there already; only how they are measured is new. The camera shows the same patterns in training and
-# test: an eighth of them, mostly slow ones. Sides have to be powers of two.
+# The photographs exist already; only their measurement is new. The camera shows the same patterns in training and test:
+# an eighth of all, mostly slow ones. Sides have to be powers of two.
 
 from datamodules import SamplePhotos
 from lowrank_unroll.sampling import VariableDensity
@@ -118,9 +118,8 @@ class SinglePixelPhotos(SamplePhotos):
 # The config
 # ----------
 #
-# It names our classes by where they are: in a file ``camera.py`` of your own they would be
-# ``camera.SinglePixelCamera`` and ``camera.SinglePixelPhotos``. The network is one of the collection, and so are the
-# methods to compare with.
+# It names our classes by their module: in a file ``camera.py`` of your own they would be ``camera.SinglePixelCamera`` and
+# ``camera.SinglePixelPhotos``. The network and the methods to compare with come from the package.
 
 from pathlib import Path
 
@@ -157,7 +156,7 @@ Path("runs/single_pixel.yaml").write_text(CONFIG)
 # Train and test
 # --------------
 #
-# In a terminal these are ``lowrank-unroll fit --config runs/single_pixel.yaml`` and the same with ``test``.
+# In a terminal: ``lowrank-unroll fit --config runs/single_pixel.yaml``, and the same with ``test``.
 
 import sys
 
@@ -171,8 +170,8 @@ for command in ("fit", "test"):
 # The report
 # ----------
 #
-# ``runs/single_pixel/version_N/test/report.html`` is a page to send to a colleague; this is its picture, and the
-# table is ``metrics.csv`` beside it. "Zero-filled" is what the measured coefficients alone show.
+# ``runs/single_pixel/version_N/test/report.html`` is a page to send to a colleague. This is its picture; the table is
+# ``metrics.csv`` beside it. "Zero-filled" is the adjoint of the measured coefficients.
 
 folder = max(Path("runs/single_pixel").glob("version_*/test"), key=lambda path: path.stat().st_mtime)
 print((folder / "metrics.csv").read_text())

@@ -2,9 +2,9 @@
 A new network, and what low rank brings to it
 =============================================
 
-An unrolled network is the module of one iteration and the state that it starts from. Here is one that the collection
-does not have, whose iterations share their weights, and the question that every such network should be asked: does it
-need its low-rank step at all?
+An unrolled network is the module of one iteration and the state that it starts from. We write one that the package does
+not have, whose iterations share their weights, and ask a question that applies to every such network: does it need its
+low-rank step?
 """
 
 import logging
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 # One iteration
 # -------------
 #
-# Every block of 8 x 8 pixels over time is a matrix, whose singular values are shrunk; convolutions mend what that
-# leaves; a gradient step goes back to what was measured. :class:`~lowrank_unroll.prox.LowRankProx` learns how far to
-# shrink, with the exact gradient.
+# Shrink the singular values of every block of 8 x 8 pixels over time, correct the result by convolutions, and take a
+# gradient step towards the measurement. :class:`~lowrank_unroll.prox.LowRankProx` learns the threshold, with the exact
+# gradient.
 
 from lowrank_unroll.networks import UnrolledNetwork, ViewSharing
 from lowrank_unroll.operators import gradient_step
@@ -41,7 +41,7 @@ class Iteration(nn.Module):
 
     def __init__(self, features):
         super().__init__()
-        self.prox = LowRankProx(matricization=Blocks(8, cuts=((0, 0), (4, 4))), threshold_logit=-6.0)
+        self.prox = LowRankProx(matricization=Blocks(8, offsets=((0, 0), (4, 4))), threshold_logit=-6.0)
         self.mend = nn.Sequential(
             nn.Conv3d(4, features, 3, padding=1, bias=False),
             nn.ReLU(),
@@ -77,8 +77,8 @@ network = SharedNet()
 print(f"{sum(weight.numel() for weight in network.parameters())} weights, however many iterations")
 
 # %%
-# It has no biases and shrinks relative to the largest singular value, so twice the signal gives twice the image: nobody
-# has to scale raw data for it. That is a law to test a new network by.
+# It has no biases, and its threshold is relative to the norm of the matrices, so that twice the signal gives twice the
+# image and raw data need no scaling. Test this law with every new network.
 
 from datamodules import CinePhantom, measure_series
 from datamodules.dynamic_mri.phantom import beating_heart
@@ -96,8 +96,8 @@ print("largest |net(2 y) - 2 net(y)| =", float((twice - 2 * once).abs().max()))
 # Two trainings
 # -------------
 #
-# The same network, data, seed and steps, but ``shrinkage=False`` replaces every shrinkage by the identity. Both
-# cannot but use what convolutions and the measurement give; only one has low rank.
+# The same network, data, seed and steps, but ``shrinkage=False`` replaces every shrinkage by the identity: both have
+# convolutions and data consistency, and only one has low rank.
 
 from lowrank_unroll.modules import DynamicMRI, LogSquaredError
 
@@ -148,8 +148,8 @@ tasks = {"with low rank": train(shrinkage=True), "without": train(shrinkage=Fals
 # The answer
 # ----------
 #
-# On hearts that neither has seen, beside the method that both start from. PSNR per heart, since a mean alone does not
-# tell whether a difference is one.
+# Test both, and their start, on hearts that neither has seen. PSNR of each heart shows whether a difference of the means
+# is more than chance.
 
 data = simulated_hearts()
 data.prepare_data()
@@ -173,12 +173,12 @@ axes.legend()
 
 # %%
 # One seed and a minute are not a paper: ``lowrank-unroll study`` runs such a comparison over seeds and conditions, with
-# confidence intervals, and :doc:`/low_rank` has what came of it for the networks of the collection.
+# confidence intervals. :doc:`/low_rank_results` has its results for the networks of this package.
 
 image = reconstruct(networks["with low rank"], sample)
 show(image, sample)
 
 # %%
-# And it beats:
+# The movie:
 
 animate(image, sample)

@@ -2,9 +2,8 @@
 Weights & Biases, also without a network
 ========================================
 
-Track trainings, compare them and keep their weights. Everything here runs offline, as on a node of a cluster that
-sees no internet: runs lie in a folder until ``wandb sync`` uploads them. What only the website can do is said where
-it comes up.
+Track trainings, compare them and keep their weights. Everything here runs offline, as on a node of a cluster without
+internet: runs stay in a folder until ``wandb sync`` uploads them. A few things need the website, as noted below.
 """
 
 import os
@@ -17,12 +16,11 @@ os.environ["WANDB_SILENT"] = "true"
 # A sweep by hand
 # ---------------
 #
-# One overlay after the experiment's config, ``logger/wandb.yaml``, is all that logging takes. We train the same
-# network by two rules for the gradient of its singular value shrinkage: the exact one, and "zero", which sets what an
-# SVD's gradient would divide by zero to zero. ``group`` keeps together what belongs together; ``log_model`` uploads
-# the best weights as an artifact.
+# Logging takes one overlay after the experiment's config, ``logger/wandb.yaml``. We train the same network with two rules
+# for the gradient of its singular value shrinkage: the exact one, and "zero", which replaces a division by zero in the
+# gradient of the SVD by zero. ``group`` groups runs; ``log_model`` uploads the best weights as an artifact.
 #
-# Everything here is a word of the command line; in a terminal it would begin with ``lowrank-unroll fit --config ...``.
+# All arguments are those of the command line; in a terminal it would begin with ``lowrank-unroll fit --config ...``.
 
 import wandb
 
@@ -58,15 +56,14 @@ for gradient in ("exact", "zero"):
     run("test", gradient)
 
 # %%
-# With a login, a sweep is a file: ``configs/sweeps/svd_gradient.yaml`` of the collection names the six rules, ``wandb
-# sweep`` hands out an ID, and ``wandb agent ID`` on any machine takes the next training. The list of what is left to
-# do lives on the website, so offline there is no sweep; loop, as here, or use ``lowrank-unroll study``.
+# With a login, a sweep is a file: ``configs/sweeps/svd_gradient.yaml`` names the six rules, ``wandb sweep`` prints an ID, and
+# ``wandb agent ID`` on any machine takes the next training. The website keeps the list of trainings, so that there are no
+# sweeps offline; loop, as here, or use ``lowrank-unroll study``.
 #
-# What a run keeps
-# ----------------
+# The files of a run
+# ------------------
 #
-# Each run has a folder of its own with its log, its config, the pictures of validation samples and the table of the
-# test.
+# Each run has a folder with its log, its config, the pictures of validation samples and the table of the test.
 
 from pathlib import Path
 
@@ -76,7 +73,7 @@ for folder in runs:
     print(f"{folder.name}: {', '.join(kept)}")
 
 # %%
-# These are the pictures that the website would show at the end of each epoch.
+# The website would show these pictures at the end of each epoch.
 
 import matplotlib.pyplot as plt
 
@@ -89,9 +86,8 @@ axes.imshow(plt.imread(pictures[-1]))
 # Compare
 # -------
 #
-# Charts of many runs are drawn by the website. The overlay only adds a logger, though: the numbers of each run also
-# lie in its ``metrics.csv``, and ``lowrank-unroll compare`` sets finished tests side by side, sample by sample.
-# An interval that holds zero says that these samples tell no difference.
+# The website draws charts of many runs. The numbers of each run are also in its ``metrics.csv``, and ``lowrank-unroll
+# compare`` compares finished tests sample by sample. If an interval contains zero, these samples show no difference.
 
 import numpy as np
 
@@ -114,8 +110,8 @@ main()
 # An artifact
 # -----------
 #
-# An artifact is a version of a file that the website keeps, with the run that made it; offline it waits in the run to
-# be uploaded. The same weights lie in the folder of the run, and any checkpoint is loaded in a line:
+# An artifact is a version of a file on the website, with the run that made it; offline it stays in the run until it is
+# uploaded. The same weights are in the folder of the run, and one line loads any checkpoint:
 
 from datamodules import SamplePhotos
 from lowrank_unroll.notebook import quality, reconstruct
@@ -126,5 +122,5 @@ photo = SamplePhotos(ratio=0.4).dataset("test")[0]
 print(f"{photo.name}, from the checkpoint: {quality(reconstruct(network, photo), photo)['psnr']:.2f} dB")
 
 # %%
-# When there is a network again, ``wandb sync runs/wandb/offline-run-*`` uploads it all. Online, the artifact is
-# fetched by ``wandb artifact get ENTITY/lowrank_unroll/model-RUN:best``, and ``--ckpt_path`` takes the file.
+# Back online, ``wandb sync runs/wandb/offline-run-*`` uploads everything, and ``wandb artifact get
+# ENTITY/lowrank_unroll/model-RUN:best`` downloads the artifact, a file for ``--ckpt_path``.

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from conftest import SHORT, SMALL_NETWORK, TINY_PATCHES, save_empty_figures, tiny
@@ -31,7 +32,8 @@ LINKS = [
 
 
 def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
+    """The code of a page in a language; blocks inside of lists are indented."""
+    return [dedent(block) for block in re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)]
 
 
 def commands(page, program):
@@ -85,10 +87,10 @@ def test_the_length_of_code_is_as_said(page):
     assert said == [(name, len(code.splitlines())) for name, code in own_files(page)]
 
 
-def own_files(page):
+def own_files(page, language="python"):
     """Name and content of the files that a page says to write: blocks that begin with a comment of the name."""
-    for block in blocks(page, "python"):
-        if name := re.match(r"# (my_\w+\.py)\n", block):
+    for block in blocks(page, language):
+        if name := re.match(r"# (my_\w+\.(?:py|yaml))\n", block):
             yield name[1], block[name.end() :]
 
 
@@ -154,6 +156,8 @@ def test_commands_are_understood(words, place, said):
 
 def run_python(page, folder):
     """Run the blocks of a page one after the other, as a reader would; its files are written first."""
+    for name, config in own_files(page, "yaml"):
+        (folder / name).write_text(config)
     for name, code in own_files(page):
         (folder / name).write_text(code)
         sys.modules.pop(name.removesuffix(".py"), None)
@@ -184,7 +188,7 @@ def test_the_example_of_a_shrinkage_has_the_gradient_it_says(capsys, place):
 def few(words):
     """What makes a command of a page short; of networks and data of one's own it knows less."""
     short = [*SHORT, "--trainer.max_epochs", "2", *([] if "--model.network" in words else SMALL_NETWORK)]
-    if "my_measurements.Measurements" in words:
+    if {"my_measurements.Measurements", "my_camera.yaml"} & set(words):
         return [*short, "--data.batch_size", "2"]
     if "color_cs/demo.yaml" in words:
         return [*short, *TINY_PATCHES]
