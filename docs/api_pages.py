@@ -1,4 +1,4 @@
-"""What the API pages need beyond Sphinx: a table at the top, short names that lead somewhere, none left out."""
+"""Sphinx extension for the API pages: a table at the top, links of short names, a warning for undocumented names."""
 
 import importlib
 import inspect
@@ -16,24 +16,24 @@ import lowrank_unroll
 
 
 def public_names() -> list[str]:
-    """The dotted names in the `__all__` of every room."""
-    rooms = [f"lowrank_unroll.{room.name}" for room in pkgutil.iter_modules(lowrank_unroll.__path__)]
-    modules = {room: importlib.import_module(room) for room in ["datamodules", *rooms] if not room.endswith("__")}
-    return sorted(f"{room}.{name}" for room, module in modules.items() for name in getattr(module, "__all__", []))
+    """Return the dotted names in the `__all__` of every package."""
+    packages = [f"lowrank_unroll.{module.name}" for module in pkgutil.iter_modules(lowrank_unroll.__path__)]
+    modules = {name: importlib.import_module(name) for name in ["datamodules", *packages] if not name.endswith("__")}
+    return sorted(f"{name}.{public}" for name, module in modules.items() for public in getattr(module, "__all__", []))
 
 
 def warn_of_undocumented(app: Sphinx, environment: BuildEnvironment) -> None:
-    """Name each public name that is on no page: the strict build counts it as an error."""
+    """Warn of each public name that is on no page: the strict build counts a warning as an error."""
     documented = environment.domains.python_domain.objects
     for name in public_names():
         if name not in documented:
             logging.getLogger(__name__).warning("%s is public, but has no docstring or no page in docs/api", name)
 
 
-def list_public_names(app: Sphinx, what: str, name: str, room: Any, options: Any, lines: list[str]) -> None:
-    """Begin the page of a room with a table of its classes and functions, a line each."""
-    if what == "module" and hasattr(room, "__all__"):
-        public = {name: getattr(room, name) for name in room.__all__}
+def list_public_names(app: Sphinx, what: str, name: str, package: Any, options: Any, lines: list[str]) -> None:
+    """Begin the page of a package with a table of its classes and functions, a line each."""
+    if what == "module" and hasattr(package, "__all__"):
+        public = {name: getattr(package, name) for name in package.__all__}
         lines += ["", ".. list-table::", "   :widths: 1 3", ""]
         for public_name, value in public.items():
             if inspect.isclass(value) or inspect.isfunction(value):
@@ -45,7 +45,7 @@ def list_public_names(app: Sphinx, what: str, name: str, room: Any, options: Any
 def find_short_name(
     app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: Element
 ) -> reference | None:
-    """Resolve a name that docstrings of other rooms give without its module, such as UsageError, if it is unique."""
+    """Resolve a name that docstrings of other packages give without its module, such as UsageError, if it is unique."""
     short: Any = node.get("reftarget")
     objects = environment.domains.python_domain.objects
     found = {name: entry for name, entry in objects.items() if name.endswith(f".{short}") and not entry.aliased}
@@ -56,7 +56,7 @@ def find_short_name(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Take part in the build."""
+    """Connect the functions above to the build."""
     app.connect("autodoc-process-docstring", list_public_names)
     app.connect("env-check-consistency", warn_of_undocumented)
     app.connect("missing-reference", find_short_name)

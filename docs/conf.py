@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `sphinx-build -W docs docs/_build`."""
+"""Configuration of Sphinx: `sphinx-build -W docs docs/_build`."""
 
 import sys
 from pathlib import Path
@@ -28,11 +28,11 @@ myst_heading_anchors = 3
 
 default_role = "code"  # docstrings write `x`
 nitpicky = True
-# Inventories of other projects would have to be downloaded, and the build is to need no network.
+# Inventories of other projects would have to be downloaded, and the build must work without a network.
 OTHERS = "torch|torchmetrics|lightning|numpy|matplotlib|PIL|rich|abc|collections|datetime|pathlib|typing"
 nitpick_ignore_regex = [
     (r"py:.*", rf"({OTHERS})\..*"),
-    # Types in signatures that no room exports, such as the state of a network.
+    # Types in signatures that no package exports, such as the state of a network.
     (r"py:(class|obj)", r"(lowrank_unroll|datamodules)\.\w+\.\w+\.\w+"),
     (r"py:class", "Parameters"),
 ]
@@ -44,7 +44,7 @@ autodoc_preserve_defaults = True
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
-    "exclude-members": "ranges, set",  # what numbers may be, as functions; set is matplotlib's
+    "exclude-members": "ranges, set",  # ranges holds functions that check numbers; set is matplotlib's
 }
 python_maximum_signature_line_length = 88
 

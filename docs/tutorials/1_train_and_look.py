@@ -45,9 +45,9 @@ for method in (LinearInterpolation(), NormalizedConvolution(), NonLocalLowRankRe
 # A network
 # ---------
 #
-# We unroll two iterations of that method. The thresholds are learned, and so are convolutions that correct the result of
-# each shrinkage. They begin at zero: before training the network is the method itself, stopped after two of its eight
-# iterations.
+# We unroll two iterations of that method. The thresholds are learned, and so are convolutions that correct the result
+# of each shrinkage. They begin at zero: before training the network is the method itself, stopped after two of its
+# eight iterations.
 
 network = NonLocalLowRankNet(features=16, iterations=2)
 before = quality(reconstruct(network, sample), sample)["psnr"]

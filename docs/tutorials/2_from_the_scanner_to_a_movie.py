@@ -69,8 +69,8 @@ for axes, (title, picture) in zip(grid, pictures.items(), strict=True):
 # A movie, without training
 # -------------------------
 #
-# ``predict`` reads and reconstructs a file, or a folder of files. It writes a movie, an overview, and the complex series
-# in the unit of the raw data; ``--prediction.series_formats`` adds NIfTI, DICOM and ISMRMRD images.
+# ``predict`` reads and reconstructs a file, or a folder of files. It writes a movie, an overview, and the complex
+# series in the unit of the raw data; ``--prediction.series_formats`` adds NIfTI, DICOM and ISMRMRD images.
 
 import h5py
 

@@ -45,8 +45,8 @@ for shrink in (by_svd, exactly):
 # A network
 # ---------
 #
-# Each iteration shrinks a learned transform of the series and subtracts the result from the noisy series; frames are the
-# rows of the matrix. Only the argument ``shrink`` depends on this package.
+# Each iteration shrinks a learned transform of the series and subtracts the result from the noisy series; frames are
+# the rows of the matrix. Only the argument ``shrink`` depends on this package.
 
 from torch import nn
 
@@ -150,5 +150,5 @@ for axes, title, series in zip(grid, ("clean", "noisy", "network"), (clean, nois
 
 # %%
 # :func:`~lowrank_unroll.linalg.spectral_function` takes other shrinkages (hard, firm, Schatten-p, your own), and
-# :class:`~lowrank_unroll.prox.LowRankProx` is the learned block of the networks in this package. :doc:`/gradients` derives
-# the gradient, and has its errors and times.
+# :class:`~lowrank_unroll.prox.LowRankProx` is the learned block of the networks in this package. :doc:`/gradients`
+# derives the gradient, and has its errors and times.

@@ -2,9 +2,9 @@
 A new task: the single-pixel camera
 ===================================
 
-A single-pixel camera has one detector, and a mirror that shows it one pattern after another: each measurement is the sum
-of the image times a pattern of +1 and -1. A forward model, a module that returns it, data that it measures and a config
-make this a task of the command line, with its networks, metrics and reports, in some eighty lines.
+A single-pixel camera has one detector, and a mirror that shows it one pattern after another: each measurement is the
+sum of the image times a pattern of +1 and -1. A forward model, a module that returns it, data that it measures and a
+config make this a task of the command line, with its networks, metrics and reports, in some eighty lines.
 """
 
 import matplotlib.pyplot as plt
@@ -16,9 +16,9 @@ import torch
 # The forward model
 # -----------------
 #
-# The patterns are products of Walsh functions along the height and along the width: rows of a Hadamard matrix, ordered by
-# their number of sign changes. Slow ones matter most. We put them in the centre, like the low frequencies of k-space, so
-# that every sampling pattern of :mod:`lowrank_unroll.sampling` fits.
+# The patterns are products of Walsh functions along the height and along the width: rows of a Hadamard matrix, ordered
+# by their number of sign changes. Slow ones matter most. We put them in the centre, like the low frequencies of
+# k-space, so that every sampling pattern of :mod:`lowrank_unroll.sampling` fits.
 
 from lowrank_unroll.operators import LinearOperator, Mask
 
@@ -118,8 +118,8 @@ class SinglePixelPhotos(SamplePhotos):
 # The config
 # ----------
 #
-# It names our classes by their module: in a file ``camera.py`` of your own they would be ``camera.SinglePixelCamera`` and
-# ``camera.SinglePixelPhotos``. The network and the methods to compare with come from the package.
+# It names our classes by their module: in a file ``camera.py`` of your own they would be ``camera.SinglePixelCamera``
+# and ``camera.SinglePixelPhotos``. The network and the methods to compare with come from the package.
 
 from pathlib import Path
 

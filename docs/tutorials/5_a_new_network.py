@@ -148,8 +148,8 @@ tasks = {"with low rank": train(shrinkage=True), "without": train(shrinkage=Fals
 # The answer
 # ----------
 #
-# Test both, and their start, on hearts that neither has seen. PSNR of each heart shows whether a difference of the means
-# is more than chance.
+# Test both, and their start, on hearts that neither has seen. The PSNR of each heart shows whether a difference of the
+# means is more than chance.
 
 data = simulated_hearts()
 data.prepare_data()

@@ -16,9 +16,9 @@ os.environ["WANDB_SILENT"] = "true"
 # A sweep by hand
 # ---------------
 #
-# Logging takes one overlay after the experiment's config, ``logger/wandb.yaml``. We train the same network with two rules
-# for the gradient of its singular value shrinkage: the exact one, and "zero", which replaces a division by zero in the
-# gradient of the SVD by zero. ``group`` groups runs; ``log_model`` uploads the best weights as an artifact.
+# Logging takes one overlay after the experiment's config, ``logger/wandb.yaml``. We train the same network with two
+# rules for the gradient of its singular value shrinkage: the exact one, and "zero", which replaces a division by zero
+# in the gradient of the SVD by zero. ``group`` groups runs; ``log_model`` uploads the best weights as an artifact.
 #
 # All arguments are those of the command line; in a terminal it would begin with ``lowrank-unroll fit --config ...``.
 
@@ -56,9 +56,9 @@ for gradient in ("exact", "zero"):
     run("test", gradient)
 
 # %%
-# With a login, a sweep is a file: ``configs/sweeps/svd_gradient.yaml`` names the six rules, ``wandb sweep`` prints an ID, and
-# ``wandb agent ID`` on any machine takes the next training. The website keeps the list of trainings, so that there are no
-# sweeps offline; loop, as here, or use ``lowrank-unroll study``.
+# With a login, a sweep is a file: ``configs/sweeps/svd_gradient.yaml`` names the six rules, ``wandb sweep`` prints an
+# ID, and ``wandb agent ID`` on any machine takes the next training. The website keeps the list of trainings, so that
+# there are no sweeps offline; loop, as here, or use ``lowrank-unroll study``.
 #
 # The files of a run
 # ------------------
