@@ -6,8 +6,8 @@ from lowrank_unroll.modules.color_cs import ColorCS
 from lowrank_unroll.modules.dynamic_mri import DynamicMRI
 from lowrank_unroll.modules.losses import LogSquaredError, SquaredError
 from lowrank_unroll.modules.muon import KernelMuon
-from lowrank_unroll.modules.reconstruction import ReconstructionModule, Step
-from lowrank_unroll.modules.self_supervision import SSDU, relative_error
+from lowrank_unroll.modules.reconstruction import ReconstructionModule, StepOutput
+from lowrank_unroll.modules.supervision import SSDU, relative_error
 
 __all__ = [
     "SSDU",
@@ -18,8 +18,8 @@ __all__ = [
     "NonFiniteGradientError",
     "ReconstructionModule",
     "SquaredError",
-    "Step",
+    "StepOutput",
     "relative_error",
 ]
 
-__getattr__ = moved_names(__name__, {"Stopwatch": "lowrank_unroll.runs"})
+__getattr__ = moved_names(__name__, {"Step": f"{__name__}:StepOutput", "Stopwatch": "lowrank_unroll.runs"})

@@ -8,10 +8,9 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from lowrank_unroll.metrics import SampleMean, mse, psnr, ser, ssim
-from lowrank_unroll.modules.colours import colours_of
-from lowrank_unroll.modules.reconstruction import ReconstructionModule
+from lowrank_unroll.modules.reconstruction import ReconstructionModule, as_colors
 from lowrank_unroll.modules.self_ensemble import WAYS, reconstruct_in_eight_ways
-from lowrank_unroll.modules.self_supervision import SSDU
+from lowrank_unroll.modules.supervision import SSDU
 from lowrank_unroll.modules.tiling import count_calls, reconstruct_tiles
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.sample import COLOUR_AXES, Sample
@@ -30,14 +29,14 @@ class ColorCS(ReconstructionModule):
         tile_size: validate, test and predict in overlapping square tiles of this many pixels a side, blended; None
             for whole images, and tiles of 512 of those over a megapixel if the network needs it. A network trained on
             small patches does better in tiles of their size.
-        self_ensemble: validate, test and predict by the mean of what the network makes of each image flipped and turned
+        self_ensemble: validate, test and predict by the mean of the reconstructions of each image flipped and turned
             in eight ways: a little better, in eight times the time.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, elsewhere
             convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
-        weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
-        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
+        weights: initial ones: the name of a bundled network, a file or a checkpoint; None for random ones.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None to use targets.
 
     Raises:
         ValueError: if ``tile_size`` is not positive.
@@ -65,21 +64,16 @@ class ColorCS(ReconstructionModule):
         self.self_ensemble = self_ensemble
 
     def operator(self, batch: Sample) -> Mask:
-        """Sampling of single values, each channel by its own mask."""
+        """Return the mask, of single values, each channel its own."""
         return Mask(batch.mask)
 
     def metrics(self) -> dict[str, SampleMean]:
-        """PSNR, SSIM, SER and MSE, the columns of the paper's tables."""
-        return {
-            "psnr": SampleMean(psnr, higher_is_better=True),
-            "ssim": SampleMean(ssim, higher_is_better=True),
-            "ser": SampleMean(ser, higher_is_better=True),
-            "mse": SampleMean(mse, higher_is_better=False),
-        }
+        """Return PSNR, SSIM, SER and MSE, the columns of the paper's tables."""
+        return {"psnr": SampleMean(psnr), "ssim": SampleMean(ssim), "ser": SampleMean(ser), "mse": SampleMean(mse)}
 
     def picture_of_mask(self, mask: Tensor) -> Tensor:
         """Draw the sampled values, each channel in its colour."""
-        return colours_of(mask.float())
+        return as_colors(mask.float())
 
     def forward(self, batch: Sample) -> Tensor:
         """Reconstruct a batch (batch, channel, height, width); in evaluation in tiles or in eight ways, if set."""
@@ -88,6 +82,12 @@ class ColorCS(ReconstructionModule):
         if not self.self_ensemble:
             return self._reconstruct(batch, batch.measurement, batch.mask)
         return reconstruct_in_eight_ways(partial(self._reconstruct, batch), batch.measurement, batch.mask)
+
+    def crop(self, batch: Sample, side: int) -> Sample:
+        """Return the middle of the first image of a batch, at most ``side`` pixels a side, as a batch."""
+        top, left = ((whole - min(whole, side)) // 2 for whole in batch.measurement.shape[-2:])
+        window = (slice(1), slice(None), slice(top, top + side), slice(left, left + side))
+        return batch.first(1)._replace(measurement=batch.measurement[window], mask=batch.mask[window], target=None)
 
     def network_calls(self, batch: Sample) -> int:
         """Return how many times the network is called to reconstruct a batch outside of training."""
@@ -107,10 +107,10 @@ class ColorCS(ReconstructionModule):
 
 
 def _tile_size_for(network: nn.Module, measurement: Tensor) -> int | None:
-    """Return the side of the tiles that a network needs for images of this size; None for none.
+    """Return the side of the tiles that a network needs for images of this size; None for whole images.
 
-    Whole large images need more memory than there is and, where they are decomposed, time that grows as the cube of
-    their side. Networks that work on them part by part do not.
+    Networks that decompose whole images take time that grows as the cube of the side, and more memory than there is.
+    Networks that work on parts of images need no tiles.
     """
     large = measurement.shape[-2] * measurement.shape[-1] > LARGEST_WHOLE
     return TILE if large and not getattr(network, "works_in_parts", False) else None

@@ -24,38 +24,38 @@ class DynamicMRI(ReconstructionModule):
             convolutions are compiled.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation.
         loss: called as ``loss(reconstruction, target)``; None for the mean squared error.
-        weights: to begin with: a name in the box, a file or a checkpoint; None for random ones.
-        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
+        weights: initial ones: the name of a bundled network, a file or a checkpoint; None for random ones.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None to use targets.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def operator(self, batch: Sample) -> LinearOperator:
-        """What the coils see, transformed to k-space, where it is sampled."""
+        """Return coil sensitivities, Fourier transform and sampling mask, composed."""
         return SampledFourier(batch.mask) @ coil_operator(batch.coil_sensitivities)
 
     def metrics(self) -> dict[str, SampleMean]:
-        """PSNR, SSIM per frame, NMSE and HFEN of magnitudes, SER of complex series."""
+        """Return PSNR, SSIM per frame, NMSE and HFEN of magnitudes, and SER of complex series."""
         return {
-            "psnr": SampleMean(of_magnitudes(psnr), higher_is_better=True),
-            "ssim": SampleMean(of_magnitudes(frame_ssim), higher_is_better=True),
-            "ser": SampleMean(ser, higher_is_better=True),
-            "nmse": SampleMean(of_magnitudes(nmse), higher_is_better=False),
-            "hfen": SampleMean(of_magnitudes(hfen), higher_is_better=False),
+            "psnr": SampleMean(of_magnitudes(psnr)),
+            "ssim": SampleMean(of_magnitudes(frame_ssim)),
+            "ser": SampleMean(ser),
+            "nmse": SampleMean(of_magnitudes(nmse)),
+            "hfen": SampleMean(of_magnitudes(hfen)),
         }
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
-        """The magnitude of the middle frame of a series (time, height, width), and of its middle row over time."""
+        """Draw the magnitude of the middle frame of a series (time, height, width), and of its middle row over time."""
         magnitude = image.abs() / target.abs().max().clamp(min=torch.finfo(target.real.dtype).tiny)
         return _frame_and_profile(magnitude)
 
     def picture_of_mask(self, mask: Tensor) -> Tensor:
-        """Where k-space is sampled, (1, time, height, width), in the middle frame and in the middle row over time."""
+        """Draw the mask (1, time, height, width) of the middle frame, and of the middle row over time."""
         return _frame_and_profile(mask[0].float())
 
 
 def _frame_and_profile(series: Tensor) -> Tensor:
-    """The middle frame of a series (time, height, width), and below it the middle row over time, in grey."""
+    """Draw the middle frame of a series (time, height, width), and below it the middle row over time, in grey."""
     time, height, width = series.shape
     gap = series.new_full((PROFILE_GAP, width), 0.5)
     grey = torch.cat([series[time // 2], gap, series[:, height // 2].repeat_interleave(2, dim=0)])

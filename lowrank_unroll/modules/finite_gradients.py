@@ -1,4 +1,4 @@
-"""Training stops before a gradient that is not finite reaches the weights."""
+"""The check of gradients, which stops a training before infinity or NaN reaches the weights."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,9 @@ def check_finite(gradients: Mapping[str, Tensor], where: str, batch: str | list[
 
     Args:
         gradients: by the names of their parameters.
-        where: in training this is, in words.
+        where: epoch, batch and step, in words.
         batch: names of its samples.
-        scale: what the loss was multiplied by.
+        scale: factor of the loss in mixed precision, else 1.
 
     Raises:
         NonFiniteGradientError: names the place, the batch and the parameters.

@@ -1,4 +1,4 @@
-"""Losses to train by: modules called as ``loss(reconstruction, target)``."""
+"""Training losses: modules called as ``loss(reconstruction, target)``."""
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +11,18 @@ class SquaredError(nn.Module):
     """The mean squared error ``|x - x^|^2`` over all values."""
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch, a scalar in the squared unit of the image; real or complex images of one shape."""
+        """Return the loss of a batch, a scalar in the squared unit of the real or complex images, of one shape."""
         return (reconstruction - target).abs().square().mean()
 
 
 class LogSquaredError(nn.Module):
-    """The mean over samples of ln(MSE + floor): what PSNR measures, up to a factor and each sample's peak.
+    """The mean over samples of ln(MSE + floor): PSNR up to a factor and each sample's peak.
 
-    Where samples differ in difficulty, such as by how much of them is measured, the mean squared error learns from the
-    hardest alone; this one from all alike (as for image restoration in Chen et al., CVPR Workshops 2021, HINet).
+    Where samples differ in difficulty, for example in the number of measured values, the mean squared error learns
+    from the hardest alone; this loss from all alike (for image restoration: Chen et al., CVPR Workshops 2021, HINet).
 
     Args:
-        floor: an MSE of which less is hardly worth it, in the squared unit of the image; positive.
+        floor: an MSE below which improvement hardly counts, in the squared unit of the image; positive.
 
     Raises:
         ValueError: if ``floor`` is not positive.
@@ -34,5 +34,5 @@ class LogSquaredError(nn.Module):
         self.floor = floor
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch, a scalar without unit; real or complex images (batch, ...)."""
+        """Return the loss of a batch, a scalar without unit; real or complex images (batch, ...)."""
         return torch.log(mse(reconstruction, target) + self.floor).mean()

@@ -9,7 +9,7 @@ from torch.optim import Adam
 
 from lowrank_unroll.checks import check_fraction
 
-# Of the quintic polynomial that brings singular values in (0, 1] near to 1.
+# Coefficients of the quintic polynomial that maps singular values in (0, 1] near to 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 RMS = 0.2  # of an update, relative to the rate: about that of Adam's (Liu et al., arXiv 2502.16982)
@@ -24,7 +24,7 @@ class KernelMuon(Adam):
     are left to Adam.
 
     Args:
-        params: what to train.
+        params: parameters to train.
         lr: rate of both, whose updates are of about the same size.
         betas: of Adam.
         momentum: of Muon, Nesterov's, in (0, 1).
@@ -57,7 +57,7 @@ class KernelMuon(Adam):
             if parameter.grad is not None and _is_hidden_kernel(parameter)
         ]
         for kernel, _, _ in kernels:
-            kernel.grad = None  # which Adam passes over
+            kernel.grad = None  # Adam skips parameters without gradient
         super().step()
         for kernel, gradient, rate in kernels:
             kernel.grad = gradient
@@ -69,7 +69,7 @@ class KernelMuon(Adam):
         state = self.state[kernel]
         if not state:
             state["momentum"] = torch.zeros_like(gradient)
-            state["step"] = torch.zeros(())  # Adam looks for one in every state that it loads
+            state["step"] = torch.zeros(())  # Adam expects it in every state that it loads
         average = state["momentum"].lerp_(gradient, 1 - self.momentum)
         direction = orthogonalized(gradient.lerp(average, self.momentum).flatten(1))
         size = RMS * max(direction.shape) ** 0.5

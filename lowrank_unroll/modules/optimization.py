@@ -1,16 +1,23 @@
-"""Optimizer and scheduler of a module, and the metric that they and the checkpoints monitor."""
+"""Optimizer and scheduler of a module, the metric that they and checkpoints monitor, and how they are resumed."""
 
 from abc import ABC
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Literal, TypeVar
 
 import lightning as L
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lowrank_unroll.errors import UsageError, first_line
+from lowrank_unroll.modules.finite_gradients import check_finite
+from lowrank_unroll.names import abridged
+from lowrank_unroll.runs.resuming import apply_arguments
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.weights import differing_weights
 
 Mode = Literal["min", "max"]
 Built = TypeVar("Built")
@@ -30,7 +37,7 @@ class OptimizedModule(L.LightningModule, ABC):
     scheduler: LRSchedulerCallable | None
 
     def logged(self) -> Mapping[str, Mode | None]:
-        """The names under which a training logs, and whether their minimum or maximum is best; None if unknown."""
+        """Return the names under which a training logs, and whether minimum or maximum is best; None if unknown."""
         return {"train/loss": "min", "val/loss": "min"}
 
     @property
@@ -69,9 +76,8 @@ class OptimizedModule(L.LightningModule, ABC):
             return optimizer, None
         scheduler = _built("--model.scheduler", lambda: make(optimizer))
         if isinstance(scheduler, ReduceLROnPlateau) and (mode := self.logged().get(self.watched_by(scheduler))):
-            # Public names have no way to change it, and its default lowers the rate while PSNR rises.
-            scheduler._init_is_better(mode, scheduler.threshold, scheduler.threshold_mode)  # noqa: SLF001
-            scheduler._reset()  # noqa: SLF001
+            # By its default, the minimum, it would lower the rate while PSNR rises.
+            scheduler.load_state_dict({"mode": mode, "best": -inf if mode == "max" else inf})
         return optimizer, scheduler
 
     def watched_by(self, scheduler: Any) -> str:
@@ -91,6 +97,39 @@ class OptimizedModule(L.LightningModule, ABC):
         if isinstance(scheduler, ReduceLROnPlateau) and self._trainer is not None:
             chosen["frequency"] = self._trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": chosen}
+
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
+        """Keep the names of a batch, for the error that a gradient may raise."""
+        self._batch_names, self._batch_idx = batch.name, batch_idx
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop before a gradient that is not finite reaches the weights.
+
+        Raises:
+            NonFiniteGradientError: names the step, the batch and the parameters.
+        """
+        gradients = {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
+        where = f"epoch {self.current_epoch}, batch {self._batch_idx}, step {self.global_step}"
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        check_finite(gradients, where, self._batch_names, 1.0 if scaler is None else scaler.get_scale())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Explain a checkpoint of another network, and resume with the optimizer and scheduler as they are given now.
+
+        Raises:
+            UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off, or if the optimizer
+                or scheduler to resume with is of another class.
+        """
+        differing = differing_weights(self.state_dict(), checkpoint["state_dict"])
+        if self.strict_loading and differing:
+            raise UsageError(
+                f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
+                f"{abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
+                "of its run, or another --ckpt_path"
+            )
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            optimizer, scheduler = self.optimizer_and_scheduler()
+            apply_arguments(checkpoint, self.hparams, optimizer, scheduler, self.watched_by(scheduler))
 
 
 def _built(argument: str, make: Callable[[], Built]) -> Built:

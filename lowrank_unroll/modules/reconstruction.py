@@ -3,38 +3,32 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, TypedDict, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from lowrank_unroll.checks import check_axes
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
-from lowrank_unroll.modules.colours import colours_of
-from lowrank_unroll.modules.finite_gradients import check_finite
 from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.optimization import Mode, OptimizedModule
-from lowrank_unroll.modules.self_supervision import SSDU, relative_error
-from lowrank_unroll.names import abridged
+from lowrank_unroll.modules.supervision import SSDU, Stage, Supervised, Supervision
 from lowrank_unroll.networks.unrolled import collected_penalties
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.runs.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
-from lowrank_unroll.runs.resuming import take_what_is_given
 from lowrank_unroll.runs.stopwatch import Stopwatch
 from lowrank_unroll.sample import Sample, known_target
-from lowrank_unroll.weights import differing_weights, load_weights
+from lowrank_unroll.weights import load_weights
 
-Stage = Literal["train", "val", "test"]
+COLORS = 3
 
 
-class Step(TypedDict):
-    """What a training, validation or test step returns, and callbacks receive as outputs.
+class StepOutput(TypedDict):
+    """The output of a training, validation or test step, which callbacks receive.
 
     ``seconds`` is how long a test step took to reconstruct its batch.
     """
@@ -47,7 +41,7 @@ class Step(TypedDict):
 class ReconstructionModule(OptimizedModule):
     """Train and test a network that reconstructs an image from a measurement.
 
-    A task says what its forward model is (:meth:`operator`), and may replace the loss and the metrics.
+    A task defines its forward model (:meth:`operator`), and may replace the loss and the metrics.
 
     Args:
         network: called as ``network(measurement, operator)``, returns the reconstruction.
@@ -55,19 +49,19 @@ class ReconstructionModule(OptimizedModule):
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, see
             ``modules.cuda_graphs``; elsewhere ``network.compile()`` is called, and networks here compile convolutions.
-        shrinkage: False trains the network with its low-rank steps replaced by the identity: to ablate what low rank
-            brings. Methods without training that it starts from keep theirs.
+        shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation. Untrained
+            methods that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
             error. Self-supervision has a loss of its own.
-        weights: to begin with: a name in the box, a file (.safetensors), or a checkpoint; None for random ones.
-        self_supervision: train and validate without targets, see :class:`SSDU`; None for with them.
+        weights: initial ones: the name of a bundled network, a file (.safetensors), or a checkpoint; None for random.
+        self_supervision: train and validate without targets, see :class:`SSDU`; None to use targets.
 
     Attributes:
-        image_axes: what the dims of an image are, without the batch; None for a task that takes images of any kind.
+        image_axes: names of the dims of an image, without batch; None for a task that takes images of any kind.
 
     Raises:
         UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
-            those of another, or there are two losses.
+            of another network, or there are two losses.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
@@ -96,11 +90,12 @@ class ReconstructionModule(OptimizedModule):
                 f"loss is {type(loss).__name__}, but self-supervision has a loss of its own: give --model.loss null "
                 "or --model.self_supervision null"
             )
-        self.error = loss or SquaredError()
+        self.register_module("error", loss or SquaredError())  # weights of a loss have this name in checkpoints
         self.self_supervision = self_supervision
+        self.supervision: Supervision = self_supervision or Supervised()
         if not shrinkage:
             remove_shrinkage(network)
-        self.begins_trained = weights is not None
+        self.has_initial_weights = weights is not None
         if weights is not None:
             load_weights(network, weights)
         self.val_metrics = self._metric_collection("val")
@@ -119,31 +114,36 @@ class ReconstructionModule(OptimizedModule):
         self.check_data(getattr(self.trainer, "datamodule", None))
 
     def configure_model(self) -> None:
-        """Compile the network, if that is wanted, or capture its steps on a GPU; its weights keep their names."""
-        self.reconstruct_to_train = self.reconstruct  # not the graphs of another training
+        """Compile the network, or capture its steps on a GPU, if ``compile`` is set; weights keep their names."""
+        self.reconstruct_to_train = self.reconstruct  # graphs of an earlier training hold its weights
         if not self.compile_network:
             return
-        trainer = self._trainer  # none, where somebody only wants the model
-        # Self-supervision reconstructs several times before it differentiates, and a replay keeps one alone.
+        trainer = self._trainer  # None outside of a training
+        # Self-supervision reconstructs several times before it differentiates, but a graph keeps the last replay only.
         if trainer is not None and self.self_supervision is None and can_capture(trainer):
             self.reconstruct_to_train = CUDAGraphs(self.network, self.reconstruct)
         else:
             self.network.compile()
 
+    @property
+    def loss_function(self) -> nn.Module:
+        """The loss that was given, or the mean squared error."""
+        return cast("nn.Module", self.error)
+
     @abstractmethod
     def operator(self, batch: Sample) -> LinearOperator:
-        """The forward model of a batch: what maps its targets to its measurements, but for noise."""
+        """Return the forward model of a batch, which maps its targets to its measurements, but for noise."""
 
     def loss(self, reconstruction: Tensor, batch: Sample) -> Tensor:
-        """The training loss, where there are targets."""
-        return self.error(reconstruction, known_target(batch))  # type: ignore[no-any-return]
+        """Return the training loss, where there are targets."""
+        return self.loss_function(reconstruction, known_target(batch))  # type: ignore[no-any-return]
 
     def metrics(self) -> dict[str, SampleMean]:
-        """The metrics of validation and test by name; must hold "psnr"."""
+        """Return the metrics of validation and test by name; "psnr" must be among them."""
         return {"psnr": SampleMean(psnr, higher_is_better=True)}
 
     def logged(self) -> Mapping[str, Mode | None]:
-        """The loss, and the metrics of validation; without targets the loss alone."""
+        """Return the names of the loss and of the metrics of validation; without targets those of the loss alone."""
         metrics: Mapping[str, Any] = {} if self.self_supervision else dict(self.val_metrics.items())
         return {**super().logged(), **{name: _best(metric.higher_is_better) for name, metric in metrics.items()}}
 
@@ -159,16 +159,16 @@ class ReconstructionModule(OptimizedModule):
             return self(batch), sum(penalties)
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
-        """How to show one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
+        """Return one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
 
         Args:
-            image: a target, measurement or reconstruction; of other than three channels the mean is shown, in grey.
+            image: a target, measurement or reconstruction; if it has not three channels, their mean is shown, in grey.
             target: of the same sample, to take the brightness from.
         """
-        return colours_of(image)
+        return as_colors(image)
 
     def picture_of_mask(self, mask: Tensor) -> Tensor | None:
-        """How to show the mask of one sample as colours, sampled 1; None where a task is not about sampling.
+        """Return the mask of one sample as colours, sampled 1; None where a task is not about sampling.
 
         Args:
             mask: boolean, without the dim of the batch.
@@ -176,106 +176,53 @@ class ReconstructionModule(OptimizedModule):
         return None
 
     def zero_filled(self, batch: Sample) -> Tensor:
-        """The adjoint reconstruction of a batch, from which the networks start and to which they are compared."""
+        """Return the adjoint reconstruction of a batch, from which networks start and to which they are compared."""
         return self.operator(batch).adjoint(batch.measurement)
 
-    def _step(self, batch: Sample, stage: Stage) -> Step:
-        with Stopwatch(self.device, running=stage == "test") as watch:
-            reconstruct = self.reconstruct_to_train if stage == "train" else self.reconstruct
-            reconstruction, penalty = reconstruct(batch)
-        # Mixed precision is for the network: the convolutions inside SSIM and HFEN are to stay exact.
-        with torch.autocast(self.device.type, enabled=False):
-            loss = self.loss(reconstruction, batch) + penalty
-            self._log_loss(loss, batch, stage, prog_bar=stage == "train")
-            if stage != "train":
-                metrics = self.val_metrics if stage == "val" else self.test_metrics
-                metrics.update(reconstruction, known_target(batch))
-                self.log_dict(metrics, prog_bar=stage == "val")
-        return Step(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
-
-    def _step_without_targets(self, batch: Sample, stage: Stage, splits: range, held: SSDU) -> Step:
-        """Reconstruct from a part of the samples, and compare to the others."""
-        loss, reconstruction = self._predict_held_back(batch, splits, held)
-        self._log_loss(loss, batch, stage, prog_bar=True)
-        return Step(loss=loss, reconstruction=reconstruction, seconds=0.0)
-
-    def _predict_held_back(self, batch: Sample, splits: range, held: SSDU) -> tuple[Tensor, Tensor]:
-        """The loss, and the last reconstruction from a part of the samples; a split is a function of its number."""
-        losses = []
-        for number in splits:
-            given, held_back = held.split(batch, number)
-            reconstruction, penalty = self.reconstruct(given)
-            with torch.autocast(self.device.type, enabled=False):
-                prediction = self.operator(held_back)(reconstruction)
-                losses.append(relative_error(prediction, held_back.measurement) + penalty)
-        return torch.stack(losses).mean(), reconstruction
-
     def training_loss(self, batch: Sample) -> Tensor:
-        """Return the scalar that a training step minimises, loss and penalties or the self-supervised loss."""
-        if (held := self.self_supervision) is not None:
-            return self._predict_held_back(batch, self._splits(held), held)[0]
-        reconstruction, penalty = self.reconstruct(batch)
-        return self.loss(reconstruction, batch) + penalty
+        """Return the scalar that a training step minimises, of its objective and the penalties of the network."""
+        return self.supervision.objective(self, self.reconstruct, batch, "train", self.global_step)[0]
 
-    def _splits(self, held: SSDU) -> range:
-        first = self.global_step * held.masks
-        return range(first, first + held.masks)
-
-    def _log_loss(self, loss: Tensor, batch: Sample, stage: Stage, *, prog_bar: bool) -> None:
-        # The mean over the samples of all processes; a float, since Lightning truncates the mean of integers.
-        samples: Any = float(len(batch.measurement))
-        self.log(f"{stage}/loss", loss, prog_bar=prog_bar, batch_size=samples, sync_dist=True)
-
-    def training_step(self, batch: Sample, batch_idx: int) -> Step:
+    def training_step(self, batch: Sample, batch_idx: int) -> StepOutput:
         """Reconstruct a batch and log its loss."""
-        self._batch_names, self._batch_idx = batch.name, batch_idx
-        if (held := self.self_supervision) is not None:
-            return self._step_without_targets(batch, "train", self._splits(held), held)
-        return self._step(batch, "train")
+        reconstruct = self.reconstruct_to_train
+        loss, reconstruction = self.supervision.objective(self, reconstruct, batch, "train", self.global_step)
+        self._log_loss(loss, batch, "train", prog_bar=True)
+        return StepOutput(loss=loss, reconstruction=reconstruction, seconds=0.0)
 
-    def validation_step(self, batch: Sample, batch_idx: int) -> Step:
-        """Reconstruct a batch and log its loss and metrics; without targets the loss, of samples held back."""
-        if (held := self.self_supervision) is not None:
-            return self._step_without_targets(batch, "val", range(batch_idx, batch_idx + 1), held)
-        return self._step(batch, "val")
+    def validation_step(self, batch: Sample, batch_idx: int) -> StepOutput:
+        """Reconstruct a batch and log its loss and metrics; the loss alone if the training has no targets."""
+        loss, reconstruction = self.supervision.objective(self, self.reconstruct, batch, "val", batch_idx)
+        has_targets = self.self_supervision is None
+        self._log_loss(loss, batch, "val", prog_bar=not has_targets)
+        if has_targets:
+            self._log_metrics(self.val_metrics, reconstruction, batch, prog_bar=True)
+        return StepOutput(loss=loss, reconstruction=reconstruction, seconds=0.0)
 
-    def test_step(self, batch: Sample, batch_idx: int) -> Step:
-        """Reconstruct a batch and log its loss and metrics."""
-        return self._step(batch, "test")
+    def test_step(self, batch: Sample, batch_idx: int) -> StepOutput:
+        """Reconstruct a batch, and log its loss and metrics, which need targets."""
+        with Stopwatch(self.device) as watch:
+            reconstructed = self.reconstruct(batch)
+        loss, reconstruction = Supervised().objective(self, lambda _: reconstructed, batch, "test", batch_idx)
+        self._log_loss(loss, batch, "test", prog_bar=False)
+        self._log_metrics(self.test_metrics, reconstruction, batch, prog_bar=False)
+        return StepOutput(loss=loss, reconstruction=reconstruction, seconds=watch.seconds)
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """Reconstruct a batch in the data's own unit."""
         reconstruction: Tensor = self(batch)
         return reconstruction * batch.scale.reshape(-1, *[1] * (reconstruction.ndim - 1))
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop before a gradient that is not finite reaches the weights.
+    def _log_loss(self, loss: Tensor, batch: Sample, stage: Stage, *, prog_bar: bool) -> None:
+        # Lightning weights the mean over processes by this; a float, since it truncates the mean of integers.
+        samples: Any = float(len(batch.measurement))
+        self.log(f"{stage}/loss", loss, prog_bar=prog_bar, batch_size=samples, sync_dist=True)
 
-        Raises:
-            NonFiniteGradientError: names the step, the batch and the parameters.
-        """
-        gradients = {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
-        where = f"epoch {self.current_epoch}, batch {self._batch_idx}, step {self.global_step}"
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        check_finite(gradients, where, self._batch_names, 1.0 if scaler is None else scaler.get_scale())
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Explain a checkpoint of another network, and resume with the optimizer and scheduler as they are given now.
-
-        Raises:
-            UsageError: if names or shapes of the weights differ, unless ``strict_loading`` is off, or if the optimizer
-                or scheduler to resume with is of another class.
-        """
-        differing = differing_weights(self.state_dict(), checkpoint["state_dict"])
-        if self.strict_loading and differing:
-            raise UsageError(
-                f"the checkpoint is of another network: {len(differing)} weights differ in name or shape, such as "
-                f"{abridged(differing, limit=2)}. Give the config that it was trained with, config.yaml in the folder "
-                "of its run, or another --ckpt_path"
-            )
-        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
-            optimizer, scheduler = self.optimizer_and_scheduler()
-            take_what_is_given(checkpoint, self.hparams, optimizer, scheduler, self.watched_by(scheduler))
+    def _log_metrics(self, metrics: MetricCollection, reconstruction: Tensor, batch: Sample, *, prog_bar: bool) -> None:
+        # Mixed precision is for the network: the convolutions of SSIM and HFEN are in full precision.
+        with torch.autocast(self.device.type, enabled=False):
+            metrics.update(reconstruction, known_target(batch))
+            self.log_dict(metrics, prog_bar=prog_bar)
 
     def _metric_collection(self, stage: Stage) -> MetricCollection:
         metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
@@ -297,3 +244,8 @@ class ReconstructionModule(OptimizedModule):
 
 def _best(higher_is_better: bool | None) -> Mode | None:
     return None if higher_is_better is None else "max" if higher_is_better else "min"
+
+
+def as_colors(image: Tensor) -> Tensor:
+    """Return an image (channel, height, width) as colours (3, height, width): three channels, or the mean in grey."""
+    return image if len(image) == COLORS else image.mean(0, keepdim=True).expand(COLORS, -1, -1)

@@ -1,4 +1,4 @@
-"""The mean of what a network makes of an image flipped and turned in eight ways."""
+"""Geometric self-ensemble: the mean of the reconstructions of an image flipped and turned in eight ways."""
 
 from collections.abc import Callable
 from itertools import product
@@ -12,10 +12,10 @@ WAYS = tuple(product(range(4), (False, True)))  # quarter turns, and whether the
 def reconstruct_in_eight_ways(
     reconstruct: Callable[[Tensor, Tensor], Tensor], measurement: Tensor, mask: Tensor
 ) -> Tensor:
-    """Flip and turn the measurement, reconstruct, undo both, and average: the geometric self-ensemble.
+    """Flip and turn the measurement, reconstruct, undo both, and average over eight ways.
 
-    It is due to Timofte, Rothe & Van Gool, "Seven ways to improve example-based single image super resolution", CVPR
-    2016, and takes eight times the time.
+    The geometric self-ensemble is due to Timofte, Rothe & Van Gool, "Seven ways to improve example-based single image
+    super resolution", CVPR 2016, and takes eight times the time.
 
     Args:
         reconstruct: called as ``reconstruct(measurement, mask)``, once for each way.
@@ -23,8 +23,8 @@ def reconstruct_in_eight_ways(
         mask: True where sampled, boolean, shape of ``measurement``.
 
     Returns:
-        The reconstruction, shape and dtype of ``measurement``; the same, but flipped and turned, of one flipped and
-        turned.
+        The reconstruction, shape and dtype of ``measurement``. It is equivariant: a flipped or turned measurement gives
+        the same reconstruction, flipped or turned.
     """
     results = [_back(reconstruct(_turned(measurement, *way), _turned(mask, *way)), *way) for way in WAYS]
     return torch.stack(results).mean(0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.operators import Mask
 
-PIXELS_AT_ONCE = 2**17  # of tiles that a network is given together
+PIXELS_PER_CALL = 2**17  # of the tiles that a network reconstructs as one batch
 
 
 def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, tile_size: int) -> Tensor:
@@ -21,7 +21,7 @@ def reconstruct_tiles(network: nn.Module, measurement: Tensor, mask: Tensor, til
         network: called as ``network(measurement, operator)``.
         measurement: (batch, channel, height, width), zero where not sampled.
         mask: True where sampled, boolean, shape of ``measurement``.
-        tile_size: pixels a side; a side of the image that is smaller is taken whole.
+        tile_size: pixels a side; a smaller side of the image is taken whole.
 
     Returns:
         The reconstruction, shape and dtype of ``measurement``; the sampled values as measured.
@@ -52,7 +52,7 @@ def count_calls(shape: Sequence[int], tile_size: int) -> int:
 
 
 def _tiles_per_call(batch: int, height: int, width: int) -> int:
-    return max(1, PIXELS_AT_ONCE // (batch * height * width))
+    return max(1, PIXELS_PER_CALL // (batch * height * width))
 
 
 def _starts(length: int, tile: int) -> list[int]:
@@ -61,5 +61,5 @@ def _starts(length: int, tile: int) -> list[int]:
 
 
 def _window(length: int) -> Tensor:
-    """Return a squared Hann window, without its zeros: so little weight at the edges of a tile that no seam shows."""
+    """Return a squared Hann window, without its zeros; its small weights at the edges of a tile hide seams."""
     return (torch.arange(1, length + 1) * math.pi / (length + 1)).sin() ** 4

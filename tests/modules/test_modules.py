@@ -248,9 +248,9 @@ class TestDynamicMRI:
         image, penalty = module.reconstruct(batch)
         assert penalty > 0
         module.log = lambda *_, **__: None
-        assert torch.allclose(module._step(batch, "train")["loss"], module.loss(image, batch) + penalty)
+        assert torch.allclose(module.training_step(batch, 0)["loss"], module.loss(image, batch) + penalty)
         module.network.penalty = lambda state: 0.0
-        assert torch.allclose(module._step(batch, "train")["loss"], module.loss(image, batch))
+        assert torch.allclose(module.training_step(batch, 0)["loss"], module.loss(image, batch))
 
     def test_one_coil_of_ones_is_a_single_coil(self, batch):
         single = batch._replace(measurement=batch.measurement[:, :1], coil_sensitivities=None)

@@ -1,5 +1,7 @@
 """What a training goes by: the module's monitor, unless another is named; resumed, optimizer and scheduler as given."""
 
+from functools import partial
+
 import pytest
 import torch
 from conftest import quiet_trainer, same
@@ -14,7 +16,7 @@ from lowrank_unroll.metrics import SampleMean, mse
 from lowrank_unroll.modules import SSDU, ColorCS
 from lowrank_unroll.networks import TLRNet
 from lowrank_unroll.runs import ResumableCheckpoint
-from lowrank_unroll.runs.resuming import take_what_is_given
+from lowrank_unroll.runs.resuming import apply_arguments
 
 
 def module(kind=ColorCS, **arguments):
@@ -27,7 +29,7 @@ class Judged(ColorCS):
     monitor = "val/error"
 
     def metrics(self):
-        return super().metrics() | {"error": SampleMean(mse, higher_is_better=False), "other": SampleMean(mse)}
+        return super().metrics() | {"error": SampleMean(mse), "other": SampleMean(partial(mse))}
 
 
 class Chatty(ColorCS):
@@ -103,13 +105,13 @@ def test_a_chosen_mode_of_the_checkpoint_is_kept():
 @pytest.mark.parametrize(
     ("callback", "limit", "message"),
     [
-        (EarlyStopping("val_psnr"), 1.0, "EarlyStopping watches val_psnr, which is not logged; did you mean val/psnr"),
+        (EarlyStopping("val_psnr"), 1.0, "EarlyStopping monitors val_psnr, which is not logged; did you mean val/psnr"),
         (
             ResumableCheckpoint(monitor="x"),
             1.0,
-            "watches x, which is not logged; expected one of train/loss",
+            "monitors x, which is not logged; expected one of train/loss",
         ),
-        (EarlyStopping("val/psnr"), 0, "watches val/psnr, which is not logged without validation"),
+        (EarlyStopping("val/psnr"), 0, "monitors val/psnr, which is not logged without validation"),
     ],
 )
 def test_a_name_that_is_never_logged_is_refused(callback, limit, message):
@@ -162,7 +164,7 @@ class Chosen:
         }
 
     def resume(self, checkpoint):
-        take_what_is_given(checkpoint, self.given, self.optimizer, self.scheduler, "val/psnr")
+        apply_arguments(checkpoint, self.given, self.optimizer, self.scheduler, "val/psnr")
         self.optimizer.load_state_dict(checkpoint["optimizer_states"][0])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint["lr_schedulers"][0])

@@ -33,21 +33,21 @@ def fit(module, batch):
 
 
 @given(st.floats(0.05, 0.95), st.integers(0, 20), st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32))
-def test_what_is_held_back_was_measured_and_lies_outside_the_centre(share, centre, height, width, seed):
+def test_the_loss_mask_is_of_measured_samples_outside_the_center(share, center, height, width, seed):
     generator = torch.Generator().manual_seed(seed)
     mask = torch.rand(2, 1, 3, height, width, generator=generator) < 0.5
-    held = SSDU(share, centre=centre).held_back(mask, generator)
-    assert not (held & ~mask).any()
+    loss_mask = SSDU(share, center=center).loss_mask(mask, generator)
+    assert not (loss_mask & ~mask).any()
     rows, columns = (torch.arange(side) - side // 2 for side in (height, width))
-    middle = ((rows >= -(centre // 2)) & (rows < centre - centre // 2))[:, None] & (
-        (columns >= -(centre // 2)) & (columns < centre - centre // 2)
+    middle = ((rows >= -(center // 2)) & (rows < center - center // 2))[:, None] & (
+        (columns >= -(center // 2)) & (columns < center - center // 2)
     )
-    assert not held[..., middle].any()
+    assert not loss_mask[..., middle].any()
 
 
-def test_the_share_is_held_back_elsewhere():
-    held = SSDU(0.3, centre=4).held_back(torch.ones(1, 1, 8, 64, 64, dtype=torch.bool))
-    assert held.float().mean() == pytest.approx(0.3, abs=0.02)
+def test_the_loss_mask_has_its_share_elsewhere():
+    loss_mask = SSDU(0.3, center=4).loss_mask(torch.ones(1, 1, 8, 64, 64, dtype=torch.bool))
+    assert loss_mask.float().mean() == pytest.approx(0.3, abs=0.02)
 
 
 def test_the_loss_is_relative():
@@ -74,11 +74,11 @@ class Recorder(nn.Module):
 
 
 @pytest.mark.parametrize("masks", [1, 3])
-def test_the_network_sees_neither_targets_nor_what_is_held_back(masks):
+def test_the_network_sees_neither_targets_nor_the_samples_of_the_loss(masks):
     batch = collate([sample(seed=number) for number in range(2)])
     without = batch._replace(target=torch.full_like(batch.target, torch.nan))
     network = Recorder()
-    module = DynamicMRI(network, self_supervision=SSDU(masks=masks, centre=2))
+    module = DynamicMRI(network, self_supervision=SSDU(masks=masks, center=2))
     fit(module, without)
     assert len(network.given) == masks
     measured = batch.measurement != 0
@@ -89,13 +89,13 @@ def test_the_network_sees_neither_targets_nor_what_is_held_back(masks):
     assert module.network.gain != 1
 
 
-def test_it_is_the_loss_of_what_was_held_back():
+def test_the_loss_is_that_of_the_samples_of_the_loss_mask():
     batch = collate([sample()])
-    held = SSDU(centre=2)
-    module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=held)
+    ssdu = SSDU(center=2)
+    module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=ssdu)
     module.log = lambda *_, **__: None
     step = module.validation_step(batch, 7)
-    mask = held.held_back(batch.mask, torch.Generator().manual_seed(7))
+    mask = ssdu.loss_mask(batch.mask, torch.Generator().manual_seed(7))
     rest = batch._replace(mask=batch.mask & ~mask, measurement=batch.measurement * ~mask)
     predicted = module.operator(batch)(module(rest))
     expected = relative_error(predicted * mask, batch.measurement * mask)
@@ -112,15 +112,15 @@ def test_checkpoints_stay_plain(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "centre"),
+    ("words", "center"),
     [
         (["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--data.coils", "2"], "2"),
         (["--config", "color_cs/demo.yaml", *TINY], "0"),
     ],
 )
 @pytest.mark.usefixtures("empty_figures")
-def test_from_the_command_line(command_line, words, centre):
-    chosen = ["--model.self_supervision.masks", "2", "--model.self_supervision.centre", centre]
+def test_from_the_command_line(command_line, words, center):
+    chosen = ["--model.self_supervision.masks", "2", "--model.self_supervision.center", center]
     plateau = ["--model.scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"]
     command_line("fit", *words, *chosen, *plateau)
     (metrics,) = Path("runs").rglob("metrics.csv")
@@ -145,21 +145,26 @@ def test_a_second_loss_is_refused():
         DynamicMRI(Recorder(), loss=SquaredError(), self_supervision=SSDU())
 
 
-@pytest.mark.parametrize(("held", "told"), [(SSDU(centre=1000), "0 samples"), (SSDU(share=1e-9), "share 1e-09 of")])
-def test_holding_nothing_back_is_refused_by_name(held, told):
+@pytest.mark.parametrize(("ssdu", "told"), [(SSDU(center=1000), "0 samples"), (SSDU(share=1e-9), "share 1e-09 of")])
+def test_an_empty_loss_mask_is_refused_by_name(ssdu, told):
     batch = collate([sample(), sample(seed=1)])
-    with pytest.raises(UsageError, match=f"series 0, series 1 nothing is held back.*{told}.*self_supervision.centre"):
-        held.split(batch, 0)
+    with pytest.raises(UsageError, match=f"loss mask of series 0, series 1 is empty.*{told}.*self_supervision.center"):
+        ssdu.split(batch, 0)
+
+
+def test_the_former_name_of_the_center_is_known_for_one_release():
+    with pytest.warns(DeprecationWarning, match="centre of SSDU is now center"):
+        assert SSDU(centre=7) == SSDU(center=7)
 
 
 def test_a_gradient_is_compared_without_targets():
     batch = collate([sample()])
-    module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=SSDU(centre=2))
+    module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=SSDU(center=2))
     assert gradient_distance(module, batch._replace(target=None)) == 0
 
 
 def test_colours_learn_without_targets():
-    module = ColorCS(Recorder(), self_supervision=SSDU(centre=0))
+    module = ColorCS(Recorder(), self_supervision=SSDU(center=0))
     mask = torch.rand(2, 3, 8, 8) < 0.5
     image = torch.rand(2, 3, 8, 8)
     batch = collate([sample()])._replace(
