@@ -1,18 +1,22 @@
-"""Files of checkpoints: what is in them, and whether they are whole."""
+"""Files of checkpoints: replaced as a whole, read without unpickling, and refused when they are damaged."""
 
+import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 
 from lowrank_unroll.errors import DataError
+from lowrank_unroll.files import write_whole
 
 LISTED = 4  # keys of a foreign file
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what a training here has written.
+    """Read a checkpoint that a training of this package has written.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -41,27 +45,61 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def damage_to(path: Path) -> str | None:
-    """What has happened to the file of a checkpoint; None if nothing has."""
+    """Return the damage to the file of a checkpoint, in words; None if it is whole."""
     if not path.stat().st_size:
         return "is empty"
     return "is damaged or cut short" if is_damaged(path) else None
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether the file of a checkpoint is cut short, or a bit in it has changed; False for what is no zip archive.
+    """Return whether a checkpoint is cut short, or a bit in it has changed; False for files that are no zip archive.
 
-    PyTorch does not look at the checksums (CRC-32) that it keeps of each part of its archives. It compresses none of
-    them: parts that are larger than the file are another's, who wants memory to run out.
+    PyTorch writes a checksum (CRC-32) of each part of its archives, but does not check it. It compresses no part: one
+    larger than the file is not by PyTorch, and may have been made to exhaust the memory.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             return False
         try:
             with zipfile.ZipFile(file) as archive:
-                held = sum(part.file_size for part in archive.infolist())
-                return held > path.stat().st_size or archive.testzip() is not None
+                size = sum(part.file_size for part in archive.infolist())
+                return size > path.stat().st_size or archive.testzip() is not None
         except Exception:  # noqa: BLE001  of many unrelated classes, whichever bit has changed
             return True
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Keep the former checkpoint until the new one is on the disk, and read none that is damaged.
+
+    Lightning's plugin writes into the folder for temporary files and copies over the former checkpoint, which a crash
+    or a full disk leaves half-written. The format is that of ``torch.save``.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint beside the former one, then rename it.
+
+        Raises:
+            OSError: if the disk is full; names the file.
+        """
+        if _is_remote(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        # Serialized in memory, since PyTorch's writer to a file may end the process when the disk is full.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(Path(path), content.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            DataError: if it is damaged; names the file.
+        """
+        if not _is_remote(path) and is_damaged(Path(path)):
+            raise DataError(f"{path}: is damaged or cut short")
+        return super().load_checkpoint(path, map_location or "cpu", weights_only)  # type: ignore[arg-type]
 
 
 def _read(path: Path) -> Any:
@@ -99,3 +137,7 @@ def _is_dense(value: Any) -> bool:
 
 def _are_weights(content: dict[Any, Any]) -> bool:
     return bool(content) and all(isinstance(value, torch.Tensor) for value in content.values())
+
+
+def _is_remote(path: str | Path) -> bool:
+    return "://" in str(path)

@@ -19,28 +19,28 @@ NOTICE = (
 class DeferredSignals(Callback):
     """Handle SIGTERM, SIGHUP, Ctrl-C and SLURM's requeue signal after a batch, in all processes after the same one.
 
-    Lightning handles them wherever the training happens to be: in the middle of a step, whose batch would then be
-    trained on twice, and in each process elsewhere, so that they wait for each other. Here a signal is noted, and
-    handed to Lightning once the step is done; where gradients are accumulated, once they are applied; at the end of an
-    epoch, after validation. Ctrl-C does as SIGTERM does; a second one stops at once. So does SIGHUP, of a closed
-    terminal or a dropped connection, unless it is ignored (``nohup``); nothing is shown any more then.
+    Lightning handles a signal at once: in the middle of a step, whose batch a resumed training would see twice, and in
+    different steps of different processes, which then wait for each other. This callback notes the signal, and hands it
+    to Lightning after the step, with accumulated gradients after they are applied, and at the end of an epoch after
+    validation. Ctrl-C counts as SIGTERM, and a second one stops at once. SIGHUP, of a closed terminal or a dropped
+    connection, counts as SIGTERM, too, unless it is ignored (``nohup``); nothing is printed from then on.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._received: set[int] = set()
-        self._speaks = False
+        self._prints = False
         self._exit_code: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the place of Lightning's handlers, which Lightning removes at the end."""
-        self._handlers, self._received, self._speaks = {}, set(), trainer.is_global_zero
+        self._handlers, self._received, self._prints = {}, set(), trainer.is_global_zero
         self._exit_code = None
         if threading.current_thread() is not threading.main_thread():
-            return  # where Python takes no handlers
+            return  # Python takes handlers in the main thread only
         for signum in _signals_of_lightning():
             self._handlers[signum] = signal.signal(signum, self._note)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as it is in the background
             signal.signal(signal.SIGINT, self._interrupt)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, self._hang_up)
@@ -48,17 +48,17 @@ class DeferredSignals(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Handle what was noted, after a step."""
+        """Handle signals after a step."""
         applied = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if applied and not trainer.is_last_batch:
             self._handle(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Handle what was noted since the last step."""
+        """Handle signals received since the last step."""
         self._handle(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Tell which code to exit with, where it is not that of SIGTERM."""
+        """Set the exit code of signals other than SIGTERM."""
         if isinstance(exception, SIGTERMException):
             exception.code = self._exit_code
 
@@ -69,14 +69,14 @@ class DeferredSignals(Callback):
         if signal.SIGTERM in self._received:
             raise KeyboardInterrupt
         self._received.add(signal.SIGTERM)
-        if self._speaks:
-            os.write(STDERR, NOTICE)  # print may not be called while it is interrupted
+        if self._prints:
+            os.write(STDERR, NOTICE)  # a handler may interrupt print, which cannot be called again then
 
     def _hang_up(self, signum: int, frame: FrameType | None) -> None:
         self._received.add(signal.SIGTERM)
         self._exit_code = 128 + signum
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for output in (STDOUT, STDERR):  # to a terminal that is gone, writing would fail
+        for output in (STDOUT, STDERR):  # writing to a closed terminal would fail
             if not stat.S_ISREG(os.fstat(output).st_mode):
                 os.dup2(nowhere, output)
         os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Which checkpoint a command uses."""
+"""The newest checkpoint of all runs of one name, and what killed runs left unfinished."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from lowrank_unroll.runs.checkpoint_file import damage_to
 
 
 def newest_checkpoint(trainer: Trainer, name: str) -> Path:
-    """The newest checkpoint "best" or "last" of the runs that the trainer's logger has logged under the same name.
+    """Return the newest checkpoint "best" or "last" of the runs that the trainer's logger has logged under one name.
 
     Raises:
         DataError: if there is none, or it is damaged; names the newest whole one that can be used instead.
     """
-    runs, pattern = _place_of_checkpoints(trainer)
+    runs, pattern = _folder_and_pattern(trainer)
     found = _newest_first(runs, pattern.format(f"{name}.ckpt"))
     if not found:
         raise DataError(f"No trained weights under {runs}: run fit with this config first, or pass --ckpt_path FILE")
@@ -29,14 +29,14 @@ def newest_checkpoint(trainer: Trainer, name: str) -> Path:
 
 
 def remove_unfinished(trainer: Trainer) -> None:
-    """Remove what killed runs of the same name left of checkpoints that they were writing."""
-    runs, place = _place_of_checkpoints(trainer)
-    for hidden in runs.glob(place.format(".*-????????.ckpt")):
+    """Remove the half-written checkpoints of killed runs of the same name."""
+    runs, pattern = _folder_and_pattern(trainer)
+    for hidden in runs.glob(pattern.format(".*-????????.ckpt")):
         remove_leftovers(hidden.with_name(f"{hidden.stem[1:].rpartition('-')[0]}.ckpt"))
 
 
-def _place_of_checkpoints(trainer: Trainer) -> tuple[Path, str]:
-    """The folder of all runs of the same name, and where in it a checkpoint lies: {} stands for its name."""
+def _folder_and_pattern(trainer: Trainer) -> tuple[Path, str]:
+    """Return the folder of all runs of the same name, and the pattern of checkpoints in it, {} for the file name."""
     chosen_folder = getattr(trainer.checkpoint_callback, "dirpath", None)
     if chosen_folder is not None:
         return Path(chosen_folder), "{}"
@@ -46,5 +46,5 @@ def _place_of_checkpoints(trainer: Trainer) -> tuple[Path, str]:
 
 
 def _newest_first(runs: Path, pattern: str) -> list[Path]:
-    files = [path for path in runs.glob(pattern) if not path.name.startswith(".")]  # as those being written do
+    files = [path for path in runs.glob(pattern) if not path.name.startswith(".")]  # one that is being written
     return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)

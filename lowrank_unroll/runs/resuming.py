@@ -1,4 +1,4 @@
-"""A resumed training goes on with the optimizer and scheduler of its checkpoint, but as they are given now."""
+"""Optimizer and scheduler of a resumed training: their state is that of the checkpoint, their arguments are new."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,32 +10,32 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from lowrank_unroll.errors import UsageError
 
 RATES = ("base_lrs", "_last_lr")  # in the state of a scheduler
-OF_MODE = ("mode", "mode_worse", "best", "num_bad_epochs")  # in that of ReduceLROnPlateau
+MODE = ("mode", "mode_worse", "best", "num_bad_epochs")  # in the state of ReduceLROnPlateau
 
 Arguments = Mapping[str, Any]
 
 
-def take_what_is_given(
-    checkpoint: dict[str, Any], given: Arguments, optimizer: Optimizer, scheduler: Any, watched: str
+def apply_arguments(
+    checkpoint: dict[str, Any], arguments: Arguments, optimizer: Optimizer, scheduler: Any, watched: str
 ) -> None:
-    """Change what a checkpoint holds of optimizer and scheduler to arguments that are given otherwise, and say so.
+    """Change the states of optimizer and scheduler in a checkpoint to new arguments, and print each change.
 
-    A rate that a scheduler has changed meanwhile is what it would be had the training begun with the one given.
+    A learning rate that a scheduler has changed is scaled as if the training had begun with the new rate.
 
     Args:
-        checkpoint: is changed; the arguments that it was trained with are among its ``hyper_parameters``.
-        given: the arguments of the module now.
-        optimizer: new, by the arguments now.
-        scheduler: the same; None for a constant rate.
-        watched: what a scheduler that lowers the rate at a plateau watches.
+        checkpoint: changed in place; its ``hyper_parameters`` hold the arguments that it was trained with.
+        arguments: of the module now.
+        optimizer: built with them.
+        scheduler: built with them; None for a constant rate.
+        watched: name of the metric that a plateau scheduler watches.
 
     Raises:
-        UsageError: if optimizer or scheduler are of another class than in the checkpoint.
+        UsageError: if optimizer or scheduler is of another class than in the checkpoint.
     """
     before = checkpoint.get("hyper_parameters", {})
     groups = [group for state in checkpoint["optimizer_states"] for group in state["param_groups"]]
     states = checkpoint["lr_schedulers"]
-    for name, (old, new) in _changed(before, given, "optimizer").items():
+    for name, (old, new) in _changed(before, arguments, "optimizer").items():
         if name == "lr":
             _scale_rates(groups, states, old, optimizer)
         for group, fresh in zip(groups, optimizer.param_groups, strict=False):
@@ -45,11 +45,11 @@ def take_what_is_given(
     fresh_state = {} if scheduler is None else scheduler.state_dict()
     lowers_at_plateau = isinstance(scheduler, ReduceLROnPlateau)
     for state in states if lowers_at_plateau else []:
-        if state.get("mode") != fresh_state["mode"]:  # of a version that took the minimum of whatever is watched
-            state.update({kept: fresh_state[kept] for kept in OF_MODE})
+        if state.get("mode") != fresh_state["mode"]:  # an early version always took the minimum
+            state.update({kept: fresh_state[kept] for kept in MODE})
             rank_zero_info(f"Note: the scheduler goes by the {fresh_state['mode']}imum of {watched} from here on")
-    for name, (old, new) in _changed(before, given, "scheduler").items():
-        if name == "mode" and lowers_at_plateau:  # which the module chooses
+    for name, (old, new) in _changed(before, arguments, "scheduler").items():
+        if name == "mode" and lowers_at_plateau:  # the module chooses it
             continue
         known = [state for state in states if name in state and name in fresh_state]
         for state in known:
@@ -61,11 +61,11 @@ def take_what_is_given(
         )
 
 
-def _changed(before: Arguments, given: Arguments, kind: str) -> dict[str, tuple[Any, Any]]:
-    """The arguments of the optimizer or scheduler whose values differ: old and new; none where they are not known."""
-    if kind not in before or kind not in given:  # built in Python
+def _changed(before: Arguments, now: Arguments, kind: str) -> dict[str, tuple[Any, Any]]:
+    """Return old and new value of each changed argument of the optimizer or scheduler; none if built in Python."""
+    if kind not in before or kind not in now:
         return {}
-    old, new = (arguments[kind] or {"class_path": "none"} for arguments in (before, given))
+    old, new = (arguments[kind] or {"class_path": "none"} for arguments in (before, now))
     was, becomes = (choice["class_path"].rpartition(".")[2] for choice in (old, new))
     if was != becomes:
         raise UsageError(
@@ -81,7 +81,7 @@ def _changed(before: Arguments, given: Arguments, kind: str) -> dict[str, tuple[
 
 
 def _scale_rates(groups: list[dict[str, Any]], states: list[dict[str, Any]], old: float, optimizer: Optimizer) -> None:
-    """Scale the rates of all groups, and what schedulers keep of them, to the initial rates of a new optimizer."""
+    """Scale the rates of all groups, and their copies in schedulers, to the initial rates of a new optimizer."""
     for group, fresh in zip(groups, optimizer.param_groups, strict=False):
         was, becomes = group.get("initial_lr", old), fresh.get("initial_lr", fresh["lr"])
         group["lr"] = group["lr"] * becomes / was if was else becomes

@@ -1,4 +1,4 @@
-"""How long something takes on any device."""
+"""Time of a computation on any device."""
 
 import time
 from types import TracebackType
@@ -8,11 +8,11 @@ import torch
 
 
 class Stopwatch:
-    """A context that measures how long its body takes, the work that it leaves to an accelerator included.
+    """A context that measures the time of its body, including the work that it leaves to an accelerator.
 
     Args:
         device: where the work is done.
-        running: False measures nothing, and waits for nothing: ``seconds`` stays 0.
+        running: False measures nothing and does not wait for the accelerator: ``seconds`` stays 0.
     """
 
     def __init__(self, device: torch.device, *, running: bool = True) -> None:

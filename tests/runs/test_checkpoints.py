@@ -20,7 +20,7 @@ from test_resume import RUNS, WORDS, assert_ends_alike, last
 from lowrank_unroll.__main__ import main
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.runs import is_damaged, read_checkpoint
-from lowrank_unroll.runs.checkpoint_io import WholeCheckpointIO
+from lowrank_unroll.runs.checkpoint_file import WholeCheckpointIO
 
 CHECKPOINT = {"pytorch-lightning_version": "2.6.6", "state_dict": {"weight": torch.arange(9.0)}, "epoch": 3}
 

@@ -55,7 +55,7 @@ def captured(monkeypatch):
         return lambda *tensors: (Replay.apply(*tensors, *filter(lambda p: p.requires_grad, function.parameters())), 0.0)
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
-    monkeypatch.setattr(cuda_graphs, "_why_it_waits", lambda function, examples: None)
+    monkeypatch.setattr(cuda_graphs, "_synchronization", lambda function, examples: None)
     return shapes
 
 
@@ -153,7 +153,7 @@ def test_a_copy_captures_its_own_weights(module, captured, copied):
 
 
 def test_what_waits_is_said_and_called_as_it_is(module, captured, monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "_why_it_waits", lambda function, examples: "a copy at line 3")
+    monkeypatch.setattr(cuda_graphs, "_synchronization", lambda function, examples: "a copy at line 3")
     graphs = graphs_of(module)
     with pytest.warns(UserWarning, match="without CUDA graphs: a copy at line 3"):
         first = loss(graphs, batch())
