@@ -1,4 +1,4 @@
-"""Arguments are checked where they are given, in words that name them."""
+"""Checks of arguments, with errors that name the argument."""
 
 import math
 from collections.abc import Sequence
@@ -73,11 +73,11 @@ def check_fraction(**values: float) -> None:
 
 
 def check_sides(sides: str, **values: Sequence[int] | None) -> None:
-    """Refuse what is not a positive number for each side; None stands for a default and passes.
+    """Refuse sizes that are not one positive number per side; None stands for a default and passes.
 
     Args:
         sides: their names, such as "height, width".
-        values: a number for each.
+        values: sizes, a number for each side.
 
     Raises:
         ValueError: names the first that is not.
@@ -88,10 +88,10 @@ def check_sides(sides: str, **values: Sequence[int] | None) -> None:
 
 
 def check_axes(module: object, other: object, instead: str) -> None:
-    """Refuse what is for images of another kind than a module, by their ``image_axes``; None is for all kinds.
+    """Refuse an object whose ``image_axes`` differ from those of a module; None fits all kinds of images.
 
     Raises:
-        UsageError: names both, and what to give instead.
+        UsageError: names both, and the arguments to change.
     """
     ours, theirs = (getattr(one, "image_axes", None) for one in (module, other))
     if ours is not None and theirs is not None and ours != theirs:

@@ -1,4 +1,4 @@
-"""What users can mend themselves: the command line tells these errors in a few lines, without a traceback."""
+"""Errors that users can mend themselves, which the command line prints in a few lines, without a traceback."""
 
 DIVERGED = 3  # exit code of a training that NonFiniteGradientError stops
 
@@ -16,5 +16,5 @@ class NonFiniteGradientError(RuntimeError):
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without further lines, which advise programmers; what it is if it says nothing."""
+    """Return the first line of an error's message, or the name of its class if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

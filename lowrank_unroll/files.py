@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Files that are written as a whole, so that no reader finds half of one."""
 
 import glob
 import io
@@ -15,7 +15,7 @@ HOUR = 60 * 60  # seconds
 
 
 def write_whole(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
-    """Write a file by :func:`written_whole`."""
+    """Write a file as a whole, by :func:`written_whole`."""
     with written_whole(path, mode) as temporary:
         temporary.write_bytes(content)
 
@@ -38,15 +38,15 @@ def written_from_memory(path: Path) -> Iterator[io.BytesIO]:
 def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, delete it if not.
 
-    The temporary file has the suffix of ``path``, since many writers choose the format by it. It is on the disk before
-    it is renamed, so that a machine that stops leaves either the former file or the new one.
+    The temporary file has the suffix of ``path``, since many writers choose the format by it. It is synchronised to the
+    disk before it is renamed, so that a crash of the machine leaves either the former file or the new one.
 
     Args:
-        path: the file; folders that it is in are made.
+        path: the file; its folder is created.
         mode: its permissions; by default those that the umask leaves.
 
     Raises:
-        OSError: if it cannot be written, such as when the disk is full; names ``path``.
+        OSError: if the file cannot be written, for example because the disk is full; names ``path``.
     """
     temporary = None
     try:
@@ -55,7 +55,7 @@ def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         if mode is not None:
-            temporary.chmod(mode)  # of which the umask may have left nothing
+            temporary.chmod(mode)  # the umask may have left it unwritable
         yield temporary
         temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp makes private files
         _sync(temporary)
@@ -64,7 +64,7 @@ def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
             _sync(path.parent)
     except OSError as error:
         if temporary is not None and error.filename is not None and Path(error.filename) != temporary:
-            raise  # another file cannot be read
+            raise  # of another file, such as one that is read
         reason = os.strerror(error.errno) if error.errno else first_line(error)
         raise OSError(f"{path} cannot be written: {reason}") from error
     finally:
@@ -73,9 +73,9 @@ def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed runs left half-written of a file, but nothing that another run may be writing.
+    """Remove the temporary files of :func:`written_whole` that killed runs have left beside a file.
 
-    That is what :func:`written_whole` named so, and has not been written to for an hour.
+    Those written to in the last hour stay, since another run may be writing them.
     """
     for hidden in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
         with suppress(FileNotFoundError):  # renamed or removed by another run

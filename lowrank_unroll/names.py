@@ -1,4 +1,4 @@
-"""Names of files, samples and runs, which may hold anything, made fit for where they are shown or kept."""
+"""Names of files, samples and runs, which may hold any characters, converted for where they are shown or stored."""
 
 import itertools
 import re
@@ -8,29 +8,29 @@ from pathlib import Path
 
 LONGEST_DRAWN = 26  # characters, as many as fit above a picture
 LONGEST_PART = 200  # bytes, of the 255 that file systems allow; a number, suffixes and more may follow
-FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:*?"<>|\ud800-\udfff]')  # by one file system or another
-MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])")  # of Markdown; a_b is none
-FORMULA = tuple("=+-@\t\r\n")  # what spreadsheets take for the start of a formula, or for white space before it
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:*?"<>|\ud800-\udfff]')  # by some file system
+MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])")  # of Markdown; the _ of a_b is none
+FORMULA = tuple("=+-@\t\r\n")  # begin a formula in spreadsheets, or are white space before one
 
 
 def one_line(name: str) -> str:
-    r"""A name in characters that have a shape, on one line; others, such as line breaks, as \n or \u202e."""
+    r"""Return a name in printable characters, on one line; others, such as line breaks, as \n or \u202e."""
     if name.isprintable():
         return name
     return "".join(character if character.isprintable() else _escaped(character) for character in name)
 
 
 def printable(text: str) -> str:
-    r"""Some lines in characters that have a shape; others, such as those that command a terminal, as \x1b."""
+    r"""Return lines of text in printable characters; others, such as those that control a terminal, as \x1b."""
     return "\n".join(map(one_line, text.split("\n")))
 
 
 def drawable(name: str, longest: int = LONGEST_DRAWN) -> str:
-    r"""A name as a text of matplotlib: no formula, and on one line; what the font lacks as \u4e2d.
+    r"""Return a name as a text of matplotlib: no formula, on one line, characters that the font lacks as \u4e2d.
 
     Args:
-        name: may hold anything.
-        longest: characters; of a longer name the middle is left out.
+        name: of any characters.
+        longest: number of characters; of a longer name the middle is left out.
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: PLC0415  names need no pictures
 
@@ -44,28 +44,28 @@ def drawable(name: str, longest: int = LONGEST_DRAWN) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """A text as a cell of a CSV file that no spreadsheet executes."""
+    """Return a text as a cell of a CSV file that no spreadsheet executes."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def markdown_cell(text: str) -> str:
-    """A text as a cell of a table in Markdown, which shows it as it is: no formatting, no HTML, and no further cell."""
+    """Return a text as a cell of a table in Markdown, with all markup escaped."""
     return MARKUP.sub(r"\\\g<0>", one_line(text))
 
 
 def folded(name: str) -> str:
-    """Fold names that a file system may take for one, as it may ignore case and how accents are composed, into one."""
+    """Return a name in a form that is equal for names which file systems may not tell apart (case, accents)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def abridged(names: str | list[str], *, limit: int = 8) -> str:
-    """Names in a row, the first of them and how many more there are."""
+    """Return the first names, separated by commas, and the number of the others."""
     names = [names] if isinstance(names, str) else names
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def told_apart(names: Iterable[str]) -> list[str]:
-    """The names, each once: those that come again get a number."""
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return the names, made unique: repeated ones get a number."""
     found: dict[str, None] = {}
     for name in names:
         numbered = itertools.chain([name], (f"{name}, no. {number}" for number in itertools.count(2)))
@@ -74,10 +74,9 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
 
 def path_of_name(name: str) -> Path:
-    """The relative path, without suffix, of the files of a sample; it leads out of no folder.
+    """Return the relative path, without suffix, of the files of a sample; it never leads out of a folder.
 
-    Slashes part folders. Parts of nothing but dots are dropped, characters that some file system forbids become _, and
-    what is too long is cut off.
+    Slashes separate folders. Parts of dots alone are dropped, forbidden characters become _, and long parts are cut.
     """
     parts = [FORBIDDEN.sub("_", part).encode()[:LONGEST_PART].decode(errors="ignore") for part in _parts(name)]
     return Path(*parts or ["unnamed"])

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from lowrank_unroll.names import drawable, markdown_cell, one_line, path_of_name, spreadsheet_cell, told_apart
+from lowrank_unroll.names import drawable, markdown_cell, one_line, path_of_name, spreadsheet_cell, unique_names
 from lowrank_unroll.pictures import Panel, draw_panels
 from lowrank_unroll.reports import Evaluation, Page, SampleResult, comparison_table, methods, read_evaluation
 from lowrank_unroll.reports.tables import evaluation_table
@@ -127,7 +127,7 @@ def test_markdown_shows_a_name_in_its_cell_as_it_is(name):
 
 @given(st.lists(st.sampled_from(["a", "a, no. 2", "a, no. 3", "b"]), max_size=8))
 def test_names_are_told_apart(names):
-    apart = told_apart(names)
+    apart = unique_names(names)
     assert len(set(apart)) == len(names)
     assert all(found.startswith(name) for found, name in zip(apart, names, strict=True))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, Trainer
-from rich.console import Console
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
@@ -31,7 +30,7 @@ from lowrank_unroll.runs.folders import run_folder
 from lowrank_unroll.runs.loggers import log_picture, log_table
 from lowrank_unroll.runs.processes import gather_results, sampled_indices
 from lowrank_unroll.sample import Sample, known_target
-from lowrank_unroll.terminal import say
+from lowrank_unroll.terminal import say, show
 
 LOG_WIDTH = 120
 
@@ -148,7 +147,7 @@ class TestReport(Callback):
             }
         )
         # A log file has no width: the table gets what it needs.
-        Console(width=None if Console().is_terminal else LOG_WIDTH).print(evaluation_table(evaluation))
+        show(evaluation_table(evaluation), log_width=LOG_WIDTH)
         for name, failure in failures.items():
             say(f"{name} could not be made: {first_line(failure)}", sys.stderr)
         say(f"Report: {run}/test/{METRICS_FILE if failures else 'report.html'}")

@@ -1,4 +1,4 @@
-"""Trained networks: those in the box, files of weights, checkpoints, and a hub. Nothing is unpickled."""
+"""Trained networks: bundled ones, files of weights, checkpoints, and repositories of a hub. Nothing is unpickled."""
 
 from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.weights.loading import differing_weights, load_network, load_weights

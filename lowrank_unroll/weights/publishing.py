@@ -8,7 +8,14 @@ from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.names import markdown_cell
 from lowrank_unroll.weights import hub
-from lowrank_unroll.weights.sources import BOX, TrainedNetwork, is_written_here, read_trained, shipped, write_trained
+from lowrank_unroll.weights.sources import (
+    BUNDLED,
+    TrainedNetwork,
+    is_written_here,
+    read_trained,
+    shipped,
+    write_trained,
+)
 from lowrank_unroll.weights.trained_for import TrainedFor
 
 
@@ -20,14 +27,14 @@ def export(
     Args:
         source: see :func:`lowrank_unroll.weights.read_trained`.
         folder: is created; weights and card that an earlier export wrote into it are replaced.
-        card: a file in Markdown that says what it was trained on, how good it is and where it ends. None for that of
-            the box, or for what the source itself tells, which is little.
-        trained_for: the measurements that it was trained for, which the file keeps, so that whoever loads it is warned
-            beyond them; None for what the source itself tells.
+        card: a file in Markdown that says what it was trained on, how good it is and where it fails. None for the
+            bundled card, or for a short one of what the source itself holds.
+        trained_for: the measurements that it was trained for, kept in the file, so that users are warned beyond them;
+            None for those that the source itself names.
 
     Raises:
         UsageError: if there is no such source, or the folder holds weights or a card of something else.
-        DataError: if it holds no weights, or the card is no text.
+        DataError: if the source holds no weights, or the card is no text.
         OSError: if the card cannot be read, or the folder cannot be written.
     """
     trained = read_trained(source)
@@ -40,7 +47,7 @@ def export(
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse to replace what no export has written, such as the README of a project."""
+    """Refuse to replace files that no export has written, such as the README of a project."""
     found = [name for name in (hub.WEIGHTS, hub.CARD) if (folder / name).exists()]
     if found and not is_written_here(folder / hub.WEIGHTS):
         raise UsageError(f"{folder}: has a {' and a '.join(found)} of something else: give a folder of its own")
@@ -73,7 +80,7 @@ def publish(
 
 def _card_of(source: str | Path, trained: TrainedNetwork) -> str:
     if str(source) in shipped():
-        return (BOX / f"{source}.md").read_text(encoding="utf-8")
+        return (BUNDLED / f"{source}.md").read_text(encoding="utf-8")
     count = sum(weight.numel() for weight in trained.weights.values())
     lines = [f"A network of lowrank-unroll with {count:,} weights.", ""]
     lines += ["```python", "from lowrank_unroll.weights import load_network", "", 'network = load_network("hub:...")']

@@ -1,4 +1,4 @@
-"""Where trained networks are kept: in the box, in files of safetensors, in checkpoints, and on a hub."""
+"""Sources of trained networks: bundled files, other files of safetensors, checkpoints, and a hub."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from lowrank_unroll.weights.hub import HUB, WEIGHTS, downloaded
 from lowrank_unroll.weights.trained_for import TrainedFor
 
 SUFFIX = ".safetensors"
-BOX = Path(__file__).parent
-METADATA = "lowrank_unroll"  # key of what there is to know beside the weights
+BUNDLED = Path(__file__).parent
+METADATA = "lowrank_unroll"  # key of the description of the network
 PREFIX = "network."  # of a network's weights among those of its module
 
 
@@ -27,7 +27,7 @@ class TrainedNetwork(NamedTuple):
         network: its class and arguments as in a config, ``{"class_path": ..., "init_args": {...}}``; None if unknown.
         shrinkage: whether it was trained with its low-rank steps.
         weights: by name.
-        about: what else was written down, such as the commit and the steps of its training.
+        about: further facts, such as the commit and the steps of its training.
         trained_for: the measurements that it was trained for.
     """
 
@@ -39,16 +39,16 @@ class TrainedNetwork(NamedTuple):
 
 
 def shipped() -> list[str]:
-    """Names of the networks in the box; beside each lies its card, NAME.md."""
-    return sorted(file.stem for file in BOX.glob(f"*{SUFFIX}"))
+    """Return the names of the bundled networks; the card of each is NAME.md in the same folder."""
+    return sorted(file.stem for file in BUNDLED.glob(f"*{SUFFIX}"))
 
 
 def read_trained(source: str | Path) -> TrainedNetwork:
     """Read a trained network.
 
     Args:
-        source: its name in the box; a file of weights (.safetensors), or a folder that :func:`export` wrote; a
-            checkpoint that `fit` wrote (.ckpt); or "hub:OWNER/NAME", a repository of the Hugging Face Hub.
+        source: the name of a bundled network; a file of weights (.safetensors), or a folder that :func:`export` wrote;
+            a checkpoint that `fit` wrote (.ckpt); or "hub:OWNER/NAME", a repository of the Hugging Face Hub.
 
     Raises:
         UsageError: if there is no such name, file or repository.
@@ -57,25 +57,25 @@ def read_trained(source: str | Path) -> TrainedNetwork:
     """
     path = _file_of(str(source))
     if not path.is_file():
-        box = ", ".join(shipped()) or "nothing"
+        bundled = ", ".join(shipped()) or "nothing"
         raise UsageError(
-            f"no weights {source}: expected a file ({SUFFIX}, .ckpt), {HUB}OWNER/NAME, or a name in the box ({box})"
+            f"no weights {source}: expected a file ({SUFFIX}, .ckpt), {HUB}OWNER/NAME, or a bundled network ({bundled})"
         )
     try:
         trained = _of_safetensors(path) if path.suffix == SUFFIX else _of_checkpoint(path)
         _check_types(trained)
     except DataError:
         raise
-    except Exception as error:  # of many unrelated classes, by what is wrong with the file
+    except Exception as error:  # of any class, depending on the damage
         raise DataError(f"{path}: holds no weights that can be read: {first_line(error)}") from error
     return trained
 
 
 def _check_types(trained: TrainedNetwork) -> None:
-    """Check what a file holds, which may be of any type.
+    """Check the types of what a file holds.
 
     Raises:
-        TypeError: if it is of another one.
+        TypeError: if one differs.
     """
     for name, kind in (("network", dict | None), ("shrinkage", bool), ("about", dict)):
         if not isinstance(getattr(trained, name), kind):
@@ -84,7 +84,7 @@ def _check_types(trained: TrainedNetwork) -> None:
 
 def _file_of(source: str) -> Path:
     if source in shipped():
-        return BOX / f"{source}{SUFFIX}"
+        return BUNDLED / f"{source}{SUFFIX}"
     if source.startswith(HUB):
         return downloaded(source.removeprefix(HUB))
     return Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
@@ -108,13 +108,13 @@ def write_trained(path: Path, trained: TrainedNetwork) -> None:
         "trained_for": trained.trained_for.facts(),
     }
     weights = {name: weight.detach().cpu().contiguous() for name, weight in trained.weights.items()}
-    # Under one key: several would come in an order that changes from one process to the next, and so would the hash.
+    # One key: safetensors writes several in an order that changes from process to process, and so would the hash.
     write_whole(path, save(weights, metadata={METADATA: json.dumps(described, sort_keys=True)}))
 
 
 def _of_safetensors(path: Path) -> TrainedNetwork:
     with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  file is no mapping
         described = json.loads((file.metadata() or {}).get(METADATA, "{}"))
     if not isinstance(described, dict):
         raise TypeError(f"its {METADATA} is a {type(described).__name__}")
@@ -128,7 +128,7 @@ def _of_safetensors(path: Path) -> TrainedNetwork:
 
 
 def _trained_for(facts: dict[str, Any]) -> TrainedFor:
-    """Read what JSON holds, which has no tuples."""
+    """Return the facts that JSON holds, lists as tuples."""
     read: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in facts.items()}
     return TrainedFor(**read)
 

@@ -1,4 +1,4 @@
-"""The measurements that a network was trained for, and a warning where it is used for others."""
+"""The measurements that a network was trained for, and a warning when it is used for others."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,19 +10,18 @@ from torch import Tensor, nn
 
 from lowrank_unroll.operators import LinearOperator, Mask, cartesian_parts
 
-# Masks are random, so that their share of values varies around that of their pattern.
-SLACK = 1.4
+SLACK = 1.4  # of the share of measured values, which varies from mask to mask, as masks are random
 # Neighbours in a mask drawn value by value are hardly correlated; in one of blocks or lines nearly all are alike.
 CORRELATED = 0.5
 
 
 class BeyondTrainingWarning(UserWarning):
-    """A trained network is used for measurements that its training did not have."""
+    """A trained network is used for measurements of a kind that its training did not have."""
 
 
 @dataclass(frozen=True)
 class TrainedFor:
-    """The measurements that a network was trained for; None says nothing.
+    """The measurements that a network was trained for; None stands for unknown.
 
     Args:
         sampled: the smallest and largest share of values that were measured, of colours or of k-space.
@@ -48,12 +47,12 @@ class TrainedFor:
                 raise ValueError(f"{name} is {limits}, expected two positive numbers, the smaller one first")
 
     def facts(self) -> dict[str, Any]:
-        """Return what is said, as plain data."""
+        """Return the known fields, as plain data."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def differences(self, operator: LinearOperator) -> Iterator[tuple[str, str]]:
-        """Yield a pair for each respect in which an operator lies beyond training: expected, and found."""
-        mask, sensitivities = _parts(operator)
+        """Yield (expected, found), in words, for each respect in which an operator lies beyond training."""
+        mask, sensitivities = _mask_and_sensitivities(operator)
         if mask is None:
             expected = "k-space on a Cartesian grid" if self.coils else "values that a mask selects"
             yield expected, f"the operator {type(operator).__name__}"
@@ -68,9 +67,9 @@ class TrainedFor:
                 if not self.sampled[0] / SLACK <= share <= self.sampled[1] * SLACK:
                     yield f"a share of {_range(self.sampled)} of the values", f"{share:.3g}"
                     break
-        if self.frames_differ and _alike(mask, -3):
+        if self.frames_differ and _same_along(mask, -3):
             yield "a mask of its own for each frame", "one mask for all frames"
-        if self.channels_differ and _alike(mask, -3):
+        if self.channels_differ and _same_along(mask, -3):
             yield "a mask of its own for each channel", "one mask for all channels"
         if self.at_random and _correlation(mask) > CORRELATED:
             yield "values measured one by one at random", "blocks or lines of them"
@@ -79,28 +78,28 @@ class TrainedFor:
 class UseWarning:
     """Warn when a network in evaluation mode is called with an operator beyond its training, once for each respect.
 
-    It ends when other weights are loaded into the network, such as those of a training that went on.
+    It ends when other weights are loaded into the network, such as those of a training that continued.
     """
 
     def __init__(self, name: str, trained_for: TrainedFor) -> None:
         self.name = name
         self.trained_for = trained_for
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self.ended = False
 
     def watch(self, network: nn.Module) -> None:
-        """Look at the calls of a network."""
+        """Check the calls of a network from now on."""
         network.register_forward_pre_hook(self.before_call)
         network.register_load_state_dict_post_hook(self.end)  # type: ignore[no-untyped-call]
 
     def before_call(self, network: nn.Module, arguments: tuple[Any, ...]) -> None:
-        """Warn where it is due."""
+        """Warn of each new difference."""
         if self.ended or network.training or len(arguments) < 2:  # noqa: PLR2004
             return
         with torch.no_grad():
             for expected, found in self.trained_for.differences(cast("LinearOperator", arguments[1])):
-                if expected not in self.told:
-                    self.told.add(expected)
+                if expected not in self.warned:
+                    self.warned.add(expected)
                     warnings.warn(
                         f"{self.name} was trained for {expected}, and is used for {found}: compare it with a method "
                         "without training, as --report.untrained does",
@@ -113,8 +112,8 @@ class UseWarning:
         self.ended = True
 
 
-def _parts(operator: LinearOperator) -> tuple[Tensor | None, Tensor | None]:
-    """Return the mask, and the sensitivities or None; no mask for an operator of another kind."""
+def _mask_and_sensitivities(operator: LinearOperator) -> tuple[Tensor | None, Tensor | None]:
+    """Return the mask, None for an operator without one, and the coil sensitivities or None."""
     if isinstance(operator, Mask):
         return operator.mask, None
     parts = cartesian_parts(operator)
@@ -122,13 +121,13 @@ def _parts(operator: LinearOperator) -> tuple[Tensor | None, Tensor | None]:
 
 
 def _number_of_coils(sensitivities: Tensor | None) -> int:
-    """Count the coils that see anything."""
+    """Count the coils whose sensitivity is not zero everywhere."""
     if sensitivities is None:
         return 1
     return int(sensitivities.abs().amax((0, *range(2, sensitivities.ndim))).count_nonzero())
 
 
-def _alike(mask: Tensor, dim: int) -> bool:
+def _same_along(mask: Tensor, dim: int) -> bool:
     return bool((mask == mask.narrow(dim, 0, 1)).all())
 
 

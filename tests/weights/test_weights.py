@@ -28,7 +28,7 @@ from lowrank_unroll.prox import Patches, trained_low_rank_steps
 from lowrank_unroll.runs import is_damaged
 from lowrank_unroll.sample import COLOUR_AXES
 from lowrank_unroll.weights import TrainedNetwork, load_network, load_weights, read_trained, shipped, write_trained
-from lowrank_unroll.weights.sources import BOX
+from lowrank_unroll.weights.sources import BUNDLED
 
 CONFIG = ["--config", "color_cs/non_local_low_rank_net.yaml"]
 DESCRIPTION = {
@@ -283,7 +283,7 @@ def test_other_files_are_refused(tmp_path):
             load_network(path)
     bare = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(1)}, bare)
-    with pytest.raises(UsageError, match="does not say what network"):
+    with pytest.raises(UsageError, match="does not name the network of its weights"):
         load_network(bare)
 
 
@@ -327,7 +327,7 @@ def test_the_box_predicts_series_without_fit(command_line):
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_is_in_the_box_is_what_its_card_says(name):
-    path = BOX / f"{name}.safetensors"
+    path = BUNDLED / f"{name}.safetensors"
     card = path.with_suffix(".md").read_text()
     assert hashlib.sha256(path.read_bytes()).hexdigest() in card
     trained = read_trained(name)
@@ -336,4 +336,4 @@ def test_what_is_in_the_box_is_what_its_card_says(name):
     assert json.dumps(trained.network["init_args"]["features"]) in card
     network = load_network(name)
     assert all(parameter.isfinite().all() for parameter in network.parameters())
-    assert sum(file.stat().st_size for file in BOX.glob("*.safetensors")) < 5e6
+    assert sum(file.stat().st_size for file in BUNDLED.glob("*.safetensors")) < 5e6
