@@ -26,7 +26,7 @@ import ismrmrd.hdf5
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd import read_ismrmrd
+from datamodules.measured.ismrmrd.raw_file import read_ismrmrd
 
 SAMPLES, COILS, LINES, PHASES = 256, 8, 200, 25
 SPACE = f"""

@@ -12,8 +12,8 @@ from hypothesis import settings
 from jsonargparse import _typehints
 from matplotlib.figure import Figure
 
-from datamodules.dynamic_mri import measured_series
-from datamodules.raw_data import trial
+from datamodules.measured import kspace_files
+from datamodules.measured.ismrmrd import sandbox
 from datamodules.scanners import prepared_files
 from lowrank_unroll.__main__ import main
 
@@ -190,12 +190,12 @@ def forked_preparation(monkeypatch):
 
 
 @pytest.fixture
-def trial_in_this_process(monkeypatch):
-    """Try whether files can be read where nothing has to be imported; test_raw_series.py tries them apart."""
+def sandbox_in_this_process(monkeypatch):
+    """Check raw files in this process, which has imported all; test_raw_series.py checks them in another."""
 
-    def raw_files_among(files):
+    def select_raw_files(files):
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        trial._try_all(files, sender)
-        return [file for file in files if trial._verdict(file, receiver)]
+        sandbox._check_all(files, sender)
+        return [file for file in files if sandbox._is_raw(file, receiver)]
 
-    monkeypatch.setattr(measured_series, "raw_files_among", raw_files_among)
+    monkeypatch.setattr(kspace_files, "select_raw_files", select_raw_files)

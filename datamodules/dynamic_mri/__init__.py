@@ -1,1 +1,1 @@
-"""Series of images, and the simulation of how a scanner measures them."""
+"""Series of images, and their simulated measurement by a scanner."""

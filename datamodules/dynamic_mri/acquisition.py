@@ -1,18 +1,24 @@
-"""Simulated acquisition of dynamic MRI."""
+"""Simulated measurement of series of images."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities, smooth_phase
+from datamodules.loading.crops import Crops, DrawnCrops
+from datamodules.loading.drawn_datasets import DrawnDataset
+from datamodules.measured.scaling import fully_sampled_operator, scale_to_unit_maximum
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.operators import Fourier, LinearOperator, coil_operator
 from lowrank_unroll.sample import Sample
-from lowrank_unroll.sampling import SamplingPattern
+from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
 
 @dataclass(frozen=True)
@@ -20,15 +26,16 @@ class Acquisition:
     """The simulated measurement of a series.
 
     Args:
-        pattern: which values of k-space are sampled.
-        coils: how many receive coils; with one, every pixel is seen alike. Or the smallest and largest number, between
-            which each sample draws one, log-uniformly; the coils that it lacks see nothing, so that samples stack.
+        pattern: sampling pattern of k-space.
+        coils: number of receive coils; a single one has sensitivity 1. Or the smallest and largest number, between
+            which each sample draws one, log-uniformly; coils are padded with zeros to the largest, so that samples
+            stack.
         snr: signal-to-noise ratio, see :func:`add_noise`; None for no noise. Or the smallest and largest, between which
             each sample draws one, log-uniformly.
 
     Raises:
-        ValueError: if there is not at least one coil, the smaller number does not come first, or a signal-to-noise
-            ratio is not positive and finite.
+        ValueError: if there is no coil, the smaller number does not come first, or a signal-to-noise ratio is not
+            positive and finite.
     """
 
     pattern: SamplingPattern
@@ -53,16 +60,18 @@ class Acquisition:
     ) -> Sample:
         """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1.
 
-        Sensitivities (coil, 1, height, width) that are given take the place of simulated ones.
+        Given sensitivities (coil, 1, height, width) replace simulated ones.
         """
         mask = self.pattern(series.shape, generator)[None]
         height, width = series.shape[-2:]
         if sensitivities is None:
             sensitivities = self._sensitivities(height, width, generator)
-        kspace = _fully_sampled(sensitivities)(series[None])[0]
+        kspace = fully_sampled_operator(sensitivities)(series[None])[0]
         if self.snr is not None:
             kspace = add_noise(kspace, _draw(self.snr, generator), generator)
-        return scaled(Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin))
+        return scale_to_unit_maximum(
+            Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin)
+        )
 
     def _sensitivities(self, height: int, width: int, generator: torch.Generator) -> Tensor | None:
         fewest, most = _limits(self.coils)
@@ -81,7 +90,7 @@ def _limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
 
 
 def _draw(value: float | tuple[float, float], generator: torch.Generator) -> float:
-    """Draw a number log-uniformly between two; a number alone is returned."""
+    """Draw a number log-uniformly between two; return a single number as it is."""
     least, most = _limits(value)
     if least == most:
         return least
@@ -89,14 +98,84 @@ def _draw(value: float | tuple[float, float], generator: torch.Generator) -> flo
     return float(least * (most / least) ** fraction)
 
 
-def scaled(sample: Sample) -> Sample:
-    """Divide a sample of dynamic MRI by the maximum of its zero-filled series, which is known without the target."""
-    zero_filled = _fully_sampled(sample.coil_sensitivities).adjoint(sample.measurement[None])
-    maximum = zero_filled.abs().max()
-    scale = torch.where(maximum > 0, maximum, 1)
-    target = None if sample.target is None else sample.target / scale
-    return sample._replace(measurement=sample.measurement / scale, target=target, scale=sample.scale * scale)
+class SimulatedDataset(DrawnDataset):
+    """Series of images, or crops of them, measured by a simulated acquisition.
+
+    Magnitude series are given a smooth phase. A sample is a function of the seeds and its draw, see
+    :class:`DrawnCrops`: place, phase, coils, noise and mask.
+
+    Args:
+        cines: (time, height, width) each.
+        acquisition: measures them.
+        origin: of the samples, see :class:`Sample`.
+        seeds: of everything random, different for each split.
+        crops: the crops of each series; the length of the dataset is their number.
+
+    Raises:
+        UsageError: if a series is smaller than the window; names the series.
+    """
+
+    def __init__(
+        self,
+        cines: Sequence[Cine],
+        acquisition: Acquisition,
+        origin: str,
+        seeds: Sequence[int],
+        crops: Crops = Crops(),  # noqa: B008  immutable
+    ) -> None:
+        self.drawn = DrawnCrops(cines, seeds, crops)
+        self.acquisition = acquisition
+        self.origin = origin
+
+    def __len__(self) -> int:
+        """Return the number of crops."""
+        return len(self.drawn)
+
+    def __getitem__(self, draw: int) -> Sample:
+        """Return the sample of a draw, complex64."""
+        cine, (time, height, width), name, generator = self.drawn(draw)
+        crop = torch.as_tensor(np.ascontiguousarray(cine.frames[time, height, width]))
+        sensitivities = None
+        if cine.coil_sensitivities is not None:
+            sensitivities = torch.as_tensor(cine.coil_sensitivities[:, height, width])[:, None]
+        if not crop.is_complex():
+            crop = crop.float() * smooth_phase(crop.shape[1], crop.shape[2], generator)
+        return self.acquisition.measure(crop.to(torch.complex64), name, self.origin, generator, sensitivities)
 
 
-def _fully_sampled(sensitivities: Tensor | None) -> LinearOperator:
-    return Fourier() @ coil_operator(None if sensitivities is None else sensitivities[None])
+def measure_series(
+    series: npt.ArrayLike,
+    pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
+    *,
+    coils: int = 1,
+    snr: float | None = None,
+    coil_sensitivities: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> Sample:
+    """Simulate the measurement of a series of images, as the DataModules of dynamic MRI do.
+
+    Args:
+        series: (time, height, width), magnitudes, which are given a smooth phase, or complex; in any unit.
+        pattern: sampling pattern of k-space.
+        coils: number of simulated receive coils; a single one has sensitivity 1.
+        snr: root mean square of the image over the standard deviation of the noise in each of its real and imaginary
+            part; None for no noise.
+        coil_sensitivities: (coil, height, width), complex, instead of simulated ones.
+        seed: of phase, coils, noise and mask.
+
+    Returns:
+        The sample without a batch dim; its k-space is (coil, time, height, width), its target (time, height, width),
+        both complex64 and divided by ``scale``.
+
+    Raises:
+        ValueError: if an array is of another shape, a number is too small, or the pattern does not fit.
+    """
+    check_at_least(0, seed=seed)
+    frames = np.asarray(series)
+    if frames.ndim != 3 or not frames.size:  # noqa: PLR2004
+        raise ValueError(f"series is {frames.shape}, expected (time, height, width)")
+    maps = None if coil_sensitivities is None else np.asarray(coil_sensitivities, np.complex64)
+    if maps is not None and (maps.ndim != 3 or maps.shape[1:] != frames.shape[1:]):  # noqa: PLR2004
+        raise ValueError(f"coil_sensitivities are {maps.shape}, expected (coil, height, width) of the series' frames")
+    acquisition = Acquisition(pattern, coils, snr)
+    return SimulatedDataset([Cine(frames, "series", maps)], acquisition, "semi-synthetic", (seed,))[0]

@@ -1,6 +1,5 @@
 """Reading series of images from files."""
 
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from datamodules.dynamic_mri.cine import Cine, Frames
+from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.dicom_files import group_dicom, read_dicom
-from datamodules.dynamic_mri.stored_frames import CheckedFrames, MappedFrames, hdf5_datasets
-from datamodules.loading.sizes import check_size
+from datamodules.loading.array_checks import check_array_size
+from datamodules.loading.lazy_arrays import CheckedArray, LazyArray, NpyArray, hdf5_datasets
 from datamodules.loading.source_names import source_names
 from lowrank_unroll.errors import DataError, first_line
-from lowrank_unroll.names import told_apart
+from lowrank_unroll.extras import import_extra
+from lowrank_unroll.names import unique_names
 
 
 def read_cines(path: Path) -> list[Cine]:
@@ -28,9 +28,9 @@ def read_cines(path: Path) -> list[Cine]:
     DICOM (.dcm, or without suffix): a file of many frames, or all files of single frames of a series, which has the
     name of the folder; in order of time, one series per slice.
 
-    Datasets and arrays of other shapes or types are passed over. A series has the name of its dataset, after that of
-    its file if several files are read, or else the name of its file. NaN and infinity are refused: for frames that
-    stay in their file, once a window is read.
+    Datasets and arrays of other shapes or types are skipped. A series has the name of its dataset, after that of
+    its file if several files are read, or else the name of its file. NaN and infinity are refused; in frames that stay
+    in their file, when a window is read.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no such file in the folder.
@@ -41,56 +41,53 @@ def read_cines(path: Path) -> list[Cine]:
     files = [source[0] if len(source) == 1 else path.resolve() for source in sources]
     progress = track(sources, description=f"Reading {path.name}", transient=True, disable=len(files) == 1)
     cines: list[Cine] = []
-    names = told_apart(source_names([Path(file.name) for file in files], list(map(_stem, files))))
+    names = unique_names(source_names([Path(file.name) for file in files], list(map(_stem, files))))
     for read, source in zip(progress, names, strict=True):
         for name, frames in _read(read).items():
-            if not name or name.startswith("["):  # as formats without named arrays leave them
+            if not name or name.startswith("["):  # of a format without named arrays
                 cines.append(Cine(frames, source + name))
             else:
                 cines.append(Cine(frames, name if len(sources) == 1 else f"{source}/{name}"))
     return cines
 
 
-def _read_npy(file: Path) -> Mapping[str, Frames]:
-    array = MappedFrames(file)
+def _read_npy(file: Path) -> Mapping[str, LazyArray]:
+    array = NpyArray(file)
     number = array.shape[0] if len(array.shape) == 4 else 0  # noqa: PLR2004
-    return {f"[{index}]": MappedFrames(file, index) for index in range(number)} or {"": array}
+    return {f"[{index}]": NpyArray(file, index) for index in range(number)} or {"": array}
 
 
-def _read_hdf5(file: Path) -> Mapping[str, Frames]:
+def _read_hdf5(file: Path) -> Mapping[str, LazyArray]:
     found = hdf5_datasets(file)
     for name, frames in found.items():
-        check_size(file, math.prod(frames.shape) * frames.dtype.itemsize, name)
+        check_array_size(file, math.prod(frames.shape) * frames.dtype.itemsize, name)
     return found
 
 
-def _read_npz(file: Path) -> Mapping[str, Frames]:
+def _read_npz(file: Path) -> Mapping[str, LazyArray]:
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        check_size(file, sum(member.file_size for member in archive.zip.infolist()), "what it holds")
+        check_array_size(file, sum(member.file_size for member in archive.zip.infolist()), "its content")
         return {key: series for name in sorted(archive.files) for key, series in _split(archive[name], name).items()}
 
 
-def _read_nifti(file: Path) -> Mapping[str, Frames]:
+def _read_nifti(file: Path) -> Mapping[str, LazyArray]:
     image = _nibabel(file).load(file, mmap=False)
-    check_size(file, math.prod(image.shape) * image.get_data_dtype().itemsize, "the series")
+    check_array_size(file, math.prod(image.shape) * image.get_data_dtype().itemsize, "the series")
     array = np.asarray(image.dataobj).T  # (time[, slice], y, x)
     return _split(array.swapaxes(0, 1) if array.ndim == 4 else array)  # noqa: PLR2004
 
 
-def _split(array: npt.NDArray[Any], name: str = "") -> dict[str, Frames]:
+def _split(array: npt.NDArray[Any], name: str = "") -> dict[str, LazyArray]:
     if array.ndim != 4:  # noqa: PLR2004
         return {name: array}
     return {f"{name}[{index}]": series for index, series in enumerate(array)}
 
 
 def _nibabel(file: Path) -> Any:
-    try:
-        return importlib.import_module("nibabel")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'{file} needs nibabel: pip install "lowrank-unroll[nifti]"') from error
+    return import_extra("nibabel", "nifti", str(file))
 
 
-_READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
+_READERS: dict[str, Callable[[Path], Mapping[str, LazyArray]]] = {
     ".dcm": lambda file: read_dicom([file]),
     ".h5": _read_hdf5,
     ".hdf5": _read_hdf5,
@@ -102,19 +99,19 @@ _READERS: dict[str, Callable[[Path], Mapping[str, Frames]]] = {
 
 
 def _sources(files: Sequence[Path]) -> list[list[Path]]:
-    """Group the files that are read together, single frames of a DICOM series; any other file is alone."""
+    """Group the single frames of DICOM series; any other file is a group of its own."""
     dicom = [file for file in files if _suffix(file) == ".dcm"]
     groups = group_dicom(dicom) if len(dicom) > 1 else [dicom] * len(dicom)
     return sorted([*groups, *([file] for file in files if file not in dicom)])
 
 
-def _read(files: Sequence[Path]) -> dict[str, Frames]:
+def _read(files: Sequence[Path]) -> dict[str, LazyArray]:
     file = files[0]
     try:
         found = _READERS[_suffix(file)](file) if len(files) == 1 else read_dicom(files)
     except (ModuleNotFoundError, DataError):
         raise
-    except Exception as error:  # the readers of so many formats raise errors of many unrelated classes
+    except Exception as error:  # readers raise errors of many unrelated classes
         raise DataError(f"{file}: cannot be read as series of images: {first_line(error)}") from error
     series = {name: frames for name, frames in found.items() if _is_series(frames)}
     if not series:
@@ -123,12 +120,12 @@ def _read(files: Sequence[Path]) -> dict[str, Frames]:
     return {name: _checked(frames, f"{file}: {name}" if name else f"{file}") for name, frames in series.items()}
 
 
-def _is_series(frames: Frames) -> bool:
+def _is_series(frames: LazyArray) -> bool:
     return len(frames.shape) == 3 and 0 not in frames.shape and frames.dtype.kind in "iufc"  # noqa: PLR2004
 
 
-def _checked(frames: Frames, place: str) -> Frames:
-    checked = CheckedFrames(frames, place)
+def _checked(frames: LazyArray, place: str) -> LazyArray:
+    checked = CheckedArray(frames, place)
     return checked[:] if isinstance(frames, np.ndarray) else checked
 
 

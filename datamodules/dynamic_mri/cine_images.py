@@ -33,7 +33,7 @@ class CineImages(DynamicDataModule):
         self.paths: dict[Split, Path | None] = {"train": train_path, "val": val_path, "test": test_path}
 
     def cines(self, split: Split) -> list[Cine]:
-        """Read the series of a split; those of HDF5 files crop by crop.
+        """Read the series of a split; those of HDF5 and .npy files stay in the file, and are read crop by crop.
 
         Raises:
             UsageError: if no path is given for it.

@@ -8,17 +8,16 @@ from rich.progress import track
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.cine_files import read_cines
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
-from datamodules.dynamic_mri.hdf5_cache import hdf5_damage, write_hdf5
 from datamodules.dynamic_mri.phantom import beating_heart
-from datamodules.dynamic_mri.series_data_module import SPLITS
-from datamodules.loading.caches import is_to_be_made
-from datamodules.loading.data_module import STAGES, Split
-from datamodules.loading.random_numbers import generator_of
+from datamodules.loading.caches import hdf5_damage, needs_build, write_hdf5
+from datamodules.loading.data_module import Split
+from datamodules.loading.drawn_datasets import generator_of
+from datamodules.measured.series_data_module import SPLITS
 from lowrank_unroll.checks import check_at_least, check_sides
 
-# Part of the name of the files: to be raised when beating_heart() draws other series, or they are stored otherwise.
+# Part of the names of the files: to be raised when beating_heart() draws other series, or the format changes.
 VERSION = 2
-HEART = 1  # keeps the random numbers of the heart apart from those of its measurement
+HEART = 1  # part of the seed, so that heart and measurement have different random numbers
 
 
 class CinePhantom(DynamicDataModule):
@@ -26,11 +25,11 @@ class CinePhantom(DynamicDataModule):
 
     Args:
         size: time, height and width of a series.
-        train_series: how many to train on.
-        val_series: how many to choose the best checkpoint by.
-        test_series: how many to test on.
+        train_series: number of series to train on.
+        val_series: number of series to choose the best checkpoint by.
+        test_series: number of series to test on.
         root: folder of the files; 1.2 MB per series of 16 x 96 x 96, and as much memory while a file is made.
-        coils: how many receive coils are simulated; or the smallest and largest number, see :class:`Acquisition`.
+        coils: number of simulated receive coils; or the smallest and largest number, see :class:`Acquisition`.
         snr: signal-to-noise ratio of the simulated measurement, None for no noise; or the smallest and largest, see
             :class:`Acquisition`.
         kwargs: see :class:`DynamicDataModule`; the hearts, too, depend on ``seed``.
@@ -60,7 +59,7 @@ class CinePhantom(DynamicDataModule):
         self.root = Path(root)
 
     def file(self, split: Split) -> Path:
-        """The file of the series of a split; its name says everything they depend on."""
+        """Return the file of the series of a split, whose name has everything they depend on."""
         size = "x".join(map(str, self.size))
         return self.root / f"version{VERSION}_seed{self.seed}_{size}_{split}{self.series[split]}.h5"
 
@@ -70,17 +69,16 @@ class CinePhantom(DynamicDataModule):
         Raises:
             OSError: if a file cannot be written, such as when the disk is full; names it.
         """
-        stage = self.trainer.state.fn if self.trainer is not None else None
-        for split in STAGES[stage] if stage is not None else self.series:
-            if split in self.series and is_to_be_made(self.file(split), hdf5_damage):
+        for split in self.splits_to_prepare():
+            if needs_build(self.file(split), hdf5_damage):
                 self._draw(split)
 
     def cines(self, split: Split) -> list[Cine]:
-        """The series of a split."""
+        """Return the series of a split."""
         return read_cines(self.file(split))
 
     def _draw(self, split: Split) -> None:
-        # A series depends on the seed, its split and its index, not on how many there are.
+        # A series depends on the seed, its split and its index, not on the number of series.
         indices = track(range(self.series[split]), description=f"Drawing beating hearts ({split})", transient=True)
         hearts = (beating_heart(self.size, generator_of(self.seed, SPLITS[split], index, HEART)) for index in indices)
         write_hdf5(self.file(split), ((f"{split}/{index:04d}", heart.numpy()) for index, heart in enumerate(hearts)))

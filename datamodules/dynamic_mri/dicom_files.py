@@ -1,6 +1,5 @@
-"""Series of images in DICOM files: of many frames each, or of one, as many scanners export them."""
+"""Series of images in DICOM files, of many frames each or of a single one."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lowrank_unroll.errors import DataError, first_line
+from lowrank_unroll.extras import import_extra
 
-# What tells the order in time, the best first.
+# Attributes that give the order in time, the most reliable first.
 ORDERS = (
     "TemporalPositionIndex",
     "TemporalPositionIdentifier",
@@ -19,11 +19,11 @@ ORDERS = (
     "InstanceNumber",
 )
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
-DIGITS = 3  # of mm, within which slices are one
+DIGITS = 3  # of mm, to which positions of a slice are rounded
 
 
 class _Frame(NamedTuple):
-    """Pixels (height, width), where they lie, and what is known of their order in time."""
+    """Pixels (height, width), the place of their slice, and the values of the attributes in `ORDERS`."""
 
     pixels: npt.NDArray[Any]
     place: tuple[float, ...]
@@ -31,7 +31,7 @@ class _Frame(NamedTuple):
 
 
 def group_dicom(files: Sequence[Path]) -> list[list[Path]]:
-    """Return the files that belong together: those of single frames of a series; each other one is alone.
+    """Group files of single frames by series; a file of several frames is a group of its own.
 
     Raises:
         ModuleNotFoundError: if pydicom is not installed.
@@ -48,8 +48,8 @@ def group_dicom(files: Sequence[Path]) -> list[list[Path]]:
 def read_dicom(files: Sequence[Path]) -> dict[str, npt.NDArray[Any]]:
     """Read the frames of some files, in order of time: a series (time, height, width) for each place of a slice.
 
-    Order is told by the position in time, else by the delay after the trigger, the number of the image, or the order in
-    the file: by the first that all frames have and that tells those of a slice apart.
+    The order is that of the position in time, the delay after the trigger, the number of the image, or the position in
+    the file: the first of these that all frames of a slice have, and that differs between them.
 
     Returns:
         The series by "" if there is one slice, else by "[0]", "[1]", ...; pixels (height, width) of a single frame.
@@ -99,7 +99,7 @@ def _has_several(data: Any) -> bool:
 
 
 def _groups(holder: Any) -> list[Any]:
-    """The first dataset of each sequence of a functional group, and the group."""
+    """Return a functional group and the first dataset of each sequence in it."""
     return [] if holder is None else [holder, *(element.value[0] for element in holder if _is_sequence(element))]
 
 
@@ -127,7 +127,4 @@ def _opened(file: Path, **how: bool) -> Any:
 
 
 def _pydicom(file: Path) -> Any:
-    try:
-        return importlib.import_module("pydicom")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'{file} needs pydicom: pip install "lowrank-unroll[dicom]"') from error
+    return import_extra("pydicom", "dicom", str(file))

@@ -1,4 +1,4 @@
-"""The simulated beating heart as a scanner would measure it, in raw data."""
+"""Raw data of the simulated beating heart, as a scanner would measure it."""
 
 import math
 from dataclasses import dataclass
@@ -8,35 +8,35 @@ from torch import Tensor
 
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities, squared_magnitude
-from datamodules.loading.random_numbers import generator_of
-from datamodules.raw_data.ismrmrd import Place
-from datamodules.raw_data.ismrmrd_header import Header, Space
-from datamodules.raw_data.ismrmrd_writer import RawScan
-from datamodules.raw_data.prewhitening import mix_coils
-from datamodules.raw_data.readout import without_oversampling
+from datamodules.loading.drawn_datasets import generator_of
+from datamodules.measured.coils import mix_coils
+from datamodules.measured.ismrmrd.header import Header, Space
+from datamodules.measured.ismrmrd.raw_file import Place
+from datamodules.measured.ismrmrd.writer import RawScan
+from datamodules.measured.readout import crop_readout
 from lowrank_unroll.checks import check_at_least, check_positive, check_sides
 from lowrank_unroll.operators import Fourier
 from lowrank_unroll.sampling.lines import CartesianLines
 
 FIELD_OF_VIEW, THICKNESS = 180.0, 8.0  # mm, of the shorter side and of the slice
 INTERVAL, ECHO_TIME, FLIP_ANGLE, FIELD_STRENGTH = 50.0, 1.3, 50.0, 1.5  # ms, ms, degrees, T
-# Of a short axis: down in the image is to the feet and the back, right to the left of the patient.
+# A short-axis view: down in the image is towards feet and back, right towards the left of the patient.
 PLACE = Place((20.0, -30.0, 10.0), (1 / 3, 2 / 3, -2 / 3), (2 / 3, 1 / 3, 2 / 3), (2 / 3, -2 / 3, -1 / 3))
 NOISE_SAMPLES = 8192
-COUPLING = 0.1  # of the noise of each coil with that of every other
+COUPLING = 0.1  # standard deviation of the mixing of noise between coils
 
 
 @dataclass(frozen=True)
 class PhantomScan:
-    """How a beating heart is drawn and measured: the readout is oversampled twofold, and the body goes on there.
+    """A simulated scan of a beating heart, with twofold readout oversampling; the body extends over all of it.
 
     Args:
-        pattern: which lines are sampled.
+        pattern: sampling pattern of the lines.
         size: time, height and width of the series.
         coils: number of receive coils, whose noise is correlated.
         snr: signal-to-noise ratio, as in :func:`add_noise`; None for no noise, and no noise scan.
-        calibration: lines of the centre of k-space that are measured for the coils alone, before the first frame.
-        seed: of all that is random.
+        calibration: number of lines at the centre of k-space of a separate calibration, before the first frame.
+        seed: of everything random.
 
     Raises:
         ValueError: if a number is too small.
@@ -64,7 +64,7 @@ class PhantomScan:
         generator = generator_of(self.seed)
         time, height, width = self.size
         body = beating_heart((time, 2 * height, width), generator)
-        heart = without_oversampling(body, height)
+        heart = crop_readout(body, height)
         body, heart = body / heart.abs().max(), heart / heart.abs().max()
         kspace = Fourier()(coil_sensitivities(self.coils, 2 * height, width, generator) * body)
         sampled = self.pattern((time, 2 * height, width), generator)[:, 0]
@@ -109,14 +109,14 @@ class PhantomScan:
 
 
 def _coupling(coils: int, generator: torch.Generator) -> Tensor:
-    """What makes correlated noise of unit variance out of white noise, (coil, coil)."""
+    """Draw the matrix (coil, coil) that makes correlated noise of unit variance from white noise."""
     others = torch.randn(coils, coils, dtype=torch.complex64, generator=generator)
     mixing = torch.eye(coils) + COUPLING * others * (1 - torch.eye(coils))
     return mixing / mixing.abs().square().sum(1, keepdim=True).sqrt()
 
 
 def _noise(coupling: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Noise of coils, (coil, *shape), whose real and imaginary parts have the standard deviation that coupling has."""
-    # A complex normal number of torch has variance 1 in all, 1/2 in each part.
+    """Draw noise of coils, (coil, *shape); coupling gives the standard deviation of its real and imaginary parts."""
+    # A complex normal number of torch has variance 1, 1/2 in each part.
     white = math.sqrt(2) * torch.randn(len(coupling), *shape, dtype=torch.complex64, generator=generator)
     return mix_coils(coupling, white)

@@ -1,4 +1,4 @@
-"""What an MRI scanner adds to an image: coil sensitivities, phase and noise."""
+"""Simulated coil sensitivities, phase and noise of MRI."""
 
 import math
 
@@ -12,12 +12,12 @@ SEGMENTS = 24
 
 
 def coil_sensitivities(coils: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """Sensitivities of receive loops that stand around the body, facing its axis.
+    """Simulate the sensitivities of receive loops around the body, facing its axis.
 
     The sensitivity of a loop is B_x - i B_y of the magnetic field of a current in it, by the law of Biot and Savart, as
     in Guerquin-Kern et al., "Realistic analytical phantoms for parallel magnetic resonance imaging", IEEE Transactions
-    on Medical Imaging 31, 2012. Angle, distance and phase of each loop are drawn. Divided by their root sum of squares
-    (Roemer et al., "The NMR phased array", Magnetic Resonance in Medicine 16, 1990), so that sum |C|^2 is 1 everywhere.
+    on Medical Imaging 31, 2012. Angle, distance and phase of each loop are drawn. They are divided by their root sum of
+    squares (Roemer et al., "The NMR phased array", Magnetic Resonance in Medicine 16, 1990): sum |C|^2 is 1 everywhere.
 
     Args:
         coils: number of loops; one gives ones.
@@ -46,7 +46,7 @@ def coil_sensitivities(coils: int, height: int, width: int, generator: torch.Gen
 
 
 def _loop_field(offset: Tensor, radius: float) -> Tensor:
-    """B_x + i B_y, up to a factor, at the in-plane offset from the centre of a loop whose axis is the x axis."""
+    """Return B_x + i B_y, up to a factor, at in-plane offsets from the centre of a loop whose axis is the x axis."""
     field = torch.zeros_like(offset)
     # Wire elements above and below the plane contribute equally, so half the loop suffices.
     for segment in range(SEGMENTS):
@@ -59,7 +59,7 @@ def _loop_field(offset: Tensor, radius: float) -> Tensor:
 
 
 def smooth_phase(height: int, width: int, generator: torch.Generator) -> Tensor:
-    """Phase for a series of which only the magnitude is known: a quadratic polynomial plus a smooth random field.
+    """Draw a phase for a series of magnitudes: a quadratic polynomial plus a smooth random field.
 
     Args:
         height: pixels.
@@ -78,7 +78,7 @@ def smooth_phase(height: int, width: int, generator: torch.Generator) -> Tensor:
 
 
 def smooth_field(height: int, width: int, generator: torch.Generator, cells: int = 4) -> Tensor:
-    """A random field of about unit variance, (height, width), float32, that varies over a ``cells``-th of each side."""
+    """Draw a field of about unit variance, (height, width), float32, that varies over a ``cells``-th of each side."""
     grid = torch.randn(1, 1, cells + 1, cells + 1, generator=generator, device=generator.device)
     return interpolate(grid, (height, width), mode="bicubic", align_corners=True)[0, 0]
 
@@ -107,13 +107,13 @@ def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
     """
     check_positive(snr=snr)
     sigma = squared_magnitude(kspace).sum(0).mean().sqrt() / snr
-    # A complex normal number of torch has variance 1 in all, 1/2 in each part.
+    # A complex normal number of torch has variance 1, 1/2 in each part.
     noise = torch.randn(kspace.shape, dtype=kspace.dtype, generator=generator, device=kspace.device)
     return kspace + math.sqrt(2) * sigma * noise
 
 
 def pixel_coordinates(height: int, width: int, device: torch.device) -> Tensor:
-    """X + i y of the pixel centres, (height, width), complex64, y downwards; the shorter side spans [-1, 1]."""
+    """Return x + i y of the pixel centers, (height, width), complex64, y downwards; the shorter side spans [-1, 1]."""
     y, x = (
         (2 * torch.arange(side, dtype=torch.float32, device=device) - side + 1) / min(height, width)
         for side in (height, width)
@@ -122,15 +122,15 @@ def pixel_coordinates(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def squared_magnitude(values: Tensor) -> Tensor:
-    """|z|^2 of complex numbers, without the root that ``abs`` takes: in a quarter of the time."""
+    """Return |z|^2, in a quarter of the time of ``abs``, which takes a root."""
     return values.real.square() + values.imag.square()
 
 
 def unit(phase: Tensor) -> Tensor:
-    """exp(i phase)."""
+    """Return exp(i phase)."""
     return torch.polar(torch.ones_like(phase), phase)
 
 
 def uniform(low: float, high: float, generator: torch.Generator, *shape: int) -> Tensor:
-    """Random numbers in [low, high), float32, of the given shape."""
+    """Draw numbers in [low, high), float32, of the given shape."""
     return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)

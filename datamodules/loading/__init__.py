@@ -1,1 +1,1 @@
-"""Loading batches: the DataModule that every dataset extends, which process gets which samples, and resuming."""
+"""Base DataModule with exact resuming; arrays that are read from files window by window; crops; caches."""

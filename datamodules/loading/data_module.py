@@ -1,4 +1,4 @@
-"""The DataModule that every dataset extends: loaders of typed samples."""
+"""Base of all DataModules: loaders of typed samples."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.loading.drawn_datasets import DrawnDataset, IndexedDataset
 from datamodules.loading.resumable_loader import ResumableLoader, ignore_interrupts
-from datamodules.loading.samplers import Draws, Shares
+from datamodules.loading.samplers import DrawSampler, UnrepeatedSampler
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.sample import Sample
 
@@ -28,7 +28,7 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     """Load samples for training in batches and for test and prediction one by one, since those differ in size.
 
     A dataset implements :meth:`dataset`. Everything random in a sample is a function of ``seed`` and of the index it is
-    asked for (see :class:`Draws`), so runs repeat, and resume exactly from any batch, with any number of workers.
+    asked for (see :class:`DrawSampler`), so runs repeat, and resume exactly from any batch, with any number of workers.
 
     Several processes share the samples. In validation and test each sample counts once, however many processes there
     are.
@@ -39,14 +39,14 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
         seed: of shuffling, crops and masks.
 
     Attributes:
-        image_axes: what the dims of an image are, without the batch; a module for others is refused.
+        image_axes: names of the dims of an image, without the batch; a LightningModule for others is refused.
 
     Raises:
-        ValueError: if there is no sample in a batch, or a number is negative.
+        ValueError: if ``batch_size`` is below 1, or another number is negative.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
-    allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which needs no agreement
+    allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which synchronises no processes
 
     def __init__(self, batch_size: int = 128, num_workers: int = 0, seed: int = 3407) -> None:
         check_at_least(1, batch_size=batch_size)
@@ -57,11 +57,16 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
         self.seed = seed
         self.datasets: dict[Split, Dataset[Sample]] = {}
 
+    @property
+    def stage(self) -> str | None:
+        """Stage of the trainer: fit, validate, test or predict; None without one, as in `lowrank-unroll prepare`."""
+        return None if self.trainer is None else self.trainer.state.fn
+
     @abstractmethod
     def dataset(self, split: Split) -> Dataset[Sample]:
-        """The samples of a split, in any dataset with ``__len__`` and ``__getitem__``.
+        """Return the samples of a split, as any dataset with ``__len__`` and ``__getitem__``.
 
-        It is asked for indices below its length, see :class:`IndexedDataset`; a :class:`DrawnDataset` for draws.
+        It is given indices below its length, see :class:`IndexedDataset`; a :class:`DrawnDataset` is given draws.
         """
 
     def setup(self, stage: str) -> None:
@@ -73,34 +78,34 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
                 self.datasets[split] = dataset if drawn else IndexedDataset(dataset, self.seed)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled batches."""
+        """Return a loader of shuffled batches."""
         processes, rank = self._processes()
-        draws = Draws(self.datasets["train"], num_replicas=processes, rank=rank, seed=self.seed)
-        return ResumableLoader(self.datasets["train"], sampler=draws, **self._loading(self.batch_size))
+        sampler = DrawSampler(self.datasets["train"], num_replicas=processes, rank=rank, seed=self.seed)
+        return ResumableLoader(self.datasets["train"], sampler=sampler, **self._loading(self.batch_size))
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Batches in order."""
+        """Return a loader of batches in order."""
         return self._evaluation_loader("val", self.batch_size)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Single samples in order."""
+        """Return a loader of single samples in order."""
         return self._evaluation_loader("test", 1)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
-        """Single samples in order."""
-        shares = Shares(self.datasets["predict"], *self._processes())
-        return DataLoader(self.datasets["predict"], sampler=shares, **self._loading(1))
+        """Return a loader of single samples in order."""
+        sampler = UnrepeatedSampler(self.datasets["predict"], *self._processes())
+        return DataLoader(self.datasets["predict"], sampler=sampler, **self._loading(1))
 
     def _evaluation_loader(self, split: Split, batch_size: int) -> DataLoader[Sample]:
         processes, rank = self._processes()
         if len(cast("Sized", self.datasets[split])) < processes:
-            # Each takes them all: the means stay as they are, and Lightning waits for processes that have none.
+            # Every process takes all samples: the means are the same, and Lightning would wait for a process with none.
             processes, rank = 1, 0
-        shares = Shares(self.datasets[split], processes, rank)
-        return DataLoader(self.datasets[split], sampler=shares, **self._loading(batch_size))
+        sampler = UnrepeatedSampler(self.datasets[split], processes, rank)
+        return DataLoader(self.datasets[split], sampler=sampler, **self._loading(batch_size))
 
     def _processes(self) -> tuple[int, int]:
-        """How many processes there are, and the number of this one."""
+        """Return the number of processes, and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def _loading(self, batch_size: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Datasets as they are sampled: each draw is a function of its number, whatever a dataset does with indices."""
+"""Datasets whose samples are a function of the seed and the draw."""
 
 import random
 from abc import ABC, abstractmethod
@@ -14,12 +14,19 @@ from torch.utils.data import Dataset
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import Sample
 
+
+def generator_of(*numbers: int) -> torch.Generator:
+    """Return a random generator that is seeded by all of some non-negative numbers, such as a seed and a draw."""
+    # The generator keeps only 32 bits of its seed; SeedSequence mixes all numbers into them.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
 if TYPE_CHECKING:
     from collections.abc import Sized
 
 
 class DrawnDataset(Dataset[Sample], ABC):
-    """A dataset that is asked for draws, see :class:`Draws`: from its length on each is another sample at random."""
+    """A dataset indexed by draws, see :class:`DrawSampler`: from its length on, each draw is a fresh random sample."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -27,14 +34,14 @@ class DrawnDataset(Dataset[Sample], ABC):
 
 
 class IndexedDataset(Dataset[Sample]):
-    """Any other dataset: a draw modulo its length is the index that it is asked for.
+    """Adapter for any other dataset: the index is the draw modulo the length.
 
-    What it draws at random meanwhile, by the global generators of PyTorch, NumPy and Python, depends on seed and draw
-    alone: fresh in each epoch of training, the same in each validation, with any number of workers, and after a resume.
+    The global generators of PyTorch, NumPy and Python are seeded by seed and draw, so that augmentation is fresh in
+    each epoch of training and the same in each validation, with any number of workers, and after a resume.
 
     Args:
         dataset: has a length, and a :class:`Sample` for each index below it.
-        seed: of what it draws.
+        seed: of the global generators.
 
     Raises:
         UsageError: if it has no length.
@@ -52,7 +59,7 @@ class IndexedDataset(Dataset[Sample]):
         return len(cast("Sized", self.dataset))
 
     def __getitem__(self, draw: int) -> Sample:
-        """The sample of a draw."""
+        """Return the sample of a draw."""
         with _seeded(self.seed, draw):
             sample = self.dataset[draw % len(self)]
         if not isinstance(sample, Sample):
@@ -64,7 +71,7 @@ class IndexedDataset(Dataset[Sample]):
 
 @contextmanager
 def _seeded(*numbers: int) -> Iterator[None]:
-    """Let the global generators of the CPU depend on some numbers in the block, and go on after it as before."""
+    """Seed the global generators of the CPU by some numbers within the block, and restore them after it."""
     state = np.random.SeedSequence(numbers).generate_state(1)
     with isolate_rng(include_cuda=False):
         torch.default_generator.manual_seed(int(state[0]))

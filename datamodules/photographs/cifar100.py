@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datamodules.loading.caches import is_to_be_made
+from datamodules.loading.caches import needs_build
 from datamodules.loading.data_module import Split
 from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.colours import Pixels
@@ -28,7 +28,7 @@ class CIFAR100(ColorDataModule):
     the best checkpoint, uses patches of the bundled sample photographs: no image of training or test.
 
     Args:
-        root: where the archive (161 MB) and its images (184 MB) are kept.
+        root: folder of the archive (161 MB) and its images (184 MB).
         test_folder: images to test on; the paper uses 14 colour images of the USC-SIPI database.
         kwargs: see :class:`ColorDataModule`.
     """
@@ -45,12 +45,12 @@ class CIFAR100(ColorDataModule):
 
     @property
     def array(self) -> Path:
-        """The file of all images, (60000, 32, 32, 3) uint8."""
+        """File of all images, (60000, 32, 32, 3) uint8."""
         return self.root / "cifar100.npy"
 
     @property
     def checksum_file(self) -> Path:
-        """The SHA-256 of that file, as `sha256sum` writes it; there is none for a file of the user's."""
+        """File of the SHA-256 of that file, as `sha256sum` writes it; it does not exist if the user made the array."""
         return self.array.with_name(f"{self.array.name}.sha256")
 
     def prepare_data(self) -> None:
@@ -61,27 +61,29 @@ class CIFAR100(ColorDataModule):
             DataError: if it is damaged; nothing of it is kept.
         """
         if self.trainer is not None and not self.trainer.training:
-            return  # only training needs the archive
-        if not is_to_be_made(self.array, self._damage):
+            return  # only training uses CIFAR-100
+        if not needs_build(self.array, self._damage):
             return
         archive = self._download()
         images = np.concatenate([self._read(archive, member, count) for member, count in self.members.items()])
         content = io.BytesIO()
         np.save(content, images)
         digest = hashlib.sha256(content.getbuffer()).hexdigest()
-        write_whole(self.checksum_file, f"{digest}  {self.array.name}\n".encode())  # before what it is compared with
+        write_whole(
+            self.checksum_file, f"{digest}  {self.array.name}\n".encode()
+        )  # first, so that no array lacks its checksum
         with written_whole(self.array) as temporary:
             temporary.write_bytes(content.getbuffer())
 
     def images(self, split: Split) -> Images:
-        """All CIFAR-100 images to train on, sample photographs to validate on, the given folder to test on.
+        """Return all of CIFAR-100 to train on, sample photographs to validate on, the given folder to test on.
 
         Raises:
             UsageError: in "test", if no folder is given.
             DataError: if the file of the images is damaged, or an image of the folder cannot be read; names it.
         """
         if split == "train":
-            images: Any = self._images()  # a memory map, as good a sequence of images as a list
+            images: Any = self._images()  # a memory map is a sequence of images, too
             return Images(images, [f"cifar100[{index}]" for index in range(len(images))])
         if split == "val":
             return sample_photos("val")

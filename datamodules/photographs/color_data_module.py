@@ -18,21 +18,20 @@ from lowrank_unroll.sampling import Uniform
 class ColorDataModule(ReconstructionDataModule):
     """Colour images, of which a random subset of the values is measured.
 
-    Training samples are patches with a fresh mask each time; validation samples are patches, test samples whole images,
-    whose patches and masks are always the same.
+    Training samples are patches with fresh masks in each epoch; validation samples are patches and test samples whole
+    images, which are the same in each epoch.
 
     Args:
         ratio: share of the values that is measured, in (0, 1]; or the smallest and largest share, between which each
             sample draws its own.
-        per_channel: True measures each channel by a mask of its own, as a sensor behind a colour filter; False the same
-            pixels in all channels, as in inpainting; a number between is the share of the samples that are measured as
-            by True.
+        per_channel: True for a mask for each channel, as with a colour filter array; False for the same mask in all
+            channels, as in inpainting; a number between 0 and 1 for the share of samples with a mask for each channel.
         noise: standard deviation of the noise of measured values, of 255; or the smallest and largest, between which
             each sample draws its own.
-        noisy: share of the samples that have noise; a network that is to keep exact values exactly needs to see some.
-        patch_size: pixels a side of the patches of training and validation.
+        noisy: share of the samples that have noise; a network has to see some without to learn to keep exact values.
+        patch_size: side of the patches of training and validation, in pixels.
         patches_per_image: patches of each image in an epoch of training.
-        augmentation: how to change patches to train on, such as :class:`ChannelsApart`; None leaves them as they are.
+        augmentation: of patches to train on, such as :class:`ChannelsApart`; None for none.
         predict_images: for ``predict``, an image file or a folder of them.
         predict_mask: for ``predict``, an image or .npy file that is not zero where the images are measured; random
             masks of ``ratio`` if it is not given.
@@ -41,7 +40,7 @@ class ColorDataModule(ReconstructionDataModule):
         seed: of shuffling, patches and masks.
 
     Raises:
-        ValueError: if the ratio or another share is none, or another number is too small.
+        ValueError: if the ratio or another share is out of its range, or another number is too small.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
@@ -60,7 +59,7 @@ class ColorDataModule(ReconstructionDataModule):
         predict_mask: Path | None = None,
         **kwargs: Any,
     ) -> None:
-        Uniform(ratio)  # which refuses what is no share
+        Uniform(ratio)  # checks the ratio
         check_probability(per_channel=per_channel)
         check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
         super().__init__(**kwargs)
@@ -75,7 +74,7 @@ class ColorDataModule(ReconstructionDataModule):
 
     @abstractmethod
     def images(self, split: Split) -> Images:
-        """The images of "train", "val" or "test"."""
+        """Return the images of "train", "val" or "test"."""
 
     def dataset(self, split: Split) -> MaskedImages:
         """Measure the images of a split.

@@ -1,4 +1,4 @@
-"""Values of any type and colours of any space as 8-bit sRGB."""
+"""Conversion of values of any type and colours of any space to 8-bit sRGB."""
 
 import io
 from functools import lru_cache
@@ -13,20 +13,18 @@ from lowrank_unroll.errors import first_line
 Pixels = npt.NDArray[np.uint8]
 
 WHITE = 255
-# Without palette, transparency and encodings that need no profile.
+# Modes to convert to, without palette and transparency; others become RGB.
 PLAIN_MODES = {"1": "L", "LA": "L", "La": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}
 MODE_OF_PROFILE = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
-# Profiles that differ less from sRGB on any colour, in steps of 8 bits, are taken for it.
+# A profile that differs from sRGB by at most so many of 255 steps counts as sRGB.
 ROUNDING = 2
 
 
-def eight_bits(values: npt.NDArray[Any]) -> Pixels:
-    """Values as 8 bits: 16-bit ones (uint16) are divided by 256, floating-point ones multiplied by 255, booleans too.
-
-    Other whole numbers are taken as they are.
+def to_uint8(values: npt.NDArray[Any]) -> Pixels:
+    """Convert values to uint8: divide uint16 by 256, multiply floats and booleans by 255, cast other integers.
 
     Raises:
-        ValueError: if one is outside 0 to 255, or 0 to 1; names what was found.
+        ValueError: if integers are outside 0 to 255, or floating-point values outside 0 to 1; names their range.
     """
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:  # noqa: PLR2004
         return (values >> 8).astype(np.uint8)
@@ -40,19 +38,19 @@ def eight_bits(values: npt.NDArray[Any]) -> Pixels:
 
 
 def srgb(image: Image.Image, profile: bytes | None) -> Pixels:
-    """The colours (height, width, 3) of an image of 8 bits; transparency is dropped.
+    """Convert an image of 8 bits to sRGB (height, width, 3); transparency is dropped.
 
-    CMYK without a profile is converted as most programs do: red is what neither cyan nor black takes away.
+    CMYK without a profile is converted as in most programs: red is (255 - cyan) (255 - black) / 255, and so on.
 
     Args:
         image: of any mode.
         profile: the ICC profile of its colours; sRGB if there is none.
 
     Raises:
-        ValueError: if the profile cannot be used, or is for other colours than those of the image.
+        ValueError: if the profile cannot be used, or is for another colour space than that of the image.
     """
     image = _plain(image)
-    if image.mode == "LAB":  # is absolute
+    if image.mode == "LAB":  # independent of a profile
         image = _to_srgb(ImageCms.createProfile("LAB"), "LAB").apply(image)
     elif profile is not None:
         mode = _mode_of(profile)
@@ -74,7 +72,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _to_srgb(profile: Any, mode: str) -> ImageCms.ImageCmsTransform:
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-    if mode in {"L", "LAB"}:  # whose dark values the faster way may miss by 10 steps
+    if mode in {"L", "LAB"}:  # the optimised transform is off by up to 10 steps for dark values
         flags |= ImageCms.Flags.NOOPTIMIZE
     srgb_profile = ImageCms.createProfile("sRGB")
     return ImageCms.buildTransform(profile, srgb_profile, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags)
@@ -92,9 +90,9 @@ def _mode_of(profile: bytes) -> str:
     return MODE_OF_PROFILE.get(space, space)
 
 
-@lru_cache(maxsize=16)  # the images of a folder often have the same
+@lru_cache(maxsize=16)  # the images of a folder often share a profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the colours of a profile to sRGB; None if it is sRGB."""
+    """Return the transform from a profile to sRGB; None if the profile is sRGB."""
     try:
         transform = _to_srgb(_opened(profile), mode)
     except ImageCms.PyCMSError as error:

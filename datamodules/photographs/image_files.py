@@ -9,9 +9,9 @@ import numpy.typing as npt
 from PIL import Image
 from rich.progress import track
 
-from datamodules.loading.binary_masks import sampled
+from datamodules.loading.array_checks import as_boolean_mask
 from datamodules.loading.source_names import source_names
-from datamodules.photographs.colours import Pixels, eight_bits, srgb
+from datamodules.photographs.colours import Pixels, srgb, to_uint8
 from datamodules.photographs.image_formats import decode
 from lowrank_unroll.errors import DataError, first_line
 
@@ -19,7 +19,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".npy"}
 
 
 class Images(NamedTuple):
-    """Colour images, each (height, width, 3) uint8, and what to call them."""
+    """Colour images, each (height, width, 3) uint8, and their names."""
 
     pixels: Sequence[Pixels]
     names: Sequence[str]
@@ -28,13 +28,13 @@ class Images(NamedTuple):
 def read_images(path: Path) -> Images:
     """Read an image file, or all png, jpg, tiff, webp, bmp and npy files of a folder in order of their names.
 
-    A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Images are turned as their
-    EXIF data say. All colours become sRGB by the profile of the file, grey ones too; transparency is dropped. uint16
-    and floating-point values (in [0, 1]) become 8-bit, other whole numbers are 0 to 255.
+    A .npy file holds one image (height, width[, 3]) or a stack (number, height, width, 3). Images are rotated by their
+    EXIF orientation. Colours and greys are converted to sRGB by the profile of the file; transparency is dropped.
+    uint16 and floating-point values (in [0, 1]) become 8-bit, other whole numbers are 0 to 255.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in the folder.
-        DataError: if a file cannot be read as an image, holds several, or values that are out of range; names the file.
+        DataError: if a file cannot be read as an image, holds several, or has values out of range; names the file.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no image file or folder {path.absolute()}")
@@ -53,10 +53,10 @@ def read_images(path: Path) -> Images:
 
 
 def pixels_of(array: npt.ArrayLike) -> Pixels:
-    """The pixels (height, width, 3) of an array (height, width[, 1 to 4]); values as in :func:`read_images`.
+    """Convert an array (height, width[, 1 to 4]) to pixels (height, width, 3); values as in :func:`read_images`.
 
     Raises:
-        ValueError: if it is of another shape, or a value is out of range or no real number.
+        ValueError: if it has another shape, or a value that is out of range or not a real number.
     """
     values = np.asarray(array)
     if values.dtype.kind not in "biuf" or not values.size or not np.isfinite(values).all():
@@ -77,7 +77,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     mask = _values(decode(path).content)
     if mask.ndim not in {2, 3} or (mask.ndim == 3 and mask.shape[2] != 3):  # noqa: PLR2004
         raise DataError(f"{path}: a mask of shape {mask.shape}, expected (height, width) or (height, width, 3)")
-    return sampled(mask, f"{path}: the mask")
+    return as_boolean_mask(mask, f"{path}: the mask")
 
 
 def _is_image(file: Path) -> bool:
@@ -87,7 +87,9 @@ def _is_image(file: Path) -> bool:
 def _values(content: Image.Image | npt.NDArray[Any]) -> npt.NDArray[Any]:
     if isinstance(content, np.ndarray):
         return content
-    return np.asarray(content.convert() if content.mode == "P" else content)  # a palette's colours, not their numbers
+    return np.asarray(
+        content.convert() if content.mode == "P" else content
+    )  # the colours of a palette, not its indices
 
 
 def _read(path: Path) -> Sequence[Pixels]:
@@ -107,5 +109,5 @@ def _as_images(stack: npt.NDArray[Any]) -> list[Image.Image]:
     stack = stack[..., None] if stack.ndim == 3 else stack  # noqa: PLR2004
     if stack.ndim != 4 or stack.shape[-1] not in {1, 2, 3, 4}:  # noqa: PLR2004
         raise ValueError(f"an array of shape {stack.shape[1:]}, expected (height, width[, 1 to 4])")
-    opaque = eight_bits(stack[..., :3] if stack.shape[-1] >= 3 else stack[..., 0])  # noqa: PLR2004
+    opaque = to_uint8(stack[..., :3] if stack.shape[-1] >= 3 else stack[..., 0])  # noqa: PLR2004
     return [Image.fromarray(image) for image in opaque]

@@ -1,4 +1,4 @@
-"""Folders of images of one's own."""
+"""Folders of images."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Decoding image files of every kind: upright, and with the colour profile that says what their values mean."""
+"""Decoding of image files: upright, and with their colour profile."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from lowrank_unroll.errors import DataError, first_line
 
-# Kinds of TIFF that hold brightness or colour of any depth as it is.
+# Kinds of TIFF whose values are brightness or RGB.
 PLAIN = {tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB}
 EXIF_TRANSPOSED, EXIF_UPSIDE_DOWN, EXIF_MIRRORED = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
 COLOUR_PROFILE = 34675  # TIFF tag
@@ -32,10 +32,10 @@ class Decoded(NamedTuple):
 
 
 def decode(path: Path) -> Decoded:
-    """Read an image file, by its suffix.
+    """Read an image file in the format of its suffix.
 
     Raises:
-        DataError: if it cannot be read, holds several images, or what is no finite real number; names it.
+        DataError: if it cannot be read, holds several images, or values that are not finite real numbers; names it.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder, expected an image file")
@@ -73,7 +73,8 @@ def _decode_tiff(path: Path) -> Decoded:
             raise ValueError(f"it holds {len(pages)} pictures, expected one")
         if page.bitspersample > BYTE or page.sampleformat != tifffile.SAMPLEFORMAT.UINT:
             return _deep(series, page)
-    # Pillow knows more colour spaces and compressions. It would take a file that it maps for one already upright.
+    # Pillow reads more colour spaces and compressions. It is given a stream, since it ignores the orientation of files
+    # that it maps into memory.
     with path.open("rb") as stream, Image.open(stream) as image:
         return _upright(image)
 

@@ -1,4 +1,4 @@
-"""Noise of measured colour values."""
+"""Noise of measured values of colour images."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lowrank_unroll.checks import check_probability
 
 @dataclass(frozen=True)
 class GaussianNoise:
-    """Independent noise of every value.
+    """Independent Gaussian noise of every value.
 
     Args:
         deviation: its standard deviation, of 255; or the smallest and largest, between which each call draws its own.

@@ -1,4 +1,4 @@
-"""The photographs that scikit-image brings along: training and testing without a download."""
+"""The photographs in scikit-image: training and testing without a download."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.colours import Pixels
 from datamodules.photographs.image_files import Images
 
-# Files that scikit-image installs. Its own functions would make a cache in the home of the user, who may have none.
+# The files are read directly, since the functions of scikit-image make a cache in the home folder, which may not exist.
 FOLDER = Path(skimage.__file__).parent / "data"
 PHOTOS: dict[Split, dict[str, str]] = {
     "train": {
@@ -40,12 +40,12 @@ class SamplePhotos(ColorDataModule):
         super().__init__(patches_per_image=patches_per_image, **kwargs)
 
     def images(self, split: Split) -> Images:
-        """The photographs of a split."""
+        """Return the photographs of a split."""
         return sample_photos(split)
 
 
 def sample_photos(split: Split) -> Images:
-    """The bundled photographs of "train", "val" or "test"."""
+    """Return the bundled photographs of "train", "val" or "test"."""
     photos = {name: _read(FOLDER / file) for name, file in PHOTOS[split].items()}
     if split == "val":
         photos["retina"] = photos["retina"][300:1100, 300:1100]  # without the black frame

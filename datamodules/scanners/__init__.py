@@ -1,1 +1,1 @@
-"""Raw data from scanners, prepared as series of images with the sensitivities of their coils."""
+"""Datasets of raw data from scanners, prepared once, with the sensitivities of their coils."""

@@ -9,30 +9,30 @@ import h5py
 import numpy as np
 import torch
 
-from datamodules.dynamic_mri.coil_treatment import Coils, CoilTreatment, Measured, Size
-from datamodules.dynamic_mri.raw_series import sample_of
-from datamodules.dynamic_mri.stored_frames import complex_of_pairs
+from datamodules.loading.array_checks import check_array_size
 from datamodules.loading.data_module import Split
-from datamodules.loading.sizes import check_size
+from datamodules.loading.lazy_arrays import complex_of_pairs
+from datamodules.measured.coil_treatment import Coils, CoilTreatment, Measured, Size
+from datamodules.measured.raw_series import sample_of
 from datamodules.scanners.scanned_cines import ScannedCines
 from datamodules.scanners.splits import hashed_split
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
-VARIABLES = ("kspace_full", "kspace")  # of the challenge of 2023, and of those after it
-SINGLE_COIL = "SingleCoil"  # a folder of series combined from their coils, beside those of all coils
+VARIABLES = ("kspace_full", "kspace")  # of the challenge of 2023, and of later ones
+SINGLE_COIL = "SingleCoil"  # folder of series whose coils are combined
 
 
 class CMRxRecon(ScannedCines):
-    """The fully sampled cines of the CMRxRecon challenges (Wang et al., arXiv 2309.10836), every slice of each file.
+    """Fully sampled cines of the CMRxRecon challenges (Wang et al., arXiv 2309.10836), every slice of each file.
 
-    These are `P*/cine_*.mat` files in some folder `FullSample` (MATLAB v7.3, which is HDF5); masks, and what lies in a
-    folder `SingleCoil`, are passed over. All files of a subject are in the same split, by a hash of the subject's
+    These are `P*/cine_*.mat` files in some folder `FullSample` (MATLAB v7.3, which is HDF5); masks, and files in a
+    folder `SingleCoil`, are skipped. All files of a subject are in the same split, by a hash of the subject's
     folder, three fifths for training. The files hold no noise scan: noise is whitened only by
     ``raw_coils.noise_covariance``.
 
     Args:
-        root: folder that holds `FullSample`, at any depth; what is prepared goes into the folder `prepared` in it.
+        root: folder that holds `FullSample`, at any depth; prepared files go into the folder `prepared` in it.
         kwargs: see :class:`ScannedCines`.
     """
 
@@ -42,12 +42,12 @@ class CMRxRecon(ScannedCines):
         super().__init__(root, **kwargs)
 
     def is_raw(self, file: Path) -> bool:
-        """Whether a file of the pattern holds k-space of several coils."""
+        """Return whether a file of the pattern holds k-space of several coils."""
         return SINGLE_COIL not in file.relative_to(self.root).parts and not file.stem.endswith("_mask")
 
     @staticmethod
     def read(raw: Path, coils: Coils) -> Iterator[Sample]:
-        """Each slice of a raw file, one after the other.
+        """Yield the slices of a raw file.
 
         Raises:
             DataError: if the file cannot be read, or holds no complex k-space of five dims; names the file.
@@ -59,13 +59,13 @@ class CMRxRecon(ScannedCines):
                 yield sample_of(treatment(_measured(kspace, number), number), f"{raw.stem}/slice{number}")
 
     def split_of(self, raw: Path) -> Split:
-        """By a hash of the subject, relative to the root."""
+        """Return the split by a hash of the path of the subject in the root."""
         return hashed_split(raw.parent.relative_to(self.root).as_posix())
 
 
 @contextmanager
 def _opened(raw: Path) -> Iterator[h5py.Dataset]:
-    """K-space, whose dims MATLAB counts from the other end: its (kx, ky, coil, slice, time)."""
+    """Open k-space (time, slice, coil, ky, kx); MATLAB lists the dims in reverse, as (kx, ky, coil, slice, time)."""
     try:
         with h5py.File(raw) as content:
             yield _kspace(raw, content)
@@ -85,7 +85,7 @@ def _kspace(raw: Path, content: h5py.File) -> h5py.Dataset:
     kspace = content[names[0]]
     if kspace.ndim != 5 or not kspace.size:  # noqa: PLR2004
         raise ValueError(f"it has shape {kspace.shape}")
-    check_size(raw, kspace.nbytes, "k-space")
+    check_array_size(raw, kspace.nbytes, "k-space")
     return kspace
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.loading.data_module import Split
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.raw_series import RawSeries
 from datamodules.scanners.scanned_cines import ScannedCines
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.sample import Sample
@@ -14,13 +14,13 @@ from lowrank_unroll.terminal import say
 
 
 class OCMR(ScannedCines):
-    """The fully sampled cines of OCMR (Chen et al., arXiv 2008.03410), every slice and average of each `fs_*.h5` file.
+    """Fully sampled cines of OCMR (Chen et al., arXiv 2008.03410), every slice and average of each `fs_*.h5` file.
 
     The 74 files of the first release are split as in arXiv 2411.14141 (124, 40 and 40 slices); others by a hash of
     their name in the same proportions.
 
     Args:
-        root: folder of the raw files; what is prepared goes into the folder `prepared` in it.
+        root: folder of the raw files; prepared files go into the folder `prepared` in it.
         split_file: a CSV file with columns `file` and `split` ("train", "val" or "test") to use instead.
         kwargs: see :class:`ScannedCines`.
     """
@@ -32,13 +32,13 @@ class OCMR(ScannedCines):
         self.split_file = Path(split_file or OCMR_SPLIT)
 
     def prepare_data(self) -> None:
-        """Prepare the raw files that are not prepared yet, and say which of the split are missing.
+        """Prepare raw files as :class:`ScannedCines` does, and print which files of the split are missing.
 
         Raises:
             FileNotFoundError: if there is no raw file at all.
             ISMRMRDError: if one cannot be assembled; the others are kept.
         """
-        files = {file.name for file in self.raw_files()} if self.splits_to_prepare() else set()
+        files = {file.name for file in self.files.raw_files()} if self.splits_to_prepare() else set()
         if files and (missing := sorted(read_split(self.split_file).keys() - files)):
             names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
             say(f"{len(missing)} files of {self.split_file.name} are not in {self.root}: {names}")
@@ -46,7 +46,7 @@ class OCMR(ScannedCines):
 
     @staticmethod
     def read(raw: Path, coils: Coils) -> Iterator[Sample]:
-        """Each slice and average of a raw file, and of whatever else there are several of, one after the other.
+        """Yield the series of a raw file: its slices and averages, repetitions, sets and contrasts.
 
         Raises:
             DataError: if the file cannot be assembled.
@@ -55,5 +55,5 @@ class OCMR(ScannedCines):
         yield from map(series.__getitem__, range(len(series)))
 
     def split_of(self, raw: Path) -> Split:
-        """As the split file says, or else by a hash of the name."""
+        """Return the split in the split file, or else by a hash of the name."""
         return read_split(self.split_file).get(raw.name, hashed_split(raw.name))

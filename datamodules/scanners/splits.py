@@ -1,4 +1,4 @@
-"""Which raw files train, choose the best weights, and test."""
+"""Splits of raw files into training, validation and test."""
 
 import csv
 import hashlib
@@ -13,16 +13,17 @@ OCMR_SPLIT = Path(__file__).with_name("ocmr_split.csv")  # of arXiv 2411.14141
 
 
 def hashed_split(name: str) -> Split:
-    """A split that depends on a name alone, in the proportions of OCMR's: 124 to 40 to 40."""
+    """Return a split that depends on a name alone, in the proportions of OCMR's: 124 to 40 to 40."""
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 204
     return "train" if number < 124 else "val" if number < 164 else "test"  # noqa: PLR2004
 
 
 def read_split(path: Path) -> Mapping[str, Split]:
-    """The split of each file that a CSV file with columns `file` and `split` names.
+    """Return the split of each file in a CSV file with columns `file` and `split`.
 
     Raises:
-        DataError: if it cannot be read, a column is missing or a split is none of the three; names the file.
+        DataError: if it cannot be read, a column is missing, a file is in two splits, or a split is unknown; names the
+            CSV file.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

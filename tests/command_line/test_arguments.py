@@ -24,8 +24,8 @@ from datamodules import (
     SamplePhotos,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.crops import Crops, Window
+from datamodules.measured.coil_treatment import Coils
+from datamodules.loading.crops import Crops, Window
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
 from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
@@ -102,7 +102,7 @@ REFUSED = [
         for value in (-0.1, 1.1)
     ),
     *((kind, "noise", value, ZERO_OR_MORE) for kind in COLOUR for value in (-1.0, (5.0, 2.0), (0.0, math.nan))),
-    (Compose, "augmentations", (), "expected one augmentation at least"),
+    (Compose, "augmentations", (), "expected at least one augmentation"),
     *((RandomApply, "share", value, SHARE, {"augmentation": BlackBorders()}) for value in (0.0, 1.5, math.nan)),
     (BlackBorders, "width", 0, COUNT),
     *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
@@ -130,7 +130,7 @@ REFUSED = [
     (TLRNet, "channels", 0, COUNT),
     (LowRankProx, "matricization", "frames", "expected 'image', 'casorati'"),
     *((kind, "threshold", value, ZERO_OR_MORE) for kind in THRESHOLDED for value in (-0.1, math.nan, math.inf)),
-    (BART, "options", "-m -p another_file", "of which '-p' is none of `bart pics`"),
+    (BART, "options", "-m -p another_file", "'-p' is no option of `bart pics`"),
     (LocallyLowRankRecon, "block", 0, COUNT),
     *(
         (LocallyLowRankRecon, name, value, ZERO_OR_MORE)
@@ -148,7 +148,7 @@ REFUSED = [
     *((Patches, name, 0, COUNT) for name in ("patch", "stride", "neighbours", "radius")),
     (Patches, "stride", 3, "expected at most patch, 2"),
     (Blocks, "block", 0, COUNT),
-    (Blocks, "cuts", ((0, 8),), "numbers from 0 to 7"),
+    (Blocks, "offsets", ((0, 8),), "numbers from 0 to 7"),
     *(
         (NormalizedConvolution, "widths", value, "expected positive numbers")
         for value in ((), (2.0, -1.0), (math.nan,))

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from datamodules import CinePhantom
-from datamodules.dynamic_mri.hdf5_cache import hdf5_damage, write_hdf5
-from datamodules.loading.caches import is_to_be_made
+from datamodules.loading.caches import hdf5_damage, needs_build, write_hdf5
 from lowrank_unroll.files import remove_leftovers, written_whole
 
 HOUR = 3600
@@ -145,7 +144,7 @@ class TestDamage:
 
         (tmp_path / "a.h5").touch()
         with pytest.raises(PermissionError):
-            is_to_be_made(tmp_path / "a.h5", refuse)
+            needs_build(tmp_path / "a.h5", refuse)
         assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
         with pytest.raises(IsADirectoryError):
             hdf5_damage(tmp_path)

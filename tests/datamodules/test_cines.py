@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.dynamic_mri import stored_frames
 from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.loading import lazy_arrays
 from lowrank_unroll.errors import DataError
 
 
@@ -102,17 +102,17 @@ class TestHDF5:
             pytest.skip("there is no fork")
         frames = read_cines(write(tmp_path / "a.h5", x=series))[0].frames
         frames[0]
-        assert stored_frames._opened_hdf5.cache_info().currsize == 1
+        assert lazy_arrays._opened_hdf5.cache_info().currsize == 1
         process = multiprocessing.get_context("fork").Process(target=frames_sum, args=(frames, 1))
         process.start()
-        assert stored_frames._opened_hdf5.cache_info().currsize == 0
+        assert lazy_arrays._opened_hdf5.cache_info().currsize == 0
         process.join()
         assert process.exitcode == 0
         np.testing.assert_array_equal(frames[2], series[2])
 
     def test_a_lost_dataset_is_named(self, tmp_path, series, monkeypatch):
         frames = read_cines(write(tmp_path / "a.h5", x=series))[0].frames
-        stored_frames._opened_hdf5.cache_clear()
+        lazy_arrays._opened_hdf5.cache_clear()
         (tmp_path / "a.h5").unlink()
         with pytest.raises(DataError, match=r"a\.h5: x: frames 2 to 4 cannot be read: .*[Uu]nable to"):
             frames[2:5]

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from datamodules import CMRxRecon
-from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.loading.data_module import collate
+from datamodules.measured.coil_treatment import Coils
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
@@ -75,10 +75,10 @@ def test_coils_are_treated_as_those_of_other_raw_data(tmp_path):
 
 
 def test_masks_and_series_of_a_single_coil_are_passed_over(root):
-    names = CMRxRecon(root).raw_files()
+    names = CMRxRecon(root).files.raw_files()
     write(root / "SingleCoil/Cine/TrainingSet/FullSample/P000/cine_sax.mat", measured(0)[0], "kspace_single_full")
     (root / "TrainingSet/FullSample/P000/cine_sax_mask.mat").touch()
-    assert CMRxRecon(root).raw_files() == names
+    assert CMRxRecon(root).files.raw_files() == names
 
 
 @pytest.mark.usefixtures("forked_preparation")

@@ -25,7 +25,7 @@ from datamodules import (
 )
 from datamodules.loading.data_module import collate
 from datamodules.loading.drawn_datasets import IndexedDataset
-from datamodules.loading.samplers import Draws
+from datamodules.loading.samplers import DrawSampler
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from datamodules.photographs.noise import GaussianNoise
@@ -121,14 +121,14 @@ def test_collate_keeps_the_type_and_none(images):
 
 def test_draws_number_every_sample_of_the_run(images):
     dataset = MaskedImages(images, 0.3, seed=1, patches_per_image=5)
-    draws = Draws(dataset, num_replicas=1, rank=0, seed=0)
+    draws = DrawSampler(dataset, num_replicas=1, rank=0, seed=0)
     epochs = []
     for epoch in range(3):
         draws.set_epoch(epoch)
         epochs.append(list(draws))
         assert sorted(epochs[-1]) == list(range(15 * epoch, 15 * (epoch + 1)))
     assert [draw % 15 for draw in epochs[0]] != [draw % 15 for draw in epochs[1]]
-    ranks = [list(Draws(dataset, num_replicas=3, rank=rank, seed=0)) for rank in range(3)]
+    ranks = [list(DrawSampler(dataset, num_replicas=3, rank=rank, seed=0)) for rank in range(3)]
     assert sorted(itertools.chain(*ranks)) == list(range(15))
 
 

@@ -12,14 +12,12 @@ import torch
 from conftest import forkserver
 
 from datamodules import CineImages, CinePhantom
-from datamodules.dynamic_mri.acquisition import Acquisition
+from datamodules.dynamic_mri.acquisition import Acquisition, SimulatedDataset
 from datamodules.dynamic_mri.cine import Cine
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.crops import Crops, Window
-from datamodules.dynamic_mri.kspace_files import KSpaceFiles
-from datamodules.dynamic_mri.measured_cines import MeasuredCines
-from datamodules.dynamic_mri.measured_series import measured_series
+from datamodules.loading.crops import Crops, Window
 from datamodules.loading.data_module import collate
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.kspace_files import KSpaceFiles, read_kspace
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
@@ -38,7 +36,7 @@ def complex_cine(name="complex"):
 
 
 def dataset(*cines, coils=1, snr=None, pattern=Uniform(0.4), seed=0, **kwargs):  # noqa: B008
-    return MeasuredCines(cines, Acquisition(pattern, coils, snr), "semi-synthetic", (seed,), **kwargs)
+    return SimulatedDataset(cines, Acquisition(pattern, coils, snr), "semi-synthetic", (seed,), **kwargs)
 
 
 def equal(one, other):
@@ -270,7 +268,7 @@ class TestCineImages:
             CineImages().dataset("predict")
 
 
-@pytest.mark.usefixtures("trial_in_this_process")
+@pytest.mark.usefixtures("sandbox_in_this_process")
 class TestKSpaceFiles:
     @pytest.fixture
     def arrays(self):
@@ -295,7 +293,7 @@ class TestKSpaceFiles:
     @pytest.mark.parametrize("suffix", [".npz", ".h5"])
     def test_round_trip(self, tmp_path, arrays, suffix):
         arrays, batch = arrays
-        sample = measured_series(self.write(tmp_path, arrays, suffix), Coils())[0]
+        sample = read_kspace(self.write(tmp_path, arrays, suffix), Coils())[0]
         assert sample.name == "scan"
         assert sample.origin == "measured"
         assert torch.allclose(sample.measurement, batch.measurement[0], atol=1e-5)
@@ -306,7 +304,7 @@ class TestKSpaceFiles:
     def test_files_of_one_stem_keep_their_suffix(self, tmp_path, arrays):
         for suffix in (".npz", ".h5"):
             self.write(tmp_path, arrays[0], suffix)
-        assert [sample.name for sample in measured_series(tmp_path, Coils())] == ["scan.h5", "scan.npz"]
+        assert [sample.name for sample in read_kspace(tmp_path, Coils())] == ["scan.h5", "scan.npz"]
 
     @pytest.mark.parametrize("by_matlab", [True, False])
     def test_complex_numbers_as_pairs(self, tmp_path, arrays, by_matlab):
@@ -343,7 +341,7 @@ class TestKSpaceFiles:
     def test_sensitivities_may_have_any_scale(self, tmp_path, arrays, gain):
         arrays, batch = arrays
         louder = arrays | {"coil_sensitivities": gain * arrays["coil_sensitivities"]}
-        sample = collate([measured_series(self.write(tmp_path, louder), Coils())[0]])
+        sample = collate([read_kspace(self.write(tmp_path, louder), Coils())[0]])
         module = DynamicMRI(NuclearNormRecon(iterations=5))
         # Coils that are louder see the same k-space of an image that is fainter.
         expected = module.predict_step(batch, 0) / gain
@@ -355,7 +353,7 @@ class TestKSpaceFiles:
         arrays, _ = arrays
         self.write(tmp_path, {"kspace": arrays["kspace"][:1]})
         (tmp_path / "notes.txt").touch()
-        files = measured_series(tmp_path, Coils())
+        files = read_kspace(tmp_path, Coils())
         assert len(files) == 1
         assert files[0].coil_sensitivities is None
         assert torch.equal(files[0].mask[0], torch.from_numpy(arrays["mask"]))
@@ -372,7 +370,7 @@ class TestKSpaceFiles:
         arrays, batch = arrays
         names = ("kspace", "coil_sensitivities")
         changed = {name: (gain * arrays[name].astype(complex)).astype(kind) for name in names}
-        sample = measured_series(self.write(tmp_path, arrays | changed, suffix), Coils())[0]
+        sample = read_kspace(self.write(tmp_path, arrays | changed, suffix), Coils())[0]
         tolerance = 0.5 if gain == 1e-44 and kind == np.complex64 else 1e-4  # as coarse as the file
         assert torch.allclose(sample.measurement, batch.measurement[0], atol=tolerance)
         assert torch.allclose(sample.coil_sensitivities, batch.coil_sensitivities[0], atol=tolerance)
@@ -384,8 +382,8 @@ class TestKSpaceFiles:
     def test_images_beyond_single_precision_are_refused(self, tmp_path, arrays, gain, power):
         arrays, _ = arrays
         file = self.write(tmp_path, arrays | {"kspace": gain * arrays["kspace"].astype(complex)})
-        with pytest.raises(DataError, match=rf"scan\.npz: .* maximum of 1e{power}, which single precision does not"):
-            measured_series(file, Coils())[0]
+        with pytest.raises(DataError, match=rf"scan\.npz: .* maximum of 1e{power}, which is out of the range"):
+            read_kspace(file, Coils())[0]
 
     @pytest.mark.parametrize("suffix", [".npz", ".h5"])
     def test_masks_that_are_none_are_refused(self, tmp_path, arrays, suffix):
@@ -403,12 +401,12 @@ class TestKSpaceFiles:
         ]
         for change, message in flaws:
             with pytest.raises(DataError, match=rf"scan\{suffix}: {message}"):
-                measured_series(self.write(tmp_path, arrays | change, suffix), Coils())[0]
+                read_kspace(self.write(tmp_path, arrays | change, suffix), Coils())[0]
 
     @pytest.mark.parametrize("other", [True, 1, 255, 0.5, 1j])
     def test_masks_of_zero_and_one_other_value(self, tmp_path, arrays, other):
         arrays, batch = arrays
-        sample = measured_series(self.write(tmp_path, arrays | {"mask": arrays["mask"] * other}), Coils())[0]
+        sample = read_kspace(self.write(tmp_path, arrays | {"mask": arrays["mask"] * other}), Coils())[0]
         assert torch.equal(sample.mask, batch.mask[0])
 
     def test_every_flaw_names_the_file_and_the_sizes(self, tmp_path, arrays):
@@ -430,27 +428,27 @@ class TestKSpaceFiles:
         for change, message in flaws:
             changed = {name: array for name, array in (arrays | change).items() if array is not None}
             with pytest.raises(DataError, match=rf"scan\.npz: .*{message}"):
-                measured_series(self.write(tmp_path, changed), Coils())[0]
+                read_kspace(self.write(tmp_path, changed), Coils())[0]
 
     def test_unreadable_files(self, tmp_path):
         (tmp_path / "broken.h5").write_bytes(b"not HDF5")
         with pytest.raises(DataError, match=r"broken\.h5: cannot be read"):
-            measured_series(tmp_path, Coils())[0]
+            read_kspace(tmp_path, Coils())[0]
         with pytest.raises(FileNotFoundError, match="nowhere"):
-            measured_series(tmp_path / "nowhere", Coils())
+            read_kspace(tmp_path / "nowhere", Coils())
         (tmp_path / "empty").mkdir()
         with pytest.raises(FileNotFoundError, match=r"no .*\.npz file in the folder"):
-            measured_series(tmp_path / "empty", Coils())
+            read_kspace(tmp_path / "empty", Coils())
         (tmp_path / "scan.txt").touch()
         with pytest.raises(DataError, match=r"scan\.txt: expected a file of"):
-            measured_series(tmp_path / "scan.txt", Coils())
+            read_kspace(tmp_path / "scan.txt", Coils())
         np.savez(tmp_path / "nothing.npz")
         with pytest.raises(DataError, match=r"nothing\.npz: holds no array 'kspace'"):
-            measured_series(tmp_path / "nothing.npz", Coils())[0]
+            read_kspace(tmp_path / "nothing.npz", Coils())[0]
         with zipfile.ZipFile(tmp_path / "words.npz", "w") as archive:
             archive.writestr("kspace", "no array")
         with pytest.raises(DataError, match=r"words\.npz: kspace is \|S8, expected complex"):
-            measured_series(tmp_path / "words.npz", Coils())[0]
+            read_kspace(tmp_path / "words.npz", Coils())[0]
         (tmp_path / "folder.h5").mkdir()
         with pytest.raises(FileNotFoundError, match=r"in the folder .*folder\.h5"):
-            measured_series(tmp_path / "folder.h5", Coils())
+            read_kspace(tmp_path / "folder.h5", Coils())

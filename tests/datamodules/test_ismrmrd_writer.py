@@ -12,16 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.kspace_files import KSpaceFiles
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.loading.data_module import collate
-from datamodules.raw_data.ismrmrd import RawFile
-from datamodules.raw_data.ismrmrd_header import Header, Limit, Space, parse_header
-from datamodules.raw_data.ismrmrd_lines import COUNTERS
-from datamodules.raw_data.ismrmrd_writer import header_xml, write_ismrmrd
-from datamodules.raw_data.readout import narrow_readout
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.ismrmrd.header import Header, Limit, Space, parse_header
+from datamodules.measured.ismrmrd.lines import COUNTERS
+from datamodules.measured.ismrmrd.raw_file import RawFile
+from datamodules.measured.ismrmrd.writer import header_xml, write_ismrmrd
+from datamodules.measured.kspace_files import KSpaceFiles
+from datamodules.measured.raw_series import RawSeries
+from datamodules.measured.readout import crop_readout_kspace
 from lowrank_unroll.metrics.functional import psnr
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import LocallyLowRankRecon
@@ -141,7 +141,7 @@ class TestPhantom:
     def test_the_heart_is_the_middle_of_what_the_coils_see(self):
         scan, heart = scan_of(snr=None)
         everything = torch.ones(scan.kspace.shape[2:], dtype=torch.bool)
-        kspace, _ = narrow_readout(torch.from_numpy(scan.kspace[0]), everything, SIZE[1])
+        kspace, _ = crop_readout_kspace(torch.from_numpy(scan.kspace[0]), everything, SIZE[1])
         combined = Fourier().adjoint(kspace).abs().square().sum(0).sqrt()
         torch.testing.assert_close(combined, heart.abs(), atol=1e-5, rtol=1e-4)
 
@@ -151,7 +151,7 @@ class TestPhantom:
         write_ismrmrd(tmp_path / "scan.h5", scan)
         sample = RawSeries(tmp_path / "scan.h5", Coils(virtual=None, prewhiten=False))[0]
         sampled = torch.from_numpy(scan.sampled[0])[:, None].expand(scan.kspace.shape[2:])
-        kspace, mask = narrow_readout(torch.from_numpy(scan.kspace[0]) * sampled, sampled, 64)
+        kspace, mask = crop_readout_kspace(torch.from_numpy(scan.kspace[0]) * sampled, sampled, 64)
         np.savez(
             tmp_path / "direct.npz", kspace=kspace.numpy(), mask=mask.numpy(),
             coil_sensitivities=sample.coil_sensitivities[:, 0].numpy(),
@@ -168,7 +168,7 @@ class TestPhantom:
 class TestCommandLine:
     WORDS = ("--size", "3", "32", "40", "--coils", "2", "--acceleration", "3")
 
-    @pytest.mark.usefixtures("trial_in_this_process")
+    @pytest.mark.usefixtures("sandbox_in_this_process")
     def test_a_file_becomes_a_movie(self, command_line, capsys):
         command_line("phantom", "heart.h5", *self.WORDS, "--reference", "reference.h5")
         told = capsys.readouterr().out
@@ -190,8 +190,8 @@ class TestCommandLine:
         ("words", "told"),
         [
             (["heart.npy"], "argument FILE: 'heart.npy': expected a file that ends in .h5 or .mrd"),
-            (["there.h5"], "there.h5 is there already: give another name, or remove it first"),
-            (["heart.h5", "--reference", "there.h5"], "there.h5 is there already"),
+            (["there.h5"], "there.h5 exists already: give another name, or remove it first"),
+            (["heart.h5", "--reference", "there.h5"], "there.h5 exists already"),
             *(
                 (["heart.h5", "--reference", name], f"{name} cannot be the raw file and its reference")
                 for name in ("heart.h5", "sub/../heart.h5", "link/heart.h5", "Heart.h5")
@@ -215,4 +215,4 @@ class TestCommandLine:
     def test_a_missing_package_is_named(self, refused, monkeypatch):
         monkeypatch.setitem(sys.modules, "ismrmrd.hdf5", None)
         told = refused("phantom", "heart.h5", *self.WORDS)
-        assert told == 'raw files are written with ismrmrd: pip install "lowrank-unroll[mri]"\n'
+        assert told == 'writing raw files needs ismrmrd: pip install "lowrank-unroll[mri]"\n'

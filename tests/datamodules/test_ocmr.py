@@ -17,18 +17,17 @@ import torch
 from conftest import SHORT, SMALL_NETWORK, forkserver
 
 from datamodules import OCMR
-from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom import beating_heart
-from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.dynamic_mri.simulation import coil_sensitivities
-from datamodules.dynamic_mri.stored_frames import HDF5Frames, hdf5_datasets
 from datamodules.loading.data_module import collate
-from datamodules.raw_data.coils import compression_matrix, estimate_sensitivities
-from datamodules.raw_data.ismrmrd import ISMRMRDError
-from datamodules.raw_data.prewhitening import mix_coils
-from datamodules.raw_data.readout import without_oversampling
+from datamodules.loading.lazy_arrays import HDF5Array, hdf5_datasets
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.coils import compression_matrix, estimate_sensitivities, mix_coils
+from datamodules.measured.ismrmrd.raw_file import ISMRMRDError
+from datamodules.measured.raw_series import RawSeries
+from datamodules.measured.readout import crop_readout
 from datamodules.scanners import prepared_files
-from datamodules.scanners.preparation import name_of_preparation, prepare_series
+from datamodules.scanners.preparation import cache_key, prepare_series
 from datamodules.scanners.splits import OCMR_SPLIT, hashed_split, read_split
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
@@ -42,7 +41,7 @@ pytest.importorskip("sigpy")
 from test_ismrmrd import header_of, readouts_of, write  # noqa: E402  it needs ismrmrd
 
 COILS, TIME, HEIGHT, WIDTH = 4, 3, 32, 40
-PREPARATION = name_of_preparation("series", Coils())
+PREPARATION = cache_key("series", Coils())
 
 
 def scan(seed, slices=1, averages=1):
@@ -118,7 +117,7 @@ def test_sensitivities_are_right_where_the_body_goes_on_beyond_the_image(tmp_pat
         series, maps = (
             torch.from_numpy(content["slice0_average0"][key][()]) for key in ("series", "coil_sensitivities")
         )
-    measured = without_oversampling(coil_images, HEIGHT)
+    measured = crop_readout(coil_images, HEIGHT)
     unexplained = (maps[:, None] * series - measured).abs().square().sum((0, 1, 3)).sqrt()
     edges = [0, 1, -2, -1]
     assert unexplained[edges].norm() < 0.1 * measured[..., edges, :].norm()
@@ -140,7 +139,7 @@ def test_a_series_survives_the_way_through_the_file(tmp_path):
             assert error < 0.05
             coil_images = maps[:, None] * ours
             expected = torch.from_numpy(kspace[0, 0, 0, 0, index, 0])
-            expected = without_oversampling(Fourier().adjoint(expected), HEIGHT)
+            expected = crop_readout(Fourier().adjoint(expected), HEIGHT)
             assert (coil_images - expected).norm() < 0.1 * expected.norm()
 
 
@@ -148,7 +147,7 @@ def test_a_series_survives_the_way_through_the_file(tmp_path):
 def test_the_centre_of_the_readout_is_kept(height, readout):
     images = torch.zeros(1, height, 4)
     images[:, height // 2] = 1
-    kept = without_oversampling(images, readout)
+    kept = crop_readout(images, readout)
     assert kept.shape[1] == min(height, readout)
     assert kept[0, kept.shape[1] // 2].all()
 
@@ -177,11 +176,11 @@ class TestCoilCompression:
 
     def test_compressed_coils_have_files_of_their_own(self, root):
         data, compressed = OCMR(root=root), OCMR(root=root, raw_coils=Coils(virtual=2))
-        (raw, _) = data.raw_files()
-        assert data.prepared(raw).name == f"fs_0001_1_5T.h5_{PREPARATION}.h5"
-        assert compressed.prepared(raw).name != data.prepared(raw).name
-        compressed.preparation()(raw, compressed.prepared(raw))
-        with h5py.File(compressed.prepared(raw)) as content:
+        (raw, _) = data.files.raw_files()
+        assert data.files.prepared(raw).name == f"fs_0001_1_5T.h5_{PREPARATION}.h5"
+        assert compressed.files.prepared(raw).name != data.files.prepared(raw).name
+        compressed.files.prepare(raw, compressed.files.prepared(raw))
+        with h5py.File(compressed.files.prepared(raw)) as content:
             assert content["slice0_average0/coil_sensitivities"].shape == (2, HEIGHT, WIDTH)
 
     def test_virtual_coils_are_those_of_raw_data(self):
@@ -197,7 +196,7 @@ class TestCoilCompression:
         noise_scan.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
         raw = write(tmp_path / "fs_1.h5", header_of(kspace), [noise_scan, *readouts_of(kspace)])
         coils = Coils(prewhiten=prewhiten)
-        OCMR(tmp_path, raw_coils=coils).preparation()(raw, tmp_path / "prepared.h5")
+        OCMR(tmp_path, raw_coils=coils).files.prepare(raw, tmp_path / "prepared.h5")
         (sample,) = RawSeries(raw, coils)
         with h5py.File(tmp_path / "prepared.h5") as content:
             maps, series = (
@@ -263,7 +262,7 @@ class TestDataModule:
     def test_what_is_prepared_is_not_prepared_again(self, root, monkeypatch):
         data = OCMR(root=root)
         for raw in root.glob("fs_*.h5"):
-            prepare(raw, data.prepared(raw))
+            prepare(raw, data.files.prepared(raw))
         prepared = {file: file.stat().st_mtime_ns for file in (root / "prepared").iterdir()}
         assert len(prepared) == 2
         monkeypatch.setattr(prepared_files, "ProcessPoolExecutor", None)  # would fail if anything were left to do
@@ -322,38 +321,38 @@ class TestDataModule:
 
     def test_what_killed_runs_left_is_removed_after_an_hour(self, root):
         data = OCMR(root=root)
-        prepared = data.prepared(root / "fs_0001_1_5T.h5")
+        prepared = data.files.prepared(root / "fs_0001_1_5T.h5")
         leftovers = [prepared.with_name(f".{prepared.stem}-{name}.h5") for name in ("too__old", "new_file")]
         for leftover in leftovers:
             leftover.parent.mkdir(exist_ok=True)
             leftover.touch()
         os.utime(leftovers[0], (0, 0))
         for raw in root.glob("fs_*.h5"):
-            prepare(raw, data.prepared(raw))
+            prepare(raw, data.files.prepared(raw))
         data.prepare_data()
         assert [leftover.exists() for leftover in leftovers] == [False, True]
 
     def test_damage_is_noticed(self, root):
         data = OCMR(root=root)
         for raw in root.glob("fs_*.h5"):
-            prepare(raw, data.prepared(raw))
+            prepare(raw, data.files.prepared(raw))
         (cine, *_) = (cine for split in ("train", "val", "test") for cine in data.cines(split))
         with h5py.File(cine.frames.path) as content:
             offset = content[cine.frames.name].id.get_chunk_info(0).byte_offset
         damaged = bytearray(cine.frames.path.read_bytes())
         damaged[offset + 100] ^= 1
         cine.frames.path.write_bytes(damaged)
-        HDF5Frames(cine.frames.path, cine.coil_sensitivities.name)[:]
+        HDF5Array(cine.frames.path, cine.coil_sensitivities.name)[:]
         hdf5_datasets(cine.frames.path)  # forgets the file as it was
-        with pytest.raises(OSError, match=r"series\d_\w+\.h5 is damaged: .*/series cannot be read .* makes anew"):
+        with pytest.raises(OSError, match=r"series\d_\w+\.h5 is damaged: .*/series cannot be read .* makes it anew"):
             cine.frames[:]
 
     @pytest.mark.slow(seconds=10)
     def test_what_is_damaged_is_prepared_anew(self, root, capfd):
         data = OCMR(root=root, processes=1)
-        for raw in data.raw_files():
-            prepare(raw, data.prepared(raw))
-        first, second, *_ = (data.prepared(raw) for raw in data.raw_files())
+        for raw in data.files.raw_files():
+            prepare(raw, data.files.prepared(raw))
+        first, second, *_ = (data.files.prepared(raw) for raw in data.files.raw_files())
         whole = {file: file.read_bytes() for file in (first, second)}
         first.write_bytes(whole[first][:-100])
         flipped = bytearray(whole[second])
@@ -370,7 +369,7 @@ class TestDataModule:
     def test_a_prepared_file_of_another_kind_is_named(self, root, content):
         data = OCMR(root=root)
         for raw in root.glob("fs_*.h5"):
-            prepared = data.prepared(raw)
+            prepared = data.files.prepared(raw)
             prepared.parent.mkdir(exist_ok=True)
             if content is None:
                 h5py.File(prepared, "w").create_group("slice0_average0")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.dynamic_mri.coil_treatment import Coils
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.dynamic_mri.raw_series import RawSeries
-from datamodules.raw_data.ismrmrd import RawFile
-from datamodules.raw_data.ismrmrd_writer import write_ismrmrd
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.ismrmrd.raw_file import RawFile
+from datamodules.measured.ismrmrd.writer import write_ismrmrd
+from datamodules.measured.raw_series import RawSeries
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.operators import Fourier
 from lowrank_unroll.sampling import EquispacedLines

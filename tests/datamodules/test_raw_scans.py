@@ -10,12 +10,14 @@ import torch
 from conftest import SHORT, SMALL_NETWORK
 
 from datamodules import OCMR, RawScans
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.crops import Crops, Window
-from datamodules.dynamic_mri.raw_series import RawSeries
+from datamodules.loading.crops import Crops, Window
 from datamodules.loading.data_module import collate
-from datamodules.scanners.measured_scans import MeasuredScan, MeasuredScans
-from datamodules.scanners.preparation import name_of_preparation, prepare_kspace
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.raw_series import RawSeries
+from datamodules.scanners import raw_scans
+from datamodules.scanners.kspace_dataset import KSpaceDataset, KSpaceSeries
+from datamodules.scanners.preparation import cache_key, prepare_kspace
+from datamodules.scanners.prepared_files import PreparedFiles
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import ViewSharing
@@ -58,13 +60,13 @@ def scan(seed=0, coils=3, shape=(6, 16, 12)):
         (coils, *shape), (coils, *shape[1:]),
     ))  # fmt: skip
     maps = maps / maps.abs().square().sum(0).sqrt()
-    return MeasuredScan("scan", Fourier()(coil_images).numpy(), np.ones(shape, bool), maps.numpy()), coil_images
+    return KSpaceSeries("scan", Fourier()(coil_images).numpy(), np.ones(shape, bool), maps.numpy()), coil_images
 
 
 class TestMeasuredScans:
     def test_undersampled_as_the_coils_measured_it(self):
         one, coil_images = scan()
-        (sample,) = [MeasuredScans([one], VariableDensity(0.5), (0,))[0]]
+        (sample,) = [KSpaceDataset([one], VariableDensity(0.5), (0,))[0]]
         kspace = sample.measurement * sample.scale
         torch.testing.assert_close(kspace, torch.from_numpy(one.kspace) * sample.mask)
         together = (torch.from_numpy(one.coil_sensitivities)[:, None].conj() * coil_images).sum(0)
@@ -76,7 +78,7 @@ class TestMeasuredScans:
         one, _ = scan()
         sampled = np.random.default_rng(0).random(one.sampled.shape) < 0.4
         one = one._replace(sampled=sampled, kspace=one.kspace * sampled)
-        sample = MeasuredScans([one], None, (0,))[0]
+        sample = KSpaceDataset([one], None, (0,))[0]
         assert sample.target is None
         assert torch.equal(sample.mask[0], torch.from_numpy(sampled))
         torch.testing.assert_close(sample.measurement * sample.scale, torch.from_numpy(one.kspace))
@@ -85,13 +87,13 @@ class TestMeasuredScans:
         one, _ = scan()
         half = np.zeros(one.sampled.shape, bool)
         half[..., 6:] = True
-        sample = MeasuredScans([one._replace(sampled=half)], VariableDensity(0.5), (0,))[0]
+        sample = KSpaceDataset([one._replace(sampled=half)], VariableDensity(0.5), (0,))[0]
         assert not sample.mask[..., :6].any()
 
     def test_crops_are_those_of_the_image_along_the_readout(self):
         """Whole lines separate the rows of an image, so that a crop is as if only its rows had been there."""
         one, coil_images = scan()
-        samples = MeasuredScans([one], None, (0,), Crops(Window(4, 5, None), 3))
+        samples = KSpaceDataset([one], None, (0,), Crops(Window(4, 5, None), 3))
         assert len(samples) == 3
         places = set()
         for draw in range(20):
@@ -112,17 +114,17 @@ class TestMeasuredScans:
 
     def test_samples_repeat(self):
         one, _ = scan()
-        first, again = (MeasuredScans([one], VariableDensity(0.5), (3,), Crops(Window(4, 8, None))) for _ in range(2))
+        first, again = (KSpaceDataset([one], VariableDensity(0.5), (3,), Crops(Window(4, 8, None))) for _ in range(2))
         for draw in (0, 7):
             assert torch.equal(first[draw].measurement, again[draw].measurement)
         assert not torch.equal(first[0].mask, first[7].mask)
 
     def test_crops_that_do_not_fit_are_refused(self):
         with pytest.raises(UsageError, match=r"crop of 40 in height does not fit: ask for less with --data\.crop"):
-            MeasuredScans([scan()[0]], None, (0,), Crops(Window(None, 40, None)))
+            KSpaceDataset([scan()[0]], None, (0,), Crops(Window(None, 40, None)))
 
 
-def write_name(raw, prepared):
+def write_name(read, coils, raw, prepared):
     prepared.parent.mkdir(exist_ok=True)
     prepared.write_text(raw.name)
 
@@ -151,10 +153,10 @@ class TestRawScans:
     def test_preparations_of_other_coils_lie_beside(self, folder, tmp_path):
         np.save(tmp_path / "psi.npy", np.eye(COILS))
         choices = [Coils(), Coils(virtual=2), Coils(prewhiten=False), Coils(noise_covariance=tmp_path / "psi.npy")]
-        names = {name_of_preparation("kspace", coils) for coils in choices}
+        names = {cache_key("kspace", coils) for coils in choices}
         assert len(names) == 4
         np.save(tmp_path / "psi.npy", 2 * np.eye(COILS))
-        assert name_of_preparation("kspace", choices[-1]) not in names
+        assert cache_key("kspace", choices[-1]) not in names
         prepare_kspace(OCMR.read, choices[1], folder / "us_1.h5", tmp_path / "two.h5")
         assert (tmp_path / "two.h5").exists()
 
@@ -165,7 +167,7 @@ class TestRawScans:
     def test_only_what_a_stage_needs_is_prepared(self, tmp_path, folder, monkeypatch, stage, splits):
         shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("prepared"))
         data = RawScans(tmp_path, split_file=folder / "split.csv", processes=1)
-        monkeypatch.setattr(data, "preparation", lambda: write_name)
+        monkeypatch.setattr(raw_scans, "prepare_kspace", write_name)
         data.trainer = SimpleNamespace(state=SimpleNamespace(fn=stage))
         data.prepare_data()
         prepared = {file.read_text() for file in (tmp_path / "prepared").glob("*")}
@@ -178,23 +180,23 @@ class TestRawScans:
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
         data = RawScans(tmp_path, "**/*.[hm]*")
-        assert len({str(data.prepared(raw)).lower() for raw in data.raw_files()}) == len(names)
+        assert len({str(data.files.prepared(raw)).lower() for raw in data.files.raw_files()}) == len(names)
         monkeypatch.setattr(data, "split_of", lambda _: "train")
-        monkeypatch.setattr(data, "_series_of", lambda _, name: [name])
-        assert data.series("train") == ["a.b", "a.h5", "a.mrd", "p1/a", "p2/a"]
+        monkeypatch.setattr(PreparedFiles, "_series_of", lambda _, raw, name: [name])
+        assert data.files.series("train") == ["a.b", "a.h5", "a.mrd", "p1/a", "p2/a"]
 
     def test_files_outside_of_the_root_are_refused(self, tmp_path):
         (tmp_path / "root").mkdir()
         (tmp_path / "a.h5").touch()
         with pytest.raises(UsageError, match=r"a\.h5 lies outside of .*root: give a --data\.root that holds"):
-            RawScans(tmp_path / "root", "../*.h5").raw_files()
+            RawScans(tmp_path / "root", "../*.h5").files.raw_files()
 
     def test_to_predict_needs_no_folder_of_raw_files(self, tmp_path):
         data = RawScans(tmp_path)
         data.trainer = SimpleNamespace(state=SimpleNamespace(fn="predict"))
         data.prepare_data()
-        with pytest.raises(FileNotFoundError, match=r"with --data\.root FOLDER, and which with --data\.files"):
-            data.raw_files()
+        with pytest.raises(FileNotFoundError, match=r"with --data\.root FOLDER, and their names with --data\.files"):
+            data.files.raw_files()
 
     def test_files_of_subjects_are_split_by_their_folder(self, tmp_path):
         for subject in range(30):
@@ -204,7 +206,7 @@ class TestRawScans:
         (tmp_path / "prepared").mkdir()
         (tmp_path / "prepared" / "cine_kspace1_00.h5").touch()
         data = RawScans(tmp_path, "**/*.h5")
-        assert len(data.raw_files()) == 60
+        assert len(data.files.raw_files()) == 60
         splits = {
             subject: {data.split_of(file) for file in (tmp_path / f"p{subject}").iterdir()} for subject in range(30)
         }
@@ -229,7 +231,7 @@ class TestRawScans:
         (tmp_path / "us_1.h5").write_bytes((folder / "us_1.h5").read_bytes())
         data = RawScans(tmp_path, processes=1, split_file=folder / "split.csv")
         data.prepare_data()
-        data.prepared(tmp_path / "us_1.h5").write_bytes(b"damaged")
+        data.files.prepared(tmp_path / "us_1.h5").write_bytes(b"damaged")
         with pytest.raises(DataError, match=r"us_1\.h5_\S*\.h5 is damaged: .* `lowrank-unroll prepare` makes it anew"):
             data.dataset("train")
 
@@ -242,7 +244,7 @@ WORDS = [
 WORDS[WORDS.index("--report.untrained") : WORDS.index("--report.untrained") + 2] = []
 
 
-@pytest.mark.usefixtures("forked_preparation", "trial_in_this_process")
+@pytest.mark.usefixtures("forked_preparation", "sandbox_in_this_process")
 def test_the_config_trains_without_ground_truth_and_is_tested_where_there_is_one(folder, command_line, refused, capsys):
     words = [*WORDS, "--data.root", folder, "--data.split_file", folder / "split.csv"]
     command_line("fit", *words)

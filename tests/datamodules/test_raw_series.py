@@ -16,17 +16,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.measured_series import measured_series
 from datamodules.dynamic_mri.phantom import beating_heart
-from datamodules.dynamic_mri.raw_series import RawSeries
 from datamodules.dynamic_mri.simulation import coil_sensitivities
 from datamodules.loading.data_module import collate
-from datamodules.raw_data import trial
-from datamodules.raw_data.coils import calibration_width, time_average
-from datamodules.raw_data.ismrmrd import ISMRMRDError, is_ismrmrd, read_ismrmrd
-from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
-from datamodules.raw_data.readout import narrow_readout, without_oversampling
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.coils import calibration_width, mix_coils, noise_covariance, time_average, whitening_matrix
+from datamodules.measured.ismrmrd import sandbox
+from datamodules.measured.ismrmrd.raw_file import ISMRMRDError, is_ismrmrd, read_ismrmrd
+from datamodules.measured.kspace_files import read_kspace
+from datamodules.measured.raw_series import RawSeries
+from datamodules.measured.readout import crop_readout, crop_readout_kspace
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import LocallyLowRankRecon
@@ -123,8 +122,8 @@ class TestReadout:
     def test_of_whole_lines_it_is_exact(self, whole, readout, seed):
         generator = torch.Generator().manual_seed(seed)
         kspace = torch.randn(2, 3, whole, 4, dtype=torch.complex64, generator=generator)
-        narrow, sampled = narrow_readout(kspace, torch.ones(3, whole, 4, dtype=torch.bool), readout)
-        expected = Fourier()(without_oversampling(Fourier().adjoint(kspace), readout))
+        narrow, sampled = crop_readout_kspace(kspace, torch.ones(3, whole, 4, dtype=torch.bool), readout)
+        expected = Fourier()(crop_readout(Fourier().adjoint(kspace), readout))
         torch.testing.assert_close(narrow, expected if readout < whole else kspace)
         assert sampled.all()
         assert sampled.shape == (3, min(readout, whole), 4)
@@ -133,7 +132,7 @@ class TestReadout:
     def test_an_asymmetric_echo_stays_one(self, missing):
         sampled = torch.ones(1, 32, 4, dtype=torch.bool)
         sampled[:, :missing] = False
-        narrow, left = narrow_readout(torch.randn(2, 1, 32, 4, dtype=torch.complex64) * sampled, sampled, 16)
+        narrow, left = crop_readout_kspace(torch.randn(2, 1, 32, 4, dtype=torch.complex64) * sampled, sampled, 16)
         assert (left[0, :, 0] == (torch.arange(16) >= math.ceil(missing / 2))).all()
         assert not narrow[..., ~left[0, :, 0], :].any()
 
@@ -175,7 +174,7 @@ class TestSeries:
         module = DynamicMRI(LocallyLowRankRecon(8, iterations=10))
         raw, same = (
             module.predict_step(collate([series]), 0)
-            for series in (sample, measured_series(tmp_path / "direct.npz", KEEP_ALL)[0])
+            for series in (sample, read_kspace(tmp_path / "direct.npz", KEEP_ALL)[0])
         )
         assert (raw - same).norm() <= 1e-4 * same.norm()
         # The coils and the series are what they were simulated with, but for a phase.
@@ -339,11 +338,11 @@ class TestRefusal:
             with pytest.raises(ISMRMRDError, match=r"scan\.mrd: is locked by another program"):
                 is_ismrmrd(path)
 
-    @pytest.mark.usefixtures("trial_in_this_process")
+    @pytest.mark.usefixtures("sandbox_in_this_process")
     def test_a_file_without_raw_data(self, tmp_path):
         (tmp_path / "images.mrd").write_bytes(b"text")
         with pytest.raises(DataError, match=r"images\.mrd: holds no raw data"):
-            measured_series(tmp_path / "images.mrd", Coils())
+            read_kspace(tmp_path / "images.mrd", Coils())
 
     def test_volumes(self, tmp_path):
         kspace, _ = measured()
@@ -398,7 +397,7 @@ class TestCommandLine:
         bright = expected > 0.4
         assert (torch.from_numpy(abs(series)) - expected)[bright].norm() < 0.2 * expected[bright].norm()
 
-    @pytest.mark.usefixtures("trial_in_this_process")
+    @pytest.mark.usefixtures("sandbox_in_this_process")
     def test_what_is_no_raw_file_is_told_in_a_line(self, refused):
         kspace, _ = measured()
         header = xsd.ToXML(header_of(kspace)).replace("cartesian", "radial").encode()
@@ -408,24 +407,24 @@ class TestCommandLine:
         assert "the trajectory is 'radial', expected 'cartesian': grid its samples" in told
 
     def test_a_file_that_hangs_is_given_up(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(trial, "PATIENCE", 3.0)
-        monkeypatch.setattr(trial, "STARTING", 3.0)
-        monkeypatch.setattr(trial, "PROGRAM", "import time; time.sleep(60)")
-        with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it has not gone on for 3 s"):
-            trial.raw_files_among([tmp_path / "scan.h5"])
+        monkeypatch.setattr(sandbox, "TIMEOUT", 3.0)
+        monkeypatch.setattr(sandbox, "START_TIMEOUT", 3.0)
+        monkeypatch.setattr(sandbox, "PROGRAM", "import time; time.sleep(60)")
+        with pytest.raises(ISMRMRDError, match=r"scan\.h5: reading it made no progress for 3 s"):
+            sandbox.select_raw_files([tmp_path / "scan.h5"])
 
     def test_a_crash_is_told(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(trial, "PROGRAM", CRASH)
-        with pytest.raises(ISMRMRDError, match=r"second\.h5: reading it ended the HDF5 library"):
-            trial.raw_files_among([tmp_path / "first.h5", tmp_path / "second.h5"])
+        monkeypatch.setattr(sandbox, "PROGRAM", CRASH)
+        with pytest.raises(ISMRMRDError, match=r"second\.h5: reading it crashed the HDF5 library"):
+            sandbox.select_raw_files([tmp_path / "first.h5", tmp_path / "second.h5"])
 
     def test_memory_has_a_limit(self, tmp_path, monkeypatch):
         pytest.importorskip("resource")
-        hungry = "trial.is_ismrmrd = lambda _: numpy.empty(2**33, numpy.uint8)"
-        program = f"import numpy; from datamodules.raw_data import trial; {hungry}; trial.read_as_told()"
-        monkeypatch.setattr(trial, "PROGRAM", program)
+        hungry = "sandbox.is_ismrmrd = lambda _: numpy.empty(2**33, numpy.uint8)"
+        program = f"import numpy; from datamodules.measured.ismrmrd import sandbox; {hungry}; sandbox.run_child()"
+        monkeypatch.setattr(sandbox, "PROGRAM", program)
         with pytest.raises(ISMRMRDError, match=r"raw\.h5: reading it takes far more memory than the file"):
-            trial.raw_files_among([tmp_path / "raw.h5"])
+            sandbox.select_raw_files([tmp_path / "raw.h5"])
 
     def test_files_of_both_kinds_are_told_apart_and_opened_nowhere_else(self, tmp_path, monkeypatch):
         kspace, _ = measured()
@@ -435,11 +434,11 @@ class TestCommandLine:
         (tmp_path / "damaged.h5").write_bytes(b"text")
         files = sorted(tmp_path.iterdir())
         monkeypatch.setattr(h5py, "File", None)
-        assert trial.raw_files_among(files) == [raw]
+        assert sandbox.select_raw_files(files) == [raw]
         cut = raw.read_bytes()
         (tmp_path / "cut.h5").write_bytes(cut[: len(cut) // 2 + 1000] + bytes(len(cut) // 2 - 1000))
         with pytest.raises(ISMRMRDError, match=r"cut\.h5: "):
-            trial.raw_files_among(sorted(tmp_path.iterdir()))
+            sandbox.select_raw_files(sorted(tmp_path.iterdir()))
 
 
 def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
@@ -449,9 +448,9 @@ def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from datamodules.dynamic_mri.measured_series import measured_series\n"
-        "from datamodules.dynamic_mri.coil_treatment import Coils\n"
-        f"print(len(measured_series(Path({str(raw)!r}), Coils())))\n"
+        "from datamodules.measured.kspace_files import read_kspace\n"
+        "from datamodules.measured.coil_treatment import Coils\n"
+        f"print(len(read_kspace(Path({str(raw)!r}), Coils())))\n"
     )
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(

@@ -17,7 +17,7 @@ from conftest import TINY_DYNAMIC, same, tiny
 from test_resume import assert_ends_alike, last, losses, sending
 from torch import distributed
 
-from datamodules.loading.samplers import Draws, Shares
+from datamodules.loading.samplers import DrawSampler, UnrepeatedSampler
 from lowrank_unroll.command_line.configs import config_folder
 
 PYTHON = [sys.executable, "-m", "lowrank_unroll"]
@@ -171,18 +171,18 @@ def test_every_parameter_gets_a_gradient(config, network, command_line):
 
 
 def test_processes_draw_apart_and_as_one_process_would():
-    epoch = list(Draws(range(12), num_replicas=1, rank=0, seed=1))
-    shares = [list(Draws(range(12), num_replicas=2, rank=rank, seed=1)) for rank in (0, 1)]
+    epoch = list(DrawSampler(range(12), num_replicas=1, rank=0, seed=1))
+    shares = [list(DrawSampler(range(12), num_replicas=2, rank=rank, seed=1)) for rank in (0, 1)]
     assert shares == [epoch[0::2], epoch[1::2]]
-    again = [list(Draws(range(12), num_replicas=2, rank=rank, seed=1)) for rank in (0, 1)]
+    again = [list(DrawSampler(range(12), num_replicas=2, rank=rank, seed=1)) for rank in (0, 1)]
     assert shares == again
-    other_seed = Draws(range(12), num_replicas=1, rank=0, seed=2)
+    other_seed = DrawSampler(range(12), num_replicas=1, rank=0, seed=2)
     assert epoch != list(other_seed)
 
 
 @pytest.mark.parametrize(("samples", "processes"), [(5, 2), (4, 2), (2, 3), (0, 2)])
 def test_shares_hold_each_sample_once(samples, processes):
-    shares = [Shares(range(samples), processes, rank) for rank in range(processes)]
+    shares = [UnrepeatedSampler(range(samples), processes, rank) for rank in range(processes)]
     assert sorted(index for share in shares for index in share) == list(range(samples))
     assert [len(share) for share in shares] == [len(list(share)) for share in shares]
 

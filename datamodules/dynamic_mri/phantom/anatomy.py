@@ -1,4 +1,4 @@
-"""The organs of a short-axis view of the heart, each drawn afresh, at end diastole; units are half fields of view."""
+"""Randomly drawn organs of a short-axis view of the heart, at end diastole; lengths are in half fields of view."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,10 @@ Signals = Mapping[str, Tensor]
 
 
 class Heart:
-    """Both ventricles in their fat, seen along the long axis.
+    """Both ventricles and their fat, seen along the long axis.
 
     Args:
-        signals: of each tissue.
+        signals: signal of each tissue.
         generator: draws position, size, orientation, contraction and texture.
     """
 
@@ -48,8 +48,8 @@ class Heart:
         return relax(points, self.centre, 0.95 * self.endocardium, self.strength * contraction)
 
     def layers(self, tissue: Tissue, cycles: Cycles) -> Iterator[Layer]:
-        """Fat, right ventricle, left ventricle."""
-        # The septum is at an angle of zero, the right ventricle beyond it.
+        """Yield fat, right ventricle, left ventricle."""
+        # In these coordinates the right ventricle is in the direction of the positive x axis.
         points = (tissue.points - self.centre) * self.to_right_ventricle.conj()
         left = points.abs() - self.epicardium
         right = ellipse(points, self.rv_centre, self.rv_depth, self.rv_breadth)
@@ -62,11 +62,11 @@ class Heart:
         bands = 0.1 * (tissue.coarse + 0.5 * tissue.mottle - 0.9).clamp(min=0) + 0.7 * roughness
         yield Layer(torch.maximum(right + bands, 0.02 - left), 0.92 * blood)
         yield Layer(left, myocardium)
-        # Contracting, the wall squeezes out the blood between its trabeculae.
+        # The contracting wall squeezes out the blood between its trabeculae.
         squeezed = 0.06 * self.strength * cycles.contraction
         yield Layer(points.abs() - self.endocardium + roughness + squeezed, blood)
         for position, radius in zip(self.papillary_muscles, self.papillary_radii, strict=True):
-            # A muscle does not empty as the cavity around it does.
+            # A papillary muscle keeps its volume, while the cavity around it empties.
             size = radius * (1 + 0.4 * self.strength * cycles.contraction)
             yield Layer((points - position).abs() - size + roughness, myocardium)
 
@@ -82,9 +82,9 @@ class Heart:
 
     def _roughness(self, points: Tensor, tissue: Tissue, cycles: Cycles) -> Tensor:
         radius = points.abs()
-        # Trabeculae run along the radius: stretched, for their texture is sampled on a ring.
+        # The texture is sampled on a ring, which stretches the trabeculae along the radius.
         ring = points * (0.35 / radius.clamp(min=1e-3) + 1.5)
-        # The heart shortens through the image plane, which brings others into view.
+        # The heart shortens through the image plane, which moves other trabeculae into view.
         ridges = sample_textures(self.trabeculae, ring + 0.15 * cycles.contraction)[0]
         return 0.012 * (ridges + 0.8 * tissue.mottle - 0.3)
 
@@ -98,8 +98,8 @@ class Abdomen:
     """Lungs, and below the diaphragm liver, stomach and descending aorta.
 
     Args:
-        heart: lies on the diaphragm.
-        signals: of each tissue.
+        heart: on the diaphragm.
+        signals: signal of each tissue.
         generator: draws position, size and texture.
     """
 
@@ -113,7 +113,7 @@ class Abdomen:
         self.aorta_radius = between(0.07, 0.11)
 
     def layers(self, tissue: Tissue, cycles: Cycles) -> Iterator[Layer]:
-        """From back to front."""
+        """Yield the layers from back to front."""
         yield from self._lungs(tissue)
         below_diaphragm = tissue.points.imag - self.diaphragm
         dome = 0.25 * (tissue.points.real - self.liver_edge + 0.5) ** 2 - below_diaphragm
@@ -144,7 +144,7 @@ class ChestWall:
     """Muscle, ribs, subcutaneous fat, and the air around them.
 
     Args:
-        signals: of each tissue.
+        signals: signal of each tissue.
         generator: draws position, thickness and texture.
     """
 
@@ -160,7 +160,7 @@ class ChestWall:
         self.first_rib = between(0, 1)
 
     def layers(self, tissue: Tissue) -> Iterator[Layer]:
-        """From the pleura outwards."""
+        """Yield the layers from the pleura outwards."""
         points = tissue.points * self.tilt
         depth = ellipse(points, 0.9j, self.breadth, self.height)
         fat = self.signals["fat"] * (1 + 0.05 * tissue.mottle + 0.03 * tissue.grain)

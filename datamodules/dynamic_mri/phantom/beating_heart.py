@@ -10,16 +10,16 @@ from datamodules.dynamic_mri.phantom.motion import Cycles, draw_cycles, exhale
 from datamodules.dynamic_mri.phantom.tissue import Layer, Tissue, draw_signals, draw_texture, sample_textures
 from datamodules.dynamic_mri.simulation import pixel_coordinates, smooth_field, smooth_phase, unit
 
-# Wavelengths in half fields of view.
+# Wavelengths of coarse, mottle and grain, in half fields of view.
 TEXTURES = (0.3, 0.12, 0.05)
-# Wavelength and amplitude by which outlines depart from circles and ellipses.
+# Wavelength and amplitude of the deviations of outlines from circles and ellipses.
 IRREGULARITIES = ((1.2, 0.022), (0.4, 0.006), (0.15, 0.0025))
 
 
 def beating_heart(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
-    """Balanced SSFP cine of the heart in short-axis view: one to two beats, during a part of a breath.
+    """Draw a balanced SSFP cine of the heart in short-axis view: one to two beats, during a part of a breath.
 
-    Anatomy, contrast, texture, motion, receive gain and phase are drawn afresh. Texture moves with the tissue.
+    Anatomy, contrast, texture, motion, receive gain and phase are random. Texture moves with the tissue.
 
     Args:
         shape: (time, height, width); the shorter side of the image is about two and a half left ventricles wide.
@@ -66,13 +66,13 @@ def _irregularity(generator: torch.Generator) -> Tensor:
 def _paint(layers: Iterable[Layer], edge: float) -> Tensor:
     image = torch.zeros(())
     for level, signal in layers:
-        # Signals mix within a pixel, so fat and water cancel along their border.
+        # Signals mix within a pixel, so that fat and water cancel along their border.
         image = image + torch.sigmoid(-level / edge) * (signal - image)
     return image
 
 
 def _point_spread(image: Tensor) -> Tensor:
-    # An image whose k-space is sampled is periodic.
+    # An image of sampled k-space is periodic, hence roll.
     for dim in (-2, -1):
         image = 0.6 * image + 0.2 * (image.roll(1, dim) + image.roll(-1, dim))
     return image

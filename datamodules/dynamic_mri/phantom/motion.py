@@ -1,4 +1,4 @@
-"""Where the tissue seen at a pixel lies at rest: heartbeat and breathing."""
+"""Motion by heartbeat and breathing, as the map from pixels to the tissue at rest."""
 
 import math
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from datamodules.dynamic_mri.simulation import uniform, unit
 
 
 class Cycles(NamedTuple):
-    """What moves, at each frame.
+    """Heartbeat, breathing and blood flow at each frame.
 
     Attributes:
         contraction: 0 at end diastole, 1 at end systole, (time, 1, 1), float32.
         breathing: displacement of the diaphragm, (time, 1, 1), float32, in half fields of view.
         flow: inflow of the left ventricle, negative in systole, (time, 1, 1), float32, at most about 0.25.
-        blood_path: how far blood has come, (time, 1, 1), float32, in half fields of view.
+        blood_path: distance that blood has moved, (time, 1, 1), float32, in half fields of view.
     """
 
     contraction: Tensor
@@ -26,7 +26,7 @@ class Cycles(NamedTuple):
 
 
 def draw_cycles(frames: int, generator: torch.Generator) -> Cycles:
-    """One to two heartbeats during a part of a breath."""
+    """Draw one to two heartbeats during a part of a breath."""
     time = torch.arange(frames, device=generator.device)[:, None, None] / frames
     beats = uniform(1, 2, generator)
     start = uniform(0, 1, generator)
@@ -38,9 +38,9 @@ def draw_cycles(frames: int, generator: torch.Generator) -> Cycles:
 
 
 def contraction_curve(phase: Tensor) -> Tensor:
-    """Share of the stroke volume that the ventricle has ejected at a phase in heartbeats: 0 at the R wave.
+    """Return the share of the stroke volume that is ejected at a phase of the heartbeat, 0 at the R wave.
 
-    Ejection in a third of the beat, early filling, diastasis, atrial kick.
+    The beat has ejection (a third of it), early filling, diastasis and atrial kick.
     """
     phase = phase % 1
     ejection, early_filling = _ramp(phase, 0.02, 0.36), _ramp(phase, 0.42, 0.66)
@@ -53,15 +53,16 @@ def _ramp(phase: Tensor, start: float, end: float) -> Tensor:
 
 
 def relax(points: Tensor, centre: Tensor, radius: Tensor, strength: Tensor) -> Tensor:
-    """Undo a contraction: where the tissue at the points of a contracted ventricle lies at end diastole.
+    """Undo a contraction: map points of a contracted ventricle to their positions at end diastole.
 
-    Points well within the radius move outwards by 1 + strength; the displacement decays beyond it, so that a wall there
-    is thicker in the contracted ventricle and the tissue around it hardly moves. One-to-one for a strength below 1.7.
+    Points well within the radius move outwards by the factor 1 + strength; the displacement decays beyond it, so that a
+    wall there is thicker in the contracted ventricle, and the tissue around it hardly moves. The map is one-to-one for
+    a strength below 1.7.
 
     Args:
         points: x + i y, complex64, any shape that broadcasts with the others.
         centre: of the ventricle, complex64.
-        radius: where the displacement has fallen to half.
+        radius: at which the displacement has decayed to half.
         strength: 0 for no contraction.
     """
     offset = points - centre
@@ -71,9 +72,9 @@ def relax(points: Tensor, centre: Tensor, radius: Tensor, strength: Tensor) -> T
 
 
 def exhale(points: Tensor, breathing: Tensor, diaphragm: Tensor) -> Tensor:
-    """Undo breathing: shift by the full displacement at the diaphragm (its height, y downwards), by little elsewhere.
+    """Undo breathing: shift points by the full displacement at the diaphragm (its y, downwards), by less elsewhere.
 
-    The chest wall rises by a fraction of what the diaphragm descends.
+    The chest wall rises by a fraction of the descent of the diaphragm.
     """
     share = torch.exp(-(((points.imag - diaphragm) / 0.8) ** 2))
     return points - 1j * breathing * (1.2 * share - 0.2)

@@ -1,4 +1,4 @@
-"""The table of readouts in an ISMRMRD file, and its header."""
+"""Reading the XML and the table of readouts of an ISMRMRD file."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,18 +7,18 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd_header import LONGEST_HEADER
+from datamodules.measured.ismrmrd.header import LONGEST_HEADER
 
-# Whole rows: HDF5 2.0 reads the samples of any part of a row, and leaks what was not asked for. Few, since rows of a
-# malicious file may share one array as large as the file.
+# Whole rows are read, since HDF5 2.0 reads the samples even for a part of a row, and leaks the rest. They are few,
+# since rows of a malicious file may share one array as large as the file.
 ROWS_AT_ONCE = 16
 
 
 def read_header(dataset: h5py.Dataset) -> bytes:
-    """The XML of a file.
+    """Return the XML of a file.
 
     Raises:
-        ValueError: if there is not one of a sensible length.
+        ValueError: if there is not exactly one header, or it is too long.
     """
     if dataset.size != 1 or dataset.dtype.itemsize > LONGEST_HEADER:
         raise ValueError(f"xml has shape {dataset.shape} and type {dataset.dtype}, expected one header")
@@ -27,10 +27,10 @@ def read_header(dataset: h5py.Dataset) -> bytes:
 
 
 def read_heads(table: h5py.Dataset, file_size: int) -> npt.NDArray[Any]:
-    """What the table tells of each readout besides its samples.
+    """Return the heads of all readouts, which is what the table holds besides samples.
 
     Raises:
-        ValueError: if it is no table of readouts, or promises more than the file can hold.
+        ValueError: if it is no table of readouts, or has more samples than the file can hold.
     """
     if table.ndim != 1 or not {"head", "data"} <= set(table.dtype.names or ()):
         raise ValueError(f"data has shape {table.shape} and type {table.dtype}, expected a table with head and data")
@@ -38,7 +38,7 @@ def read_heads(table: h5py.Dataset, file_size: int) -> npt.NDArray[Any]:
     if samples != np.dtype("<f4"):  # h5py 3.16 does not swap the bytes within arrays of variable length
         raise ValueError(f"the readouts are of type {samples or table.dtype['data']}, expected little-endian float32")
     if len(table) * table.dtype.itemsize > file_size:
-        raise ValueError(f"the table promises {len(table)} readouts, more than {file_size} bytes can hold")
+        raise ValueError(f"the table has {len(table)} readouts, more than {file_size} bytes can hold")
     heads = np.empty(len(table), table.dtype["head"])
     arrays = {name: kind.itemsize for name in table.dtype.names if (kind := h5py.check_vlen_dtype(table.dtype[name]))}
     read = 0
@@ -54,10 +54,10 @@ def read_heads(table: h5py.Dataset, file_size: int) -> npt.NDArray[Any]:
 def read_samples(
     table: h5py.Dataset, rows: npt.NDArray[np.intp], channels: int, samples: npt.NDArray[np.int_]
 ) -> Iterator[list[npt.NDArray[np.complex64]]]:
-    """The samples (coil, sample) of some rows of the table, which ascend, block after block.
+    """Yield the samples (coil, sample) of some rows of the table, in ascending order, block after block.
 
     Raises:
-        ValueError: if a row has another number of them than told, or NaN or infinity.
+        ValueError: if a row has another number of samples than its head says, or NaN or infinity.
     """
     ends = np.append(np.flatnonzero(np.diff(rows // ROWS_AT_ONCE)) + 1, len(rows))
     for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):

@@ -1,4 +1,4 @@
-"""What the coils of a scanner measured, as samples: as it was sampled, or undersampled anew."""
+"""Samples of prepared k-space: as it was sampled, or undersampled retrospectively."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,28 +6,31 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from datamodules.dynamic_mri.acquisition import scaled
-from datamodules.dynamic_mri.cine import Frames
-from datamodules.dynamic_mri.crops import Crops
-from datamodules.dynamic_mri.drawn_crops import DrawnCrops
+from datamodules.loading.crops import Crops, DrawnCrops
 from datamodules.loading.drawn_datasets import DrawnDataset
-from datamodules.raw_data.readout import narrow_readout
+from datamodules.loading.lazy_arrays import LazyArray
+from datamodules.measured.readout import crop_readout_kspace
+from datamodules.measured.scaling import scale_to_unit_maximum
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.operators import CoilSensitivity, Fourier
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import SamplingPattern
 
 
-class MeasuredScan(NamedTuple):
-    """A series: what to call it, k-space (coil, time, height, width), where it is sampled (time, height, width).
+class KSpaceSeries(NamedTuple):
+    """A series as the coils of a scanner measured it.
 
-    The sensitivities of the coils are (coil, height, width).
+    Attributes:
+        name: of the series.
+        kspace: (coil, time, height, width), complex64.
+        sampled: (time, height, width), boolean.
+        coil_sensitivities: (coil, height, width), complex64.
     """
 
     name: str
-    kspace: Frames
-    sampled: Frames
-    coil_sensitivities: Frames
+    kspace: LazyArray
+    sampled: LazyArray
+    coil_sensitivities: LazyArray
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,18 +38,18 @@ class MeasuredScan(NamedTuple):
         return self.sampled.shape
 
 
-class MeasuredScans(DrawnDataset):
-    """Series as they were measured, or crops of them in time and along the readout, where lines are sampled whole.
+class KSpaceDataset(DrawnDataset):
+    """Series of measured k-space, or crops of them in time and along the readout, which is fully sampled.
 
-    With a pattern, k-space is undersampled by it, and the target is what the coils see together in all that was
+    With a pattern, k-space is undersampled by it, and the target is the image combined from the coils, of all that was
     measured, noise included. Without, there is no target. A sample is a function of the seeds and its draw, see
     :class:`DrawnCrops`.
 
     Args:
-        scans: what was measured.
-        pattern: to undersample it by; None leaves it as it is.
-        seeds: of everything random, for one split other than for the next.
-        crops: which crops of each series there are; the length is how many.
+        scans: the series.
+        pattern: undersamples them; None leaves them as they are.
+        seeds: of everything random, different for each split.
+        crops: the crops of each series; the length of the dataset is their number.
 
     Raises:
         UsageError: if a series is smaller than the window; names the series.
@@ -54,7 +57,7 @@ class MeasuredScans(DrawnDataset):
 
     def __init__(
         self,
-        scans: Sequence[MeasuredScan],
+        scans: Sequence[KSpaceSeries],
         pattern: SamplingPattern | None,
         seeds: Sequence[int],
         crops: Crops = Crops(),  # noqa: B008  immutable
@@ -63,13 +66,13 @@ class MeasuredScans(DrawnDataset):
         self.pattern = pattern
 
     def __len__(self) -> int:
-        """The number of crops."""
+        """Return the number of crops."""
         return len(self.drawn)
 
     def __getitem__(self, draw: int) -> Sample:
-        """The sample of a draw, complex64."""
+        """Return the sample of a draw, complex64."""
         scan, (time, height, _), name, generator = self.drawn(draw)
-        kspace, sampled = narrow_readout(
+        kspace, sampled = crop_readout_kspace(
             torch.from_numpy(scan.kspace[:, time]),
             torch.from_numpy(scan.sampled[time]),
             height.stop - height.start,
@@ -81,14 +84,16 @@ class MeasuredScans(DrawnDataset):
             target = (Fourier() @ CoilSensitivity(sensitivities[None])).adjoint(kspace[None])[0]
             sampled = sampled & self.pattern(sampled.shape, generator)
         unit = torch.tensor(1.0)
-        return scaled(Sample(kspace * sampled, target, sampled[None], sensitivities, unit, name, "measured"))
+        return scale_to_unit_maximum(
+            Sample(kspace * sampled, target, sampled[None], sensitivities, unit, name, "measured")
+        )
 
 
-def check_fully_sampled(scan: MeasuredScan) -> None:
-    """Refuse what is no ground truth: lines are missing between others; at an end they may, as in partial Fourier.
+def check_fully_sampled(scan: KSpaceSeries) -> None:
+    """Refuse a series that is no ground truth, since lines within it are missing; at an end they may (partial Fourier).
 
     Raises:
-        UsageError: names the series.
+        UsageError: if a line between measured ones is missing; names the series.
     """
     lines = np.asarray(scan.sampled[:].any(1))
     measured = np.flatnonzero(lines.any(0))

@@ -1,4 +1,4 @@
-"""Which readouts of an ISMRMRD file were measured for the calibration of coils alone, and their k-space."""
+"""Separate calibration of coils in ISMRMRD files: its readouts and their k-space."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd_header import Header
-from datamodules.raw_data.ismrmrd_lines import (
+from datamodules.measured.ismrmrd.header import Header
+from datamodules.measured.ismrmrd.lines import (
     CALIBRATION,
     NO_IMAGE,
     REVERSE,
@@ -19,7 +19,7 @@ from datamodules.raw_data.ismrmrd_lines import (
 
 
 class Calibration(NamedTuple):
-    """K-space for the calibration of the coils of a slice, averaged over all that was measured of it.
+    """K-space for the calibration of the coils of a slice, averaged over all its readouts.
 
     Attributes:
         kspace: (coil, kx, ky), complex64, in the units of the file; zero where not sampled.
@@ -33,16 +33,16 @@ class Calibration(NamedTuple):
 def find_calibration(
     heads: npt.NDArray[Any], header: Header, sizes: Mapping[str, int], first_ky: int, file_size: int
 ) -> Lines | None:
-    """The lines for calibration alone, with their slice and ky; None if there are none that fit into the image.
+    """Return the lines for calibration alone, with their slice and ky; None if there are none that fit the image.
 
-    Those fit that were measured by the same number of coils, in the direction and within the k-space of the image.
+    They fit if they have the number of coils and the direction of the image, and lie within its k-space.
 
     Args:
         heads: of all readouts.
         header: of the file.
         sizes: of the image's k-space.
-        first_ky: where its first line lies.
-        file_size: bytes, more than which cannot be promised.
+        first_ky: index of its first line.
+        file_size: in bytes; lines of more samples than it can hold do not fit.
     """
     flags = heads["flags"]
     chosen = (flags & flags_of(CALIBRATION) != 0) & (flags & flags_of(*NO_IMAGE.values(), REVERSE) == 0)
@@ -71,11 +71,11 @@ def find_calibration(
 def assemble_calibration(
     readouts: Iterable[list[npt.NDArray[np.complex64]]], lines: Lines, sizes: Mapping[str, int]
 ) -> Calibration:
-    """Return the mean of the readouts of each line.
+    """Average the readouts of each line.
 
     Args:
         readouts: (coil, sample) each, block after block, as :func:`read_samples` yields them.
-        lines: where they lie.
+        lines: of the readouts.
         sizes: of the image's k-space.
     """
     total = np.zeros((sizes["ky"], sizes["coil"], sizes["kx"]), np.complex64)
@@ -93,5 +93,5 @@ def assemble_calibration(
 
 
 def _first_sample(samples: int, center: int, encoded: int) -> int:
-    """Where a readout begins that is shorter than the encoded one, if its centre is that of k-space."""
+    """Return the first kx of a readout, of which a short one is placed so that its centre is that of k-space."""
     return 0 if samples == encoded else encoded // 2 - center

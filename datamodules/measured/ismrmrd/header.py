@@ -1,4 +1,4 @@
-"""The facts in the XML header of an ISMRMRD file."""
+"""The XML header of an ISMRMRD file."""
 
 import math
 from collections.abc import Mapping
@@ -26,19 +26,19 @@ class Space(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a Cartesian scan tells.
+    """Parameters in the header of a Cartesian scan.
 
     Attributes:
-        encoded: as encoded, with oversampling.
-        recon: as meant to be reconstructed.
-        trajectory: how k-space is sampled; `cartesian`.
-        limits: ranges of the encoding counters by their names, those that are given.
+        encoded: space as encoded, with oversampling.
+        recon: space to be reconstructed.
+        trajectory: of k-space; `cartesian`.
+        limits: ranges of the encoding counters by their names; of those that have one.
         channels: number of receiver channels, None if not given.
         field_strength: in T, None if not given.
         repetition_times: TR in ms, () if not given.
         echo_times: TE in ms, () if not given.
         flip_angles: in degrees, () if not given.
-        pilot_tone: whether a pilot tone was sent, which disturbs the ends of a readout.
+        pilot_tone: whether a pilot tone was sent, which corrupts the ends of a readout.
         calibration_is_embedded: whether lines for the calibration of coils belong to the image as well.
     """
 

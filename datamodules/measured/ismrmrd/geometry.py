@@ -1,24 +1,23 @@
-"""Where a scan lies in the patient, and when its frames were measured."""
+"""Geometry of a scan in the patient, and times of its frames."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from datamodules.raw_data.ismrmrd import RawFile
+from datamodules.measured.ismrmrd.raw_file import RawFile
 from lowrank_unroll.sample import TICK, Geometry
 
 
 def scan_geometry(file: RawFile, time: str, width: int, **index: int) -> Geometry:
-    """The geometry of the series at an index of some dimensions.
+    """Return the geometry of the series at an index of some dimensions.
 
-    Pixels are as wide as the encoded field of view divided by the lines of ky; those are shown that the field of view
-    to be reconstructed has room for, where it is the smaller. The times are those after the trigger of
-    each measured frame's readouts, on average, where a time stamp tells; else the repetition times of the header, from
-    zero; and unknown where that has none.
+    The pixel width is the encoded field of view divided by the lines of ky. The field of view of the reconstruction, if
+    it is smaller, gives the number of pixels to show. The time of a frame is the mean time after the trigger of its
+    readouts; without time stamps, its index times the repetition time of the header; NaN if that has none.
 
     Args:
         file: the scan.
-        time: the dimension of k-space along which the frames are.
+        time: the dimension of k-space that the frames are along.
         width: of the image, along the phase encoding.
         index: as for :meth:`RawFile.kspace`.
     """

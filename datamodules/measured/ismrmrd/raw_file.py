@@ -1,4 +1,4 @@
-"""Cartesian k-space from ISMRMRD files, in which scanners' raw data are published."""
+"""Reading Cartesian k-space from ISMRMRD files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd_calibration import Calibration, assemble_calibration, find_calibration
-from datamodules.raw_data.ismrmrd_header import Header, parse_header
-from datamodules.raw_data.ismrmrd_lines import (
+from datamodules.measured.ismrmrd.calibration import Calibration, assemble_calibration, find_calibration
+from datamodules.measured.ismrmrd.header import Header, parse_header
+from datamodules.measured.ismrmrd.lines import (
     ALWAYS_NAMED,
     COUNTERS,
     DIMS,
@@ -26,12 +26,12 @@ from datamodules.raw_data.ismrmrd_lines import (
     integers,
     sizes_of,
 )
-from datamodules.raw_data.ismrmrd_table import read_header, read_heads, read_samples
+from datamodules.measured.ismrmrd.table import read_header, read_heads, read_samples
 from lowrank_unroll.errors import DataError, first_line
 
 
 class ISMRMRDError(DataError):
-    """A file is no ISMRMRD file, or its readouts cannot be assembled; names the file and the reason."""
+    """The error of a file that is no ISMRMRD file, or whose readouts cannot be assembled; names file and reason."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class KSpace:
     Attributes:
         kspace: (average, repetition, set, contrast, slice, kz, coil, phase, kx, ky), that is `DIMS`, complex64, in the
             units of the file; zero where not sampled. At one index of the first six it is (coil, phase, kx, ky), which
-            is (coil, time, height, width). A view: in memory each readout is in one piece.
+            is (coil, time, height, width). It is a view: in memory, readouts are contiguous.
         sampled: as k-space but without coils, boolean.
-        header: facts of the scan.
-        repeats: number of readouts that a later one at the same place has replaced.
+        header: of the file.
+        repeats: number of readouts that a later one at the same position has replaced.
     """
 
     kspace: npt.NDArray[np.complex64]
@@ -54,13 +54,13 @@ class KSpace:
 
 
 class Place(NamedTuple):
-    """Where a readout lies: vectors of length 3, x to the left of the patient, y to the back and z to the head.
+    """Position and orientation of a readout: (x, y, z), x to the left of the patient, y to the back, z to the head.
 
     Attributes:
         position: of the centre of the field of view, mm.
-        read: direction of the readout, of unit length, as those of the phase encoding and across the slice.
-        phase: direction of the phase encoding.
-        slice: direction across the slice.
+        read: unit vector along the readout.
+        phase: unit vector along the phase encoding.
+        slice: unit vector across the slice.
     """
 
     position: tuple[float, ...]
@@ -70,18 +70,18 @@ class Place(NamedTuple):
 
 
 class RawFile:
-    """A Cartesian scan in an ISMRMRD file, of which k-space is assembled part by part.
+    """A Cartesian scan in an ISMRMRD file, whose k-space is assembled part by part.
 
-    Sizes follow the reader that comes with the OCMR data [1]: kx and kz that of the encoded matrix, ky and the others
-    the limit in the header plus one, or the largest counter of any readout plus one if the header gives no limit. There
-    are as many coils as active channels. Where the header says that the centre of k-space is not the middle line of ky,
-    as for partial Fourier, ky has the size of the encoded matrix, or of what all lines need around the centre.
+    Sizes follow the reader that comes with the OCMR data [1]: those of kx and kz are the encoded matrix; those of ky
+    and the others are the limit in the header plus one, or without a limit the largest counter plus one; that of the
+    coils is the number of active channels. If the header says that the centre of k-space is not the middle line of ky,
+    as in partial Fourier, ky has the size of the encoded matrix, or of what all lines need around the centre.
 
     An asymmetric echo, which is shorter than the encoded matrix and has its centre in the first half of that, is padded
-    with zeros in front. Samples that a readout's head tells to discard are zeroed, and count as not measured; with a
-    pilot tone so are at least the first three and the last of each readout. Noise scans,
-    separate calibration and other readouts that are no lines of an image are no part of k-space. Of readouts at the
-    same place the last one counts; averages have a dimension of their own, segments do not.
+    with zeros in front. Samples that a readout's head marks for discarding are zeroed and count as not sampled; with a
+    pilot tone also at least the first three and the last of each readout. Noise scans, separate calibration and other
+    readouts that are not lines of the image are not part of k-space. Of several readouts at the same position the last
+    one counts; averages have a dimension of their own, segments do not.
 
     On some malformed files HDF5 itself hangs (h5py issue 2088) or takes gigabytes; read files from untrusted sources in
     a process with limits of time and memory.
@@ -91,10 +91,10 @@ class RawFile:
 
     Args:
         path: an HDF5 file.
-        group: in that file, with the datasets `xml` and `data`.
+        group: the group in that file with the datasets `xml` and `data`.
 
     Attributes:
-        header: facts of the scan.
+        header: of the file.
         sizes: of k-space, by `DIMS`.
 
     Raises:
@@ -118,7 +118,7 @@ class RawFile:
             check_readouts(self._lines, self.header)
 
     def kspace(self, **index: int) -> KSpace:
-        """Assemble the readouts at an index of some dimensions, which then have the size 1; or all.
+        """Assemble the readouts at an index of some dimensions, which then have the size 1; without an index, all.
 
         Args:
             index: by the dimension, such as ``slice=2``.
@@ -136,7 +136,7 @@ class RawFile:
         return KSpace(kspace, sampled.swapaxes(-1, -2), self.header, repeats)
 
     def noise(self) -> npt.NDArray[np.complex64] | None:
-        """The samples (coil, sample) of the noise scans, in the units of the file; None if there are none.
+        """Return the samples (coil, sample) of the noise scans, in the units of the file; None if there are none.
 
         Raises:
             ISMRMRDError: if they cannot be read, hold NaN or infinity, or have other channels than the image.
@@ -158,7 +158,7 @@ class RawFile:
             return np.concatenate([readout[:, next(cuts)] for block in readouts for readout in block], axis=1)
 
     def calibration(self, number: int) -> Calibration | None:
-        """What was measured of a slice for the calibration of its coils alone; None if nothing that fits the image.
+        """Return the separate calibration of the coils of a slice; None if there is none that fits the image.
 
         Raises:
             ISMRMRDError: if samples cannot be read, are too few or too many, or hold NaN or infinity.
@@ -172,11 +172,11 @@ class RawFile:
             return assemble_calibration(readouts, lines, self.sizes)
 
     def place(self, **index: int) -> Place:
-        """Where the readouts at an index of some dimensions lie, by the first of them.
+        """Return the position and orientation of the first readout at an index of some dimensions.
 
-        Directions that are not of unit length, as where a converter left them out, are those of a transverse slice.
+        Directions that are not of unit length, since a converter left them out, become those of a transverse slice.
         """
-        with self._refusing():
+        with self._naming_errors():
             head = self._heads[self._lines.at(index).rows[0]]
             read, phase, across = (head[f"{name}_dir"].astype(float) for name in ("read", "phase", "slice"))
             if not np.allclose([np.linalg.norm(one) for one in (read, phase, across)], 1, atol=1e-3):
@@ -184,11 +184,11 @@ class RawFile:
             return Place(*(tuple(map(float, vector)) for vector in (head["position"], read, phase, across)))
 
     def trigger_stamps(self, dim: str, **index: int) -> npt.NDArray[np.float64] | None:
-        """The time stamp after the trigger, averaged over the readouts of each measured index of a dimension, in ticks.
+        """Return the mean time stamp after the trigger at each measured index of a dimension, in ticks.
 
-        None where stamps do not differ; for the indices, see :meth:`measured_at`.
+        None if all stamps are the same; for the indices, see :meth:`measured_at`.
         """
-        with self._refusing():
+        with self._naming_errors():
             lines = self._lines.at(index)
             stamps = self._heads["physiology_time_stamp"][lines.rows, 0].astype(float)
             if np.ptp(stamps) == 0:
@@ -199,28 +199,28 @@ class RawFile:
             return means
 
     def measured_at(self, dim: str, **index: int) -> npt.NDArray[np.intp]:
-        """The indices along a dimension of which anything was measured, in ascending order."""
+        """Return the indices along a dimension that have measured samples, in ascending order."""
         lines = self._lines.at(index)
         return np.unique(lines.counters[dim][lines.measured.any(1)])
 
     def indices(self, dims: Sequence[str]) -> list[dict[str, int]]:
-        """The indices of some dimensions at which anything was measured, in ascending order."""
+        """Return the indices of some dimensions that have measured samples, in ascending order."""
         measured = self._lines.measured.any(1)
         found = np.unique(np.stack([self._lines.counters[dim][measured] for dim in dims], axis=1), axis=0)
         return [dict(zip(dims, map(int, index), strict=True)) for index in found]
 
     def name_of(self, index: Mapping[str, int]) -> str:
-        """A name of an index: its slice, its average, and whatever else there are several of."""
+        """Return a name of an index: its slice, its average, and the dimensions of which there are several."""
         named = [dim for dim in (*ITEMS, "kz") if dim in index and (dim in ALWAYS_NAMED or self.sizes[dim] > 1)]
         return "_".join(f"{dim}{index[dim]}" for dim in named)
 
     @contextmanager
     def _opened(self) -> Iterator[h5py.Group]:
-        with self._refusing(), h5py.File(self.path, "r") as file:
+        with self._naming_errors(), h5py.File(self.path, "r") as file:
             yield file[self.group]
 
     @contextmanager
-    def _refusing(self) -> Iterator[None]:
+    def _naming_errors(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # HDF5, NumPy and the XML parser raise errors of many unrelated classes
@@ -233,10 +233,10 @@ def read_ismrmrd(path: Path, group: str = "dataset") -> KSpace:
 
 
 def is_ismrmrd(path: Path, group: str = "dataset") -> bool:
-    """Whether a file has what every ISMRMRD file has.
+    """Return whether a file has the datasets of an ISMRMRD file.
 
     Raises:
-        ISMRMRDError: if the system does not let it be read, for instance since another program writes it; names it.
+        ISMRMRDError: if the system denies access, for instance since another program writes the file; names it.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -252,7 +252,7 @@ def is_ismrmrd(path: Path, group: str = "dataset") -> bool:
 
 
 def _assembled(table: h5py.Dataset, lines: Lines, sizes: Mapping[str, int]) -> npt.NDArray[np.complex64]:
-    order = (*COUNTERS, "coil", "kx")  # whole readouts side by side: an order of magnitude faster to fill
+    order = (*COUNTERS, "coil", "kx")  # contiguous readouts are filled ten times faster
     kspace = np.zeros([sizes[dim] for dim in order], np.complex64)
     readouts = kspace[..., -lines.samples :]
     end = 0

@@ -1,4 +1,4 @@
-"""Measured k-space in files, to reconstruct."""
+"""Files of measured k-space, to reconstruct."""
 
 import math
 import zipfile
@@ -10,21 +10,23 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
-from datamodules.dynamic_mri.acquisition import scaled
-from datamodules.dynamic_mri.stored_frames import complex_of_pairs
-from datamodules.loading.binary_masks import sampled
-from datamodules.loading.sizes import check_size
+from datamodules.loading.array_checks import as_boolean_mask, check_array_size
+from datamodules.loading.lazy_arrays import complex_of_pairs
 from datamodules.loading.source_names import source_names
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.ismrmrd.sandbox import select_raw_files
+from datamodules.measured.raw_series import RawSeries
+from datamodules.measured.scaling import scale_to_unit_maximum
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
 ARRAYS = ("kspace", "mask", "coil_sensitivities")
-FASTMRI = {"ismrmrd_header", "reconstruction_rss", "reconstruction_esc"}  # what its files hold besides k-space
+FASTMRI = {"ismrmrd_header", "reconstruction_rss", "reconstruction_esc"}  # datasets of its files besides k-space
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# Images so many times brighter or darker than 1, to the power of two, leave single precision room for their shades.
+# Images with a maximum of 2^-100 to 2^100 leave single precision room for darker pixels.
 MOST_OCTAVES = 100
 LOG_2 = math.log10(2)
 
@@ -32,12 +34,12 @@ LOG_2 = math.log10(2)
 class KSpaceFiles(Dataset[Sample]):
     """Files of measured k-space, .h5 or .npz.
 
-    Each holds the arrays, complex ones also as pairs of `real` and `imag`, and in the order of MATLAB's dims if that
-    wrote the file,
+    Each holds these arrays; complex numbers may be pairs of `real` and `imag`, and dims are reversed in files that
+    MATLAB wrote:
 
         kspace                (coil, time, height, width), complex, centred, of any scale
         mask                  (time, height, width), not zero where sampled; where k-space is not zero, if absent
-        coil_sensitivities    (coil, height, width), complex, of any scale; needed for several coils
+        coil_sensitivities    (coil, height, width), complex, of any scale; required for several coils
 
     A sample's target is unknown.
 
@@ -50,7 +52,7 @@ class KSpaceFiles(Dataset[Sample]):
         self.names = source_names([Path(file.name) for file in files])
 
     def __len__(self) -> int:
-        """The number of files."""
+        """Return the number of files."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
@@ -72,7 +74,9 @@ class KSpaceFiles(Dataset[Sample]):
         near_one, exponent = _near_one(measured)
         measurement = torch.as_tensor(near_one.astype(np.complex64))
         unit = torch.tensor(1.0)
-        sample = scaled(Sample(measurement, None, mask, sensitivities, unit, self.names[index], "measured"))
+        sample = scale_to_unit_maximum(
+            Sample(measurement, None, mask, sensitivities, unit, self.names[index], "measured")
+        )
         return sample._replace(scale=_brightness(file, float(sample.scale), exponent - gain))
 
 
@@ -87,19 +91,19 @@ def _read_hdf5(file: Path) -> Arrays:
 
 
 def _array(file: Path, dataset: h5py.Dataset) -> npt.NDArray[Any]:
-    check_size(file, dataset.nbytes, dataset.name)
+    check_array_size(file, dataset.nbytes, dataset.name)
     array = complex_of_pairs(np.asarray(dataset[()]))
-    return array.T if "MATLAB_class" in dataset.attrs else array  # MATLAB counts dims from the other end
+    return array.T if "MATLAB_class" in dataset.attrs else array  # MATLAB lists dims in reverse
 
 
 def _read_npz(file: Path) -> Arrays:
-    if not zipfile.is_zipfile(file):  # for which NumPy would advise to unpickle it
-        raise ValueError("it is no archive of NumPy")
+    if not zipfile.is_zipfile(file):  # NumPy would advise to unpickle another file
+        raise ValueError("it is not an archive of NumPy")
     with np.load(file, allow_pickle=False) as content:
         sizes = {part.filename.removesuffix(".npy"): part.file_size for part in content.zip.infolist()}
         found = [name for name in ARRAYS if name in content]
         for name in found:
-            check_size(file, sizes[name], name)
+            check_array_size(file, sizes[name], name)
         return {name: np.asarray(content[name]) for name in found}
 
 
@@ -141,11 +145,11 @@ def _mask(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> torch.Tensor:
             f"{file}: the mask has shape {mask.shape}, but k-space {kspace.shape}; expected (time, height, width) = "
             f"{kspace.shape[1:]}"
         )
-    return torch.as_tensor(sampled(mask, f"{file}: the mask"))[None]
+    return torch.as_tensor(as_boolean_mask(mask, f"{file}: the mask"))[None]
 
 
 def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tuple[torch.Tensor | None, float]:
-    """Sensitivities whose root sum of squares is at most 1, as step sizes expect, and the log2 of what divided them."""
+    """Scale sensitivities to a root sum of squares of at most 1, as step sizes expect; return also the log2 divisor."""
     coils, _, height, width = kspace.shape
     if coils == 1 and "coil_sensitivities" not in arrays:
         return None, 0.0
@@ -160,7 +164,7 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tupl
             f"{(coils, height, width)}"
         )
     if not maps.any():
-        raise DataError(f"{file}: coil_sensitivities are zero everywhere, expected what the coils see of the image")
+        raise DataError(f"{file}: coil_sensitivities are zero everywhere, expected the sensitivities of the coils")
     near_one, exponent = _near_one(maps)
     wide = near_one.astype(np.complex128)  # squares of small sensitivities vanish in single precision
     gain = np.sqrt(np.square(np.abs(wide)).sum(0)).max()
@@ -168,18 +172,51 @@ def _sensitivities(file: Path, arrays: Arrays, kspace: npt.NDArray[Any]) -> tupl
 
 
 def _near_one(array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
-    """A complex array divided by the power of two that brings its largest part to 1, and the exponent of that."""
+    """Divide a complex array by the power of two that brings its largest part to [1, 2); also return the exponent."""
     parts = np.ascontiguousarray(array).view(array.real.dtype)
     exponent = int(np.frexp(np.abs(parts).max())[1]) - 1
     return np.ldexp(parts, -exponent).view(array.dtype), exponent
 
 
 def _brightness(file: Path, scale: float, exponent: float) -> torch.Tensor:
-    """A scale times a power of two."""
+    """Return a scale times a power of two."""
     brightness = math.log2(scale) + exponent
     if abs(brightness) > MOST_OCTAVES:
         raise DataError(
-            f"{file}: by its kspace and coil_sensitivities the image has a maximum of 1e{brightness * LOG_2:+.0f}, "
-            "which single precision does not hold; multiply one of them by a power of ten"
+            f"{file}: kspace and coil_sensitivities give the image a maximum of 1e{brightness * LOG_2:+.0f}, "
+            "which is out of the range of single precision: multiply one of them by a power of ten"
         )
     return torch.tensor(2.0**brightness)
+
+
+SUFFIXES = (".mrd", *READERS)  # .mrd is the suffix of newer raw files
+
+
+def read_kspace(path: Path, coils: Coils) -> Dataset[Sample]:
+    """Return the series of a file or of all files in a folder, see :class:`KSpaceFiles` and :class:`RawSeries`.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no such file in the folder.
+        DataError: if a file is of another kind, or a raw file cannot be read.
+    """
+    files = _files(path)
+    raw = select_raw_files([file for file in files if file.suffix.lower() != ".npz"])
+    others = [file for file in files if file not in raw]
+    if unknown := [file for file in others if file.suffix.lower() not in READERS]:
+        raise DataError(f"{unknown[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")
+    names = dict(zip(files, source_names([Path(file.name) for file in files]), strict=True))
+    datasets: list[Dataset[Sample]] = [RawSeries(file, coils, names[file]) for file in raw]
+    return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise DataError(f"{path}: expected a file of {', '.join(SUFFIXES)}")
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"no {', '.join(SUFFIXES)} file in the folder {path.absolute()}")
+    return files

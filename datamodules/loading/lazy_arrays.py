@@ -1,29 +1,43 @@
-"""Frames that stay in their file, HDF5 or .npy, until a window of them is read, in any process."""
+"""Arrays that stay in their file, HDF5 or .npy, until a window of them is read, in any process."""
 
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.dynamic_mri.cine import Frames
 from lowrank_unroll.errors import DataError, first_line
 
 
-class HDF5Frames:
+class LazyArray(Protocol):
+    """An array that is read window by window, by indexing it, such as an array of NumPy or a dataset of h5py."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of every window."""
+
+    def __getitem__(self, window: Any, /) -> npt.NDArray[Any]:
+        """Read a window."""
+
+
+class HDF5Array:
     """One dataset of an HDF5 file, of which only the windows asked for are read.
 
-    It holds no open file, so it can be pickled, and copied into the workers of a DataLoader.
+    It holds no open file, so it can be pickled and sent to the workers of a DataLoader.
 
     Args:
         path: the HDF5 file.
         name: the dataset in it, `group/dataset`.
 
     Attributes:
-        shape: of the dataset, () if it has none.
+        shape: of the dataset, () if it is empty.
         dtype: of the windows: that of the dataset, or complex if its elements are pairs of `real` and `imag`.
     """
 
@@ -41,29 +55,29 @@ class HDF5Frames:
         Raises:
             OSError: if the file is damaged; names it.
         """
-        file = _opened_hdf5(self.path)  # kept until the end: another thread may fork, which empties the cache
+        file = _opened_hdf5(self.path)  # hold it: a fork in another thread empties the cache, which would close it
         try:
             stored: npt.NDArray[Any] = file[self.name][window]
         except (OSError, RuntimeError, KeyError) as error:
             raise OSError(
-                f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; one that "
-                "`lowrank-unroll prepare` has made, it makes anew"
+                f"{self.path} is damaged: {self.name} cannot be read ({first_line(error)}). Restore the file; if "
+                "`lowrank-unroll prepare` wrote it, run it again, which makes it anew"
             ) from error
         return complex_of_pairs(stored)
 
 
-def hdf5_datasets(path: Path) -> dict[str, HDF5Frames]:
-    """All datasets of a file, of any shape and type, by their names in order.
+def hdf5_datasets(path: Path) -> dict[str, HDF5Array]:
+    """Return all datasets of a file, of any shape and type, by name, in order.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    _opened_hdf5.cache_clear()  # the file may have been replaced since it was last read
+    _opened_hdf5.cache_clear()  # the file may have been replaced since it was opened
     names: list[str] = []
     _opened_hdf5(path.absolute()).visititems(
         lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
     )
-    return {name: HDF5Frames(path, name) for name in sorted(names)}
+    return {name: HDF5Array(path, name) for name in sorted(names)}
 
 
 @lru_cache(maxsize=128)  # well below the number of files that a process may open
@@ -71,13 +85,13 @@ def _opened_hdf5(path: Path) -> h5py.File:
     return h5py.File(path, "r")
 
 
-# In a forked process HDF5 would answer even a new request for the file with the descriptor of the parent.
+# A forked process would share the file descriptor of its parent, even if it opened the file again.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_opened_hdf5.cache_clear)
 
 
 def complex_of_pairs(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array whose elements are pairs of `real` and `imag`, as MATLAB writes, as complex ones."""
+    """Return an array as complex numbers if its elements are pairs of `real` and `imag`, as MATLAB writes them."""
     dtype = _hdf5_window_dtype(stored.dtype)
     if dtype == stored.dtype:
         return stored
@@ -93,10 +107,10 @@ def _hdf5_window_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(np.complex64, *parts.values())
 
 
-class MappedFrames:
+class NpyArray:
     """The array of a .npy file, or the part of it at an index, of which only the windows asked for are read.
 
-    It maps the file anew for each window, since a pickled map would be a copy of the whole array.
+    The file is mapped anew for each window, since a pickled map would be a copy of the whole array.
     """
 
     def __init__(self, path: Path, *index: int) -> None:
@@ -114,10 +128,15 @@ class MappedFrames:
         return array[self.index] if self.index else array
 
 
-class CheckedFrames:
-    """Frames whose every window is finite and in the byte order of this machine; errors name their place."""
+class CheckedArray:
+    """Frames whose windows are checked to be finite, and converted to the byte order of this machine.
 
-    def __init__(self, frames: Frames, place: str) -> None:
+    Args:
+        frames: (time, ...).
+        place: name of the frames in errors.
+    """
+
+    def __init__(self, frames: LazyArray, place: str) -> None:
         self.frames = frames
         self.place = place
         self.shape = frames.shape

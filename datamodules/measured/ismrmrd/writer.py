@@ -1,4 +1,4 @@
-"""Cartesian scans as ISMRMRD files, as scanners' converters write them."""
+"""Writing Cartesian scans as ISMRMRD files."""
 
 import io
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd import Place
-from datamodules.raw_data.ismrmrd_header import Header, Limit, Space
-from datamodules.raw_data.ismrmrd_lines import CALIBRATION, NOISE, flags_of
+from datamodules.measured.ismrmrd.header import Header, Limit, Space
+from datamodules.measured.ismrmrd.lines import CALIBRATION, NOISE, flags_of
+from datamodules.measured.ismrmrd.raw_file import Place
+from lowrank_unroll.extras import import_extra
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.sample import TICK
 
@@ -22,17 +23,17 @@ DWELL_TIME = 2.5  # us of a sample
 
 
 class RawScan(NamedTuple):
-    """What a Cartesian scan of slices has measured.
+    """The measurement of a Cartesian scan of slices.
 
     Attributes:
         kspace: (slice, coil, time, kx, ky), complex64, centred.
-        sampled: which lines are measured, (slice, time, ky), boolean; the others are not written.
-        header: facts of the scan, of which the channels and the limits are those of k-space.
+        sampled: the measured lines, (slice, time, ky), boolean; the others are not written.
+        header: of the file; its channels and limits are replaced by those of k-space.
         places: of the slices.
         times: of the frames after the trigger of the heart, ms; a time stamp counts 2.5 ms.
         noise: measured without signal, (coil, sample), complex64; None for no noise scan.
-        calibration: measured for the coils alone, (slice, coil, kx, ky), complex64, of which the lines are written that
-            are not zero; None for none.
+        calibration: separate calibration of the coils, (slice, coil, kx, ky), complex64, of which lines that are not
+            zero are written; None for none.
     """
 
     kspace: npt.NDArray[np.complex64]
@@ -45,7 +46,7 @@ class RawScan(NamedTuple):
 
 
 class _Readouts(NamedTuple):
-    """Readouts of a kind: (coil, sample) each, their flag if any, and where each lies, (readout,)."""
+    """Readouts of a kind, (coil, sample) each; their flag, if any; slice, phase and ky of each, (readout,)."""
 
     samples: Sequence[npt.NDArray[np.complex64]]
     flag: int | None
@@ -68,10 +69,7 @@ def write_ismrmrd(path: Path, scan: RawScan) -> None:
         raise ValueError(f"the encoded matrix is {scan.header.encoded.matrix_size}, expected {(kx, ky, 1)} of k-space")
     if (len(scan.places), len(scan.times)) != (slices, frames):
         raise ValueError(f"{len(scan.places)} places and {len(scan.times)} times, expected {slices} and {frames}")
-    try:
-        from ismrmrd.hdf5 import acquisition_dtype  # noqa: PLC0415  optional
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('raw files are written with ismrmrd: pip install "lowrank-unroll[mri]"') from error
+    acquisition_dtype = import_extra("ismrmrd.hdf5", "mri", "writing raw files").acquisition_dtype
     limits = {
         "kspace_encoding_step_1": Limit(0, ky - 1, ky // 2),
         "slice": Limit(0, slices - 1, 0),
@@ -81,7 +79,7 @@ def write_ismrmrd(path: Path, scan: RawScan) -> None:
     table = np.concatenate([_rows(readouts, scan, acquisition_dtype) for readouts in _all_readouts(scan)])
     table["head"]["scan_counter"] = np.arange(len(table))
     table["head"]["flags"][-1] |= flags_of(LAST_IN_MEASUREMENT)
-    encoded = io.BytesIO()  # HDF5 itself answers a full disk with errors of several kinds
+    encoded = io.BytesIO()  # in memory, since HDF5 raises errors of several kinds on a full disk
     with h5py.File(encoded, "w") as file:
         file.create_dataset("dataset/xml", data=[xml], dtype=h5py.string_dtype())
         file.create_dataset("dataset/data", data=table)
@@ -126,11 +124,11 @@ def _rows(readouts: _Readouts, scan: RawScan, dtype: npt.DTypeLike) -> npt.NDArr
 
 
 def header_xml(header: Header, acceleration: int = 1) -> str:
-    """A header in XML, of which :func:`parse_header` makes the same.
+    """Write a header as XML, which :func:`parse_header` reads.
 
     Args:
-        header: facts of a Cartesian scan.
-        acceleration: the factor of the parallel imaging.
+        header: of a Cartesian scan.
+        acceleration: acceleration factor of parallel imaging.
 
     Raises:
         ModuleNotFoundError: if the package ismrmrd is not installed.

@@ -4,18 +4,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.raw_data.coils import calibration_width, compression_matrix, estimate_sensitivities, time_average
-from datamodules.raw_data.given_arrays import read_array
-from datamodules.raw_data.prewhitening import mix_coils, noise_covariance, whitening_matrix
-from datamodules.raw_data.readout import narrow_readout, without_oversampling
+from datamodules.measured.coils import (
+    calibration_width,
+    compression_matrix,
+    estimate_sensitivities,
+    mix_coils,
+    noise_covariance,
+    time_average,
+    whitening_matrix,
+)
+from datamodules.measured.readout import crop_readout, crop_readout_kspace
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
 
-SMALLEST, LARGEST = 1e-15, 1e15  # magnitudes whose squares, summed, are numbers of single precision
-LEAST_CALIBRATION = 8  # rows and columns of the centre of k-space
+
+def read_array(path: Path, what: str, *shapes: tuple[int, ...]) -> Tensor:
+    """Read an array of finite numbers from a .npy file, as complex128.
+
+    Args:
+        path: of the file.
+        what: name of the array in errors.
+        shapes: the allowed ones.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DataError: if it cannot be read, is of another shape, or holds NaN or infinity; names it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path.absolute()}")
+    try:
+        # Mapping refuses a shape that the file cannot hold before anything is allocated.
+        array = np.lib.format.open_memmap(path, mode="r")
+        numbers = array.astype(np.complex128, casting="safe")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as {what}: {first_line(error)}") from error
+    if numbers.shape not in shapes or not np.isfinite(numbers).all():
+        expected = " or ".join(map(str, shapes))
+        raise DataError(f"{path}: has shape {numbers.shape}, expected finite numbers {expected}, {what}")
+    return torch.from_numpy(numbers)
+
+
+SMALLEST, LARGEST = 1e-15, 1e15  # magnitudes whose sums of squares neither under- nor overflow single precision
+LEAST_CALIBRATION = 8  # rows and columns at the centre of k-space
 
 
 @dataclass(frozen=True)
@@ -23,14 +57,14 @@ class Coils:
     """Settings of prewhitening, compression and sensitivities of the coils of a raw file.
 
     Args:
-        virtual: to how many the coils are compressed; None keeps all.
-        prewhiten: whether to mix them so that the noise of all is white and alike, where a noise scan tells it.
+        virtual: number of virtual coils to compress to; None keeps all coils.
+        prewhiten: whether to whiten the noise of the coils, by the noise scan if the file has one.
         noise_covariance: a .npy file of the covariance (coil, coil) of their noise, in place of a noise scan.
-        sensitivities: a .npy file of what each coil of the file sees, (coil, height, width) or (slice, coil, height,
-            width) without the oversampling of the readout, complex, of any scale; None estimates it.
+        sensitivities: a .npy file of the sensitivities of the coils of the file, (coil, height, width) or (slice, coil,
+            height, width) without readout oversampling, complex, of any scale; None estimates them.
 
     Raises:
-        ValueError: if there is not at least one virtual coil.
+        ValueError: if ``virtual`` is below 1.
     """
 
     virtual: int | None = 12
@@ -43,10 +77,10 @@ class Coils:
 
 
 class Measured(NamedTuple):
-    """Complex k-space of some coils, and where it is sampled, boolean.
+    """K-space as all coils of a file measured it, complex, and where it is sampled, boolean.
 
-    As all coils of a file measured a series, k-space is (coil, time, kx, ky) and sampled (time, kx, ky); as they
-    measured the calibration of a slice, both are without time.
+    Of a series, k-space is (coil, time, kx, ky) and sampled (time, kx, ky); of a separate calibration of a slice, both
+    are without time.
     """
 
     kspace: Tensor
@@ -54,13 +88,13 @@ class Measured(NamedTuple):
 
 
 class Treated(NamedTuple):
-    """A series as fewer, white coils measured it.
+    """A series of whitened, virtual coils.
 
     Attributes:
-        kspace: (coil, time, height, width), complex64, without the oversampling of the readout.
+        kspace: (coil, time, height, width), complex64, without readout oversampling.
         sampled: (time, height, width), boolean.
         sensitivities: (coil, 1, height, width), complex64, root sum of squares at most 1; None for a single coil.
-        gain: what given sensitivities were divided by; 1 for others.
+        gain: divisor of given sensitivities; 1 for estimated ones.
     """
 
     kspace: Tensor
@@ -70,7 +104,7 @@ class Treated(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Numbers of slices and coils of a file, and of pixels along the readout and the phase encoding."""
+    """Numbers of slices and coils of a file, and of pixels along the readout (height) and phase encoding (width)."""
 
     slices: int
     coils: int
@@ -79,21 +113,22 @@ class Size(NamedTuple):
 
 
 class CoilTreatment:
-    """Whiten the noise of coils, leave out the oversampling of the readout, and compress them to fewer.
+    """Prewhiten coils, remove readout oversampling, and compress the coils; the same for raw data of every format.
 
-    Sensitivities, unless they are given, are estimated by ESPIRiT from a separate calibration where that has the centre
-    of k-space, else from the average over time. All series of raw data are treated so, of whatever format.
+    Sensitivities, unless they are given, are estimated by ESPIRiT from a separate calibration if that covers the centre
+    of k-space, else from the average over time.
 
     Args:
-        coils: what is to be done.
-        path: of the file, for errors.
-        size: of what the file holds.
-        noise: (coil, sample), complex, measured without signal; None where the file has none: then the noise is
-            whitened by a given covariance only.
+        coils: the settings.
+        path: of the raw file, for errors.
+        size: of the data in the file.
+        noise: (coil, sample), complex, measured without signal; None if the file has none: the noise is then whitened
+            only by a given covariance.
 
     Raises:
-        FileNotFoundError: if there is no file that ``coils`` names.
-        DataError: if what is given of the coils does not fit, or the noise cannot be whitened; names the file.
+        FileNotFoundError: if a file that ``coils`` names does not exist.
+        DataError: if a given covariance or given sensitivities do not fit, or the noise cannot be whitened; names the
+            file.
     """
 
     def __init__(self, coils: Coils, path: Path, size: Size, noise: Tensor | None = None) -> None:
@@ -107,11 +142,11 @@ class CoilTreatment:
         Args:
             series: as all coils measured it.
             number: of its slice.
-            calibration: of its slice; None where there was no separate one.
+            calibration: separate calibration of its slice; None if there is none.
 
         Raises:
-            DataError: if its samples are all zero or beyond single precision, or leave the centre of k-space open;
-                names the file.
+            DataError: if its samples are all zero or beyond single precision, or sensitivities cannot be estimated
+                since the centre of k-space has gaps; names the file.
             ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
         """
         largest = float(series.kspace.abs().max())
@@ -121,7 +156,7 @@ class CoilTreatment:
                 f"precision can work with, from {SMALLEST:.0e} to {LARGEST:.0e}"
             )
         white = series._replace(kspace=self._white(series.kspace))
-        kspace, sampled = narrow_readout(*white, self.size.height)
+        kspace, sampled = crop_readout_kspace(*white, self.size.height)
         virtual = self.coils.virtual or len(kspace)
         compression = compression_matrix(kspace, virtual) if virtual < len(kspace) else torch.eye(len(kspace))
         kspace = mix_coils(compression, kspace)
@@ -149,7 +184,7 @@ class CoilTreatment:
                 # Estimate on the oversampled field of view: after cropping, tissue outside the image aliases in and
                 # would need a second set of maps.
                 sensitivities = estimate_sensitivities(mix_coils(compression, source.kspace), width)
-                return without_oversampling(sensitivities, self.size.height)[:, None]
+                return crop_readout(sensitivities, self.size.height)[:, None]
         raise DataError(
             f"{self.path}: only {max(widths)} x {max(widths)} of the centre of k-space are sampled by any frame, "
             f"expected {LEAST_CALIBRATION} x {LEAST_CALIBRATION} or more, to estimate coil sensitivities. Give your "
@@ -174,7 +209,7 @@ class CoilTreatment:
         return read_array(path, "the covariance of the coils' noise", (self.size.coils, self.size.coils))
 
     def _given(self, path: Path) -> Tensor:
-        """Sensitivities (slice or 1, coil, height, width), complex128."""
+        """Read sensitivities (slice or 1, coil, height, width), complex128."""
         shape = self.size[1:]
         maps = read_array(path, "coil sensitivities", shape, tuple(self.size)).reshape(-1, *shape)
         for largest in maps.abs().amax((1, 2, 3)).tolist():

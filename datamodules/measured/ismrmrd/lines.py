@@ -1,4 +1,4 @@
-"""Which readouts of a Cartesian scan are lines of an image, and where in k-space they lie."""
+"""Lines of the image among the readouts of a Cartesian scan, and their positions in k-space."""
 
 import math
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.raw_data.ismrmrd_header import Header, Limit
+from datamodules.measured.ismrmrd.header import Header, Limit
 
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
-# At each index of these there is a series of its own.
+# Each index of these dimensions is a series.
 ITEMS = ("slice", "average", "repetition", "set", "contrast")
 ALWAYS_NAMED = ("slice", "average")
 
-# The counters that place a readout in k-space, in the order of DIMS: in the table of readouts and in the header.
+# The counters that place a readout in k-space, in the order of DIMS: names in the table of readouts and in the header.
 COUNTERS = {
     "average": ("average", "average"),
     "repetition": ("repetition", "repetition"),
@@ -27,7 +27,7 @@ COUNTERS = {
 }
 
 NOISE = 19
-# Flags of readouts that are no line of the image, by their numbers in the ISMRMRD standard.
+# Flags, by their numbers in the ISMRMRD standard, of readouts that are not lines of the image.
 NO_IMAGE = {
     "noise measurement": NOISE,
     "navigation": 23,
@@ -42,21 +42,21 @@ NO_IMAGE = {
 CALIBRATION = 20  # for coil sensitivities alone
 REVERSE = 22
 
-PILOT_TONE_FIRST, PILOT_TONE_LAST = 3, 1  # samples of a readout that a pilot tone disturbs
-MOST_UNDERSAMPLED = 32  # times as large as its samples may k-space be: beyond, sizes in the header are absurd
+PILOT_TONE_FIRST, PILOT_TONE_LAST = 3, 1  # samples of a readout that a pilot tone corrupts
+MOST_UNDERSAMPLED = 32  # largest ratio of the size of k-space and the samples; beyond, sizes in the header are wrong
 
 
 class Lines(NamedTuple):
     """Readouts that are lines of an image.
 
     Attributes:
-        rows: of the table.
-        counters: of each, by the dimension of k-space.
-        channels: of all.
-        samples: of all.
-        centers: the sample of each at the centre of k-space.
-        measured: which samples of each count, (line, sample), boolean; not those that are to be discarded, or that a
-            pilot tone disturbs.
+        rows: of the lines in the table.
+        counters: of each line, by the dimension of k-space.
+        channels: number of channels, the same for all lines.
+        samples: number of samples, the same for all lines.
+        centers: the sample of each line at the centre of k-space.
+        measured: the valid samples, (line, sample), boolean: False for samples to be discarded, or corrupted by a pilot
+            tone.
     """
 
     rows: npt.NDArray[np.intp]
@@ -67,11 +67,11 @@ class Lines(NamedTuple):
     measured: npt.NDArray[np.bool_]
 
     def place(self, start: int = 0, end: int | None = None) -> tuple[npt.NDArray[np.intp], ...]:
-        """The index of each of some lines in k-space, in the order of `COUNTERS`."""
+        """Return the indices of some lines in k-space, in the order of `COUNTERS`."""
         return tuple(counter[start:end] for counter in self.counters.values())
 
     def at(self, index: Mapping[str, int]) -> "Lines":
-        """Those at an index of some dimensions, whose counters are then zero."""
+        """Select the lines at an index of some dimensions, whose counters become zero."""
         here = np.logical_and.reduce([self.counters[dim] == number for dim, number in index.items()], axis=0)
         here = np.broadcast_to(here, self.rows.shape)
         counters = {dim: counter[here] * (dim not in index) for dim, counter in self.counters.items()}
@@ -81,10 +81,11 @@ class Lines(NamedTuple):
 
 
 def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines:
-    """The lines among all readouts, whose heads are given.
+    """Select the lines of the image among all readouts, by their heads.
 
     Raises:
-        ValueError: if there are none, or they are of several kinds, or more than the file can hold.
+        ValueError: if there are none, they are reversed or of another encoding, differ in channels or samples, have
+            more samples than the file can hold, or no valid sample.
     """
     no_image = list(NO_IMAGE.values()) if header.calibration_is_embedded else [*NO_IMAGE.values(), CALIBRATION]
     is_line = heads["flags"] & flags_of(*no_image) == 0
@@ -110,12 +111,12 @@ def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines
 
 
 def flags_of(*numbers: int) -> np.uint64:
-    """The bits of flags, which count from 1."""
+    """Return the bits of flags, which are numbered from 1."""
     return np.uint64(sum(1 << (number - 1) for number in numbers))
 
 
 def integers(column: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """A column of the table as integers.
+    """Convert a column of the table to integers.
 
     Raises:
         TypeError: if it holds other numbers.
@@ -124,7 +125,7 @@ def integers(column: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 
 
 def common_number(column: npt.NDArray[Any], what: str) -> int:
-    """The number that all readouts have of something.
+    """Return the number of channels or samples that is the same in all readouts.
 
     Raises:
         ValueError: if they differ, or it is not positive.
@@ -136,7 +137,7 @@ def common_number(column: npt.NDArray[Any], what: str) -> int:
 
 
 def measured_samples(heads: npt.NDArray[Any], samples: int, pilot_tone: bool) -> npt.NDArray[np.bool_]:
-    """Return which samples of some readouts count, (readout, sample), see :class:`Lines`.
+    """Return True for valid samples of some readouts, (readout, sample), see :class:`Lines`.
 
     Raises:
         ValueError: if more samples of a readout are to be discarded than it has.
@@ -152,10 +153,10 @@ def measured_samples(heads: npt.NDArray[Any], samples: int, pilot_tone: bool) ->
 
 
 def check_readouts(lines: Lines, header: Header) -> None:
-    """Refuse readouts that do not fit the encoded one.
+    """Refuse readouts that do not fit the encoded matrix.
 
     Raises:
-        ValueError: if the readouts are longer than the encoded one, or shorter and no asymmetric echo.
+        ValueError: if readouts are longer than the encoded matrix, or shorter and not asymmetric echoes.
     """
     encoded = header.encoded.matrix_size[0]
     padding = encoded - lines.samples
@@ -169,7 +170,11 @@ def check_readouts(lines: Lines, header: Header) -> None:
 
 
 def sizes_of(lines: Lines, header: Header) -> tuple[dict[str, int], int]:
-    """The size of each dimension, and the place of the first line of ky."""
+    """Return the size of each dimension, and the index of the first line of ky.
+
+    Raises:
+        ValueError: if a counter is beyond the header, or k-space is far larger than the samples.
+    """
     kx, encoded_ky, kz = header.encoded.matrix_size
     sizes = {"coil": lines.channels, "kx": kx}
     for dim, (_, limit) in COUNTERS.items():
@@ -186,8 +191,8 @@ def sizes_of(lines: Lines, header: Header) -> tuple[dict[str, int], int]:
 
 
 def _around_centre(lines: int, limit: Limit | None, encoded: int) -> tuple[int, int]:
-    """The size of ky whose centre is that of k-space, and where its first line lies."""
-    # Converters that do not know the centre leave it at zero.
+    """Return the size of ky that has the centre of k-space in its middle, and the index of the first line."""
+    # Some converters do not know the centre, and leave it at zero.
     if limit is None or limit.center in {0, lines // 2}:
         return lines, 0
     if not 0 < limit.center < lines:

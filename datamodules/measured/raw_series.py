@@ -1,4 +1,4 @@
-"""Series as a scanner measured them, to reconstruct."""
+"""Series in raw files of scanners, to reconstruct."""
 
 import logging
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.dynamic_mri.acquisition import scaled
-from datamodules.dynamic_mri.coil_treatment import Coils, CoilTreatment, Measured, Size, Treated
-from datamodules.raw_data.ismrmrd import RawFile
-from datamodules.raw_data.ismrmrd_lines import DIMS, ITEMS
-from datamodules.raw_data.scan_geometry import scan_geometry
+from datamodules.measured.coil_treatment import Coils, CoilTreatment, Measured, Size, Treated
+from datamodules.measured.ismrmrd.geometry import scan_geometry
+from datamodules.measured.ismrmrd.lines import DIMS, ITEMS
+from datamodules.measured.ismrmrd.raw_file import RawFile
+from datamodules.measured.scaling import scale_to_unit_maximum
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.names import one_line
 from lowrank_unroll.sample import Geometry, Sample
@@ -24,22 +24,22 @@ logger = logging.getLogger(__name__)
 
 
 class RawSeries(Dataset[Sample]):
-    """The series of an ISMRMRD file, each slice, average, repetition, set and contrast one of them.
+    """The series of an ISMRMRD file: one for each slice, average, repetition, set and contrast.
 
-    Frames are the phases or, where one phase was measured, the repetitions; frames of which nothing was measured are
-    left out, which a line of the log says. The coils are treated by :class:`CoilTreatment`. The oversampling of the
-    phase encoding is told by the geometry, for it can only be left out of the reconstruction. A file is read series by
-    series. A sample's target is unknown.
+    Frames are the cardiac phases or, if there is only one, the repetitions; frames that were never measured are left
+    out, with a warning in the log. The coils are treated by :class:`CoilTreatment`. Phase oversampling stays in the
+    image, and can only be cropped after the reconstruction: the geometry has the number of pixels to show. The file is
+    read series by series. A sample's target is unknown.
 
     Args:
         path: of the file.
-        coils: how they are treated.
-        name: what the names of the series begin with; None for that of the file.
+        coils: treatment of the coils.
+        name: prefix of the names of the series; None for the name of the file.
 
     Raises:
-        FileNotFoundError: if there is no such file, or none that ``coils`` names.
-        DataError: if it cannot be read, or is of a volume instead of slices, or what is given of the coils does not
-            fit; names it.
+        FileNotFoundError: if the file, or one that ``coils`` names, does not exist.
+        DataError: if it cannot be read, or is of a volume instead of slices, or a given covariance or given
+            sensitivities do not fit; names it.
     """
 
     def __init__(self, path: Path, coils: Coils = Coils(), name: str | None = None) -> None:  # noqa: B008  immutable
@@ -59,18 +59,18 @@ class RawSeries(Dataset[Sample]):
             Size(sizes["slice"], sizes["coil"], readout, sizes["ky"]),
             None if noise is None else torch.from_numpy(noise),
         )
-        self._tell_unmeasured()
+        self._log_missing_frames()
 
     def __len__(self) -> int:
-        """The number of series."""
+        """Return the number of series."""
         return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a series.
 
         Raises:
-            DataError: if its samples cannot be read, are all zero or beyond single precision, or leave the centre of
-                k-space open; names the file.
+            DataError: if its samples cannot be read, are all zero or beyond single precision, or sensitivities cannot
+                be estimated since the centre of k-space has gaps; names the file.
             ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
         """
         item = self.items[index]
@@ -85,7 +85,7 @@ class RawSeries(Dataset[Sample]):
         geometry = scan_geometry(self.file, self.time, kspace.shape[-1], **item)
         return sample_of(treated, self.names[index], geometry)
 
-    def _tell_unmeasured(self) -> None:
+    def _log_missing_frames(self) -> None:
         frames = [len(self.file.measured_at(self.time, **item)) for item in self.items]
         expected = self.file.sizes[self.time]
         if short := [number for number in frames if number < expected]:
@@ -96,14 +96,16 @@ class RawSeries(Dataset[Sample]):
 
 
 def sample_of(treated: Treated, name: str, geometry: Geometry | None = None) -> Sample:
-    """Return the sample of a series whose coils are treated, scaled; its target is unknown."""
+    """Return the scaled sample of a series whose coils are treated; its target is unknown."""
     unit, mask = torch.tensor(1.0), treated.sampled[None]
-    sample = scaled(Sample(treated.kspace, None, mask, treated.sensitivities, unit, name, "measured", geometry))
+    sample = scale_to_unit_maximum(
+        Sample(treated.kspace, None, mask, treated.sensitivities, unit, name, "measured", geometry)
+    )
     return sample._replace(scale=sample.scale / treated.gain)
 
 
 def _inner(array: npt.NDArray[Any], dims: Sequence[str], kept: Sequence[str]) -> npt.NDArray[Any]:
-    """Some dims of an array, in another order; the others have the size 1."""
+    """Transpose an array to some of its dims, in that order; the others have the size 1."""
     outer = [dim for dim in dims if dim not in kept]
     ordered = array.transpose([dims.index(dim) for dim in (*outer, *kept)])
     return np.ascontiguousarray(ordered[(0,) * len(outer)])

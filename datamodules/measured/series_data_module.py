@@ -1,4 +1,4 @@
-"""Base of the DataModules of dynamic MRI."""
+"""Base of the DataModules of dynamic MRI: prediction of measured k-space."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 
-from datamodules.dynamic_mri.coil_treatment import Coils
-from datamodules.dynamic_mri.measured_series import measured_series
-from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.loading.data_module import STAGES, ReconstructionDataModule, Split
+from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.kspace_files import read_kspace
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import SERIES_AXES, Sample
 
-# Numbers by which what is random in one split differs from that in the others.
+# Part of the random seed, so that splits differ.
 SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
 
 
@@ -22,7 +22,7 @@ class SeriesDataModule(ReconstructionDataModule):
     Args:
         predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
             folder of them, see :class:`RawSeries` and :class:`KSpaceFiles`.
-        raw_coils: what is done with the coils of raw files.
+        raw_coils: treatment of the coils of raw files.
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of everything random: shuffling, crops, masks, and what is simulated.
@@ -44,12 +44,17 @@ class SeriesDataModule(ReconstructionDataModule):
         self.predict_kspace = predict_kspace
         self.raw_coils = raw_coils
 
+    def splits_to_prepare(self) -> tuple[Split, ...]:
+        """Return the splits whose data the stage needs, "predict" apart; all without a stage, as in `prepare`."""
+        needed = SPLITS if self.stage is None else STAGES[self.stage]
+        return tuple(split for split in SPLITS if split in needed)
+
     @abstractmethod
     def measured(self, split: Split) -> Dataset[Sample]:
-        """The samples of "train", "val" or "test"."""
+        """Return the samples of "train", "val" or "test"."""
 
     def dataset(self, split: Split) -> Dataset[Sample]:
-        """The samples of a split.
+        """Return the samples of a split.
 
         Raises:
             UsageError: in "predict", if no k-space is given; or if a series is smaller than a crop.
@@ -59,4 +64,4 @@ class SeriesDataModule(ReconstructionDataModule):
             return self.measured(split)
         if self.predict_kspace is None:
             raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
-        return measured_series(Path(self.predict_kspace), self.raw_coils)
+        return read_kspace(Path(self.predict_kspace), self.raw_coils)

@@ -1,0 +1,1 @@
+"""Cartesian scans in ISMRMRD files, the format in which raw data are published: reading and writing."""

@@ -1,1 +1,0 @@
-"""Raw data as scanners write them: their files, noise and coils."""
