@@ -36,7 +36,7 @@ class Geometry(NamedTuple):
 
     @property
     def is_placed(self) -> bool:
-        """Whether it is known where the pixels lie; converters leave out the position, or the field of view."""
+        """True if the positions of the pixels are known; some converters drop the position or the field of view."""
         known = all(bool(field.isfinite().all()) for field in (self.centre, self.directions, self.spacing))
         return known and bool((self.spacing > 0).all()) and bool(self.directions.any(1).all())
 

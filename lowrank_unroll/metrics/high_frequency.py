@@ -30,7 +30,7 @@ def _norm_of_detail(images: Tensor) -> Tensor:
 
 
 def _laplacian_of_gaussian() -> Tensor:
-    """The kernel, (15, 15), float64: its sum is zero, and the Gaussian's, from which it is made, one."""
+    """Return the kernel, (15, 15), float64, of sum 0, made from a Gaussian of sum 1."""
     offset = torch.arange(SIDE, dtype=torch.float64) - SIDE // 2
     squared_radius = offset[:, None].square() + offset.square()
     gaussian = torch.exp(-squared_radius / (2 * SIGMA**2))

@@ -48,7 +48,7 @@ class ReconstructionModule(OptimizedModule):
         optimizer: from parameters to optimizer.
         scheduler: from optimizer to learning-rate scheduler, stepped once per epoch; None for a constant rate.
         compile: train faster after a slower first step: on one GPU all kernels of a step are launched as one, see
-            ``modules.cuda_graphs``; elsewhere ``network.compile()`` is called, and networks here compile convolutions.
+            ``runs.cuda_graphs``; elsewhere ``network.compile()`` is called, and networks here compile convolutions.
         shrinkage: False trains the network with its low-rank steps replaced by the identity, an ablation. Untrained
             methods that it starts from keep theirs.
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared

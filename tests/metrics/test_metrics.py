@@ -263,7 +263,7 @@ class TestHFEN:
 
 class TestLegacy:
     def test_is_that_of_images_up_to_255(self, images):
-        """Which is scikit-image's."""
+        """Compare to scikit-image on values up to 255."""
         for index, (x, t) in enumerate(zip(*(255 * image.double().numpy() for image in images), strict=True)):
             similarity = structural_similarity(t, x, data_range=1, channel_axis=0)
             np.testing.assert_allclose(legacy.ssim(*images)[index], similarity, rtol=1e-6)

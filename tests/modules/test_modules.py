@@ -228,7 +228,7 @@ class TestPenalties:
 class TestDynamicMRI:
     @pytest.fixture
     def batch(self):
-        """A static series, one that moves, and one that is zero, all in one batch."""
+        """Return a batch of a static series, one that moves, and one that is zero."""
         generator = torch.Generator().manual_seed(0)
         moving = torch.randn(4, 16, 12, dtype=torch.complex64, generator=generator)
         cines = [moving[:1].expand(4, -1, -1), moving, torch.zeros_like(moving)]

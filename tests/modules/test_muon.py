@@ -25,7 +25,7 @@ def test_singular_vectors_stay_and_values_become_alike(shape):
 
 
 def moved(optimizer, weights, steps=3):
-    """Where quadratic losses of given weights lead an optimizer."""
+    """Return the parameters that an optimizer finds for quadratic losses of given weights."""
     weights = [nn.Parameter(weight.clone()) for weight in weights]
     chosen = optimizer(weights)
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""What a training goes by: the module's monitor, unless another is named; resumed, optimizer and scheduler as given."""
+"""The monitor of a training, by default the module's, and arguments of optimizer and scheduler when it is resumed."""
 
 from functools import partial
 
@@ -41,7 +41,7 @@ class Chatty(ColorCS):
 
 
 class Trainer:
-    """What of a trainer is asked."""
+    """The part of a trainer that is read."""
 
     def __init__(self, *callbacks, limit_val_batches=1.0):
         self.callbacks, self.limit_val_batches = list(callbacks), limit_val_batches

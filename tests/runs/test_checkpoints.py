@@ -176,7 +176,7 @@ def train(folder, words):
 
 
 def sizes(folder):
-    """What lies in a folder that another process writes to."""
+    """Return the sizes of the files in a folder that another process writes to."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         return {entry.name: entry.stat().st_size for entry in entries}
     return {}

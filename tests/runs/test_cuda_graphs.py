@@ -1,4 +1,4 @@
-"""What is captured and what not; with calls in place of graphs, for there need be no GPU."""
+"""Captured steps and those that are not; plain calls stand for graphs, so that no GPU is needed."""
 
 import pickle
 import warnings
@@ -28,7 +28,7 @@ def trainer(device="cuda", world_size=1, accumulate_grad_batches=1):
 
 @pytest.fixture
 def captured(monkeypatch):
-    """The shapes that were captured; each replay is a call of what was, with gradients in memory of its own."""
+    """Return the shapes that were captured; each replay calls the function, with gradients in memory of its own."""
     shapes = []
 
     def capture(function, examples, *, allow_unused_input):

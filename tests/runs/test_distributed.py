@@ -63,7 +63,7 @@ def alone(command_line, monkeypatch, capsys):
 
 
 def metrics(runs, version):
-    """The last value of everything that was logged."""
+    """Return the last value of everything that was logged."""
     rows = csv.DictReader((runs / f"version_{version}/metrics.csv").read_text().splitlines())
     return {name: float(value) for row in rows for name, value in row.items() if value}
 

@@ -1,4 +1,4 @@
-"""What has been computed is on the disk, whatever becomes of the disk, of the pictures and of the standard output."""
+"""Results are on the disk, even if the disk fills up, pictures fail or the standard output is closed."""
 
 import json
 import os

@@ -61,7 +61,7 @@ def last(version, runs=RUNS):
 
 
 def losses(*versions, runs=RUNS):
-    """The training loss by step, of runs that continue each other."""
+    """Return the training loss by step, of runs that continue each other."""
     texts = [(runs / f"version_{version}/metrics.csv").read_text() for version in versions]
     tables = [list(csv.DictReader(text.splitlines())) for text in texts]
     return [(row["epoch"], row["step"], row["train/loss"]) for table in tables for row in table if row["train/loss"]]

@@ -18,8 +18,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 import lowrank_unroll
 from lowrank_unroll.__main__ import main
-from lowrank_unroll.runs import weights_and_biases
 from lowrank_unroll.command_line.configs import config_folder, config_names
+from lowrank_unroll.runs import weights_and_biases
 
 LOGGED = ["--config", "dynamic_mri/demo.yaml", "--config", "logger/wandb.yaml", *TINY_DYNAMIC]
 LOGGER = "--trainer.logger.init_args"
@@ -31,7 +31,7 @@ BLOCK = 32768
 
 
 def records(run):
-    """The records of a .wandb file: LevelDB's log format behind a header of seven bytes."""
+    """Read the records of a .wandb file: LevelDB's log format behind a header of seven bytes."""
     (file,) = run.glob("*.wandb")
     content, place, record = file.read_bytes(), 7, b""
     while place + 7 <= len(content):
@@ -66,7 +66,7 @@ def git(*words):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """An empty folder in which nobody is logged in."""
+    """Go to an empty folder in which nobody is logged in."""
     folder = tmp_path_factory.mktemp("wandb")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))  # where credentials would be
@@ -80,7 +80,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(home):
-    """The offline runs of a training and of its test, in a checkout of git."""
+    """Return the offline runs of a training and of its test, in a checkout of git."""
     git("init", "--quiet")
     git("commit", "--quiet", "--allow-empty", "--message", "code")
     for words in (FIT, TEST):
@@ -156,7 +156,7 @@ def test_the_samples_of_the_test_are_a_table(runs):
 
 @pytest.fixture
 def _disabled(home, monkeypatch):
-    """As in a new process, for wandb reads its environment once."""
+    """Let wandb read its environment again, as it does once in a process."""
     wandb.teardown()
     monkeypatch.setenv("WANDB_MODE", "disabled")
     yield
@@ -193,7 +193,7 @@ def untrusted(*_, **__):
 
 
 def sweep_commands():
-    """The words of each run of the sweep, put together as wandb's agent does."""
+    """Return the words of each run of the sweep, put together as wandb's agent does."""
     from wandb.sdk.launch.sweeps.utils import (  # noqa: PLC0415  imports for seconds, in every worker
         create_sweep_command,
         create_sweep_command_args,
