@@ -47,17 +47,17 @@ def milliseconds(function: Callable[[], Any]) -> float:
 def parts(matricization: Matricization, image: Tensor, threshold_logit: float) -> Iterator[str]:
     """How many matrices of what size, and how long each part of a step takes."""
     prox = LowRankProx(matricization=matricization, threshold_logit=threshold_logit)
-    places = matricization.locate(image)
-    matrices = matricization.split(image, places)
+    matches = matricization.locate(image)
+    matrices = matricization.split(image, matches)
     count, (m, n) = matrices.shape[:-2].numel(), matrices.shape[-2:]
     yield f"{count} x {m} x {n}"
     with torch.no_grad():
-        yield f"{milliseconds(lambda: matricization.locate(image)):.0f}" if places is not None else "-"
-        yield f"{milliseconds(lambda: matricization.split(image, places)):.1f}"
-        yield f"{milliseconds(lambda: prox(image, places)):.0f}"
-        yield f"{milliseconds(lambda: matricization.join(matrices, places, image)):.1f}"
+        yield f"{milliseconds(lambda: matricization.locate(image)):.0f}" if matches is not None else "-"
+        yield f"{milliseconds(lambda: matricization.split(image, matches)):.1f}"
+        yield f"{milliseconds(lambda: prox(image, matches)):.0f}"
+        yield f"{milliseconds(lambda: matricization.join(matrices, matches, image)):.1f}"
     leaf = image.clone().requires_grad_()
-    yield f"{milliseconds(lambda: prox(leaf, places).abs().sum().backward()):.0f}"
+    yield f"{milliseconds(lambda: prox(leaf, matches).abs().sum().backward()):.0f}"
 
 
 def main() -> None:

@@ -24,24 +24,25 @@ from lowrank_unroll.sample import SERIES_AXES
 Array = npt.NDArray[Any]
 
 PROGRAM = "bart"
-# Switches, numbers and terms such as T:1024:0:.003, and no names of files: a file of weights may hold these options.
+# Switches, numbers and terms such as T:1024:0:.003. File names are refused, since options may come from a stranger's
+# file of weights.
 NUMBER = r"[\d.eE+-]+"
 OPTION = re.compile(rf"-[acegmnIN]|-l[12]|-R|-[CbfirsuwG]({NUMBER})?|[A-Z]\d?(:{NUMBER})+|{NUMBER}")
-COLOUR = re.compile(r"\x1b\[\d*m")  # of terminals
-SHOWN = 200  # characters of what the program says
+ANSI_COLOR = re.compile(r"\x1b\[\d*m")
+SHOWN = 200  # last characters of the program's output
 
 
 class BART(nn.Module):
     """Reconstruct each series by ``bart pics``, parallel imaging with regularisation, of the BART toolbox.
 
-    The program is installed apart, such as by ``apt-get install bart`` (mrirecon.github.io/bart), and takes as many
-    threads as PyTorch. It runs on the CPU in single precision, and has no gradient.
+    Install the program first, such as by ``apt-get install bart`` (mrirecon.github.io/bart). It runs on the CPU with as
+    many threads as PyTorch, in single precision, and has no gradient.
 
     Args:
         options: of ``bart pics``. Dims of BART are 0 for the height, 1 for the width and 10 for time: -R T:1024:0:.003
             is total variation in time, -R L:3:3:.001 locally low rank. -S is added, so that the result is in the unit
-            of the measurement. The default suits radial lines and variable density; for lines that vary from frame to
-            frame, such as those of VISTA, "-m -i 100 -R T:1024:0:.003" is better.
+            of the measurement. The default suits pseudo-radial and variable-density sampling; for lines that vary from
+            frame to frame, such as those of VISTA, "-m -i 100 -R T:1024:0:.003" is better.
 
     Raises:
         ValueError: if an option names a file or is unknown.
@@ -55,8 +56,8 @@ class BART(nn.Module):
         unknown = [word for word in self.options if not OPTION.fullmatch(word)]
         if unknown:
             raise ValueError(
-                f"options is {options!r}, of which {unknown[0]!r} is none of `bart pics` that needs no file, as "
-                "'-m -i 100 -R T:1024:0:.003' are; files and -S are given by the class"
+                f"options is {options!r}, but {unknown[0]!r} is no option of `bart pics` or names a file: expected "
+                "options such as '-m -i 100 -R T:1024:0:.003'; the class adds files and -S"
             )
 
     @torch.no_grad()
@@ -71,7 +72,7 @@ class BART(nn.Module):
             The series, (batch, time, height, width), dtype and device of the measurement.
 
         Raises:
-            UsageError: if the program is not installed, or fails, or the operator is another one.
+            UsageError: if the program is not installed or fails, or the operator is of another kind.
         """
         check_tensor(measurement=measurement)
         parts = cartesian_parts(operator)
@@ -87,7 +88,7 @@ class BART(nn.Module):
         else:
             maps = parts.sensitivities.broadcast_to(batch, coils, 1, *shape[1:])
         samples = zip(*(part.cpu().numpy() for part in (measurement, maps, mask)), strict=True)
-        series = [_pics(self.options, _counter_modulated(kspace), *others) for kspace, *others in samples]
+        series = [_pics(self.options, _without_double_modulation(kspace), *others) for kspace, *others in samples]
         return torch.from_numpy(np.stack(series)).to(measurement)
 
 
@@ -97,15 +98,15 @@ def _pics(options: list[str], kspace: Array, maps: Array, mask: Array) -> Array:
         folder = Path(name)
         for part, array in {"kspace": kspace, "maps": maps, "mask": mask}.items():
             write_cfl(folder / part, np.expand_dims(array.transpose(2, 3, 0, 1), (2, *range(4, 10))))
-        words = [_program(), "pics", *options, "-S", "-p", "mask", "kspace", "maps", "series"]
+        command = [_program(), "pics", *options, "-S", "-p", "mask", "kspace", "maps", "series"]
         threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-        done = subprocess.run(  # noqa: S603  words are checked
-            words, cwd=folder, env=os.environ | threads, capture_output=True, check=False
+        done = subprocess.run(  # noqa: S603  the options are checked
+            command, cwd=folder, env=os.environ | threads, capture_output=True, check=False
         )
         if done.returncode or not (folder / "series.cfl").is_file():
-            said = COLOUR.sub("", (done.stderr or done.stdout).decode(errors="replace")).strip()
-            command = f"bart pics {shlex.join(options)}"
-            raise UsageError(f"`{command}` failed ({done.returncode}): {printable(said[-SHOWN:])}")
+            output = ANSI_COLOR.sub("", (done.stderr or done.stdout).decode(errors="replace")).strip()
+            shown = f"bart pics {shlex.join(options)}"
+            raise UsageError(f"`{shown}` failed ({done.returncode}): {printable(output[-SHOWN:])}")
         series = read_cfl(folder / "series")
     height, width, time = series.shape[0], series.shape[1], series.shape[10]
     return series.reshape(height, width, time).transpose(2, 0, 1)
@@ -121,11 +122,11 @@ def _program() -> str:
     return found
 
 
-def _counter_modulated(kspace: Array) -> Array:
-    """K-space (coil, time, height, width) such that the program sees it centred as ours is.
+def _without_double_modulation(kspace: Array) -> Array:
+    """Undo a bug of ``pics`` in k-space (coil, time, height, width).
 
-    Up to BART 0.9 ``pics`` multiplies k-space by the modulation of a centred transform where its inverse belongs: the
-    same for sides that are multiples of four, the other sign for other even ones, and another place for odd ones.
+    Up to version 0.9 it multiplies k-space by the modulation of the centered transform instead of by its inverse. For
+    sides that are multiples of four, both are the same; for other even ones the sign differs, for odd ones more.
     """
     if not _modulates_twice(_program()):
         return kspace
@@ -135,7 +136,7 @@ def _counter_modulated(kspace: Array) -> Array:
 
 
 def _modulation(side: int) -> npt.NDArray[np.complex128]:
-    """The factor (side,) that centres a Fourier transform: F_centred = M F M, M diagonal."""
+    """Return the diagonal (side,) of M in F_centered = M F M, for the uncentered Fourier transform F."""
     center = side // 2
     modulation: npt.NDArray[np.complex128] = np.exp(2j * np.pi * (np.arange(side) - center / 2) * center / side)
     return modulation
@@ -143,7 +144,7 @@ def _modulation(side: int) -> npt.NDArray[np.complex128]:
 
 @lru_cache
 def _modulates_twice(program: str) -> bool:
-    """Try with a side that is even and no multiple of four, since versions are numbered otherwise by distributions."""
+    """Test for the bug with a side that is even but no multiple of four, since distributions change version numbers."""
     ones = torch.ones(1, 1, 4, 6, dtype=torch.complex64)
     image = _pics(["-l2", "-i", "5"], Fourier()(ones).numpy(), ones.numpy(), ones.numpy())
     return bool(image.real.sum() < 0)

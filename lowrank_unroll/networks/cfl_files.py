@@ -1,4 +1,4 @@
-"""Arrays in the files of BART: NAME.hdr says the sizes, NAME.cfl holds complex64, the first dim fastest."""
+"""Arrays in BART's files: the sizes in NAME.hdr, and complex64 values in NAME.cfl, column-major."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def read_cfl(path: Path) -> npt.NDArray[np.complex64]:
     """Read the array of path.hdr and path.cfl, with all 16 dims.
 
     Raises:
-        DataError: if the header says no sizes, or others than those of the values.
+        DataError: if the header has no sizes, or they do not fit the number of values.
         FileNotFoundError: if there is no such file.
     """
     header = path.with_suffix(".hdr")

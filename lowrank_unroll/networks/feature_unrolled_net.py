@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.convolutions import ResidualConvolutions
-from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
+from lowrank_unroll.networks.layers.fast_convolutions import FewOutputsConv2d
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual, gradient_step
@@ -45,13 +45,13 @@ class FeatureIteration(nn.Module):
         super().__init__()
         self.read = nn.Conv2d(3 * channels, features, kernel_size=3, padding=1, bias=False)
         self.blocks = nn.Sequential(*(ResidualConvolutions(features) for _ in range(blocks)))
-        self.write = NarrowingConvolution(features, 2 * channels)
+        self.write = FewOutputsConv2d(features, 2 * channels)
         nn.init.zeros_(self.write.weight)
 
     def forward(self, state: FeatureState, measurement: Tensor, operator: LinearOperator) -> FeatureState:
         """Advance the state by one iteration."""
         image, features = state
-        known = operator.normal(torch.ones_like(image))
+        known = operator.gram(torch.ones_like(image))
         shown = torch.cat([image, adjoint_residual(image, measurement, operator), known], dim=1)
         # Channels last in memory convolve faster.
         read = self.read(shown.contiguous(memory_format=torch.channels_last))

@@ -40,7 +40,7 @@ class LplusSIteration(nn.Module):
 
 
 class LplusSNet(UnrolledNetwork[LplusSState]):
-    """Unrolled decomposition into a background of low rank and a learned dynamic part.
+    """Unrolled decomposition into a low-rank background and a learned dynamic part.
 
     Args:
         features: channels inside the convolutional stack.

@@ -11,14 +11,14 @@ from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.sample import COLOUR_AXES
 
 Values = npt.NDArray[Any]
-FEWEST = 4  # known values that span triangles
+FEWEST = 4  # known values for triangles
 
 
 class LinearInterpolation(nn.Module):
     """Interpolate each channel linearly on the Delaunay triangles of its known values, by SciPy.
 
-    Outside of all triangles, and where there are too few known values, the nearest one is taken; measured values are
-    kept. It has nothing to train, and no gradient.
+    Outside of all triangles, or with too few known values, it takes the nearest one. Measured values are kept. It has
+    nothing to train, and no gradient.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
@@ -26,7 +26,7 @@ class LinearInterpolation(nn.Module):
 
     @torch.no_grad()
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """Fill an image in.
+        """Interpolate an image.
 
         Args:
             measurement: y, (batch, channel, height, width).
@@ -37,21 +37,21 @@ class LinearInterpolation(nn.Module):
         """
         check_tensor(measurement=measurement)
         zero_filled = operator.adjoint(measurement)
-        known = operator.normal(torch.ones_like(zero_filled)) > 0
+        known = operator.gram(torch.ones_like(zero_filled)) > 0
         pairs = zip(zero_filled.flatten(0, 1).cpu().numpy(), known.flatten(0, 1).cpu().numpy(), strict=True)
-        filled = np.stack([_interpolated(values, places) for values, places in pairs])
+        filled = np.stack([_interpolate(*pair) for pair in pairs])
         return torch.from_numpy(filled).to(zero_filled).reshape(zero_filled.shape)
 
 
-def _interpolated(values: Values, known: npt.NDArray[np.bool_]) -> Values:
+def _interpolate(values: Values, known: npt.NDArray[np.bool_]) -> Values:
     from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator  # noqa: PLC0415  slow to import
 
-    places, wanted = np.argwhere(known), np.argwhere(~known)
-    if not len(places) or not len(wanted):
+    pixels, missing = np.argwhere(known), np.argwhere(~known)
+    if not len(pixels) or not len(missing):
         return values
     filled = values.copy()
-    filled[~known] = NearestNDInterpolator(places, values[known])(wanted)
-    if len(places) >= FEWEST and np.ptp(places, axis=0).all():
-        linear = LinearNDInterpolator(places, values[known])(wanted)
+    filled[~known] = NearestNDInterpolator(pixels, values[known])(missing)
+    if len(pixels) >= FEWEST and np.ptp(pixels, axis=0).all():
+        linear = LinearNDInterpolator(pixels, values[known])(missing)
         filled[~known] = np.where(np.isnan(linear), filled[~known], linear)
     return filled

@@ -1,4 +1,4 @@
-"""Locally low rank, unrolled: parts of a series are shrunk to low rank, and convolutions mend what that leaves."""
+"""Unrolled locally low-rank reconstruction of series, corrected by convolutions."""
 
 from typing import ClassVar, Literal, NamedTuple, cast
 
@@ -17,20 +17,19 @@ THRESHOLD_LOGIT = -6.7
 
 
 class LocallyLowRankState(NamedTuple):
-    """The series x and its extrapolation z, both (batch, time, height, width), complex; where its matrices lie."""
+    """The series x and its extrapolation z, both (batch, time, height, width), complex; the matches of its pixels."""
 
     image: Tensor
     extrapolated: Tensor
-    places: Tensor | None
+    matches: Tensor | None
 
 
 class LocallyLowRankIteration(nn.Module):
-    """One iteration of FISTA, whose proximal map is that of matrices of low rank and a learned correction.
+    """One iteration of FISTA, whose proximal map is a low-rank step with a learned correction.
 
         L = SVT of the matrices of z;    x' = gradient step from L + CNN(L, z);    z' = x' + momentum (x' - x)
 
-    The correction begins at zero and the momentum where FISTA has it, so that training begins with an iteration that
-    needs none.
+    The correction starts at zero and the momentum at that of FISTA, so that the untrained iteration is one of FISTA.
 
     Args:
         prox: the low-rank step.
@@ -47,23 +46,23 @@ class LocallyLowRankIteration(nn.Module):
 
     def forward(self, state: LocallyLowRankState, measurement: Tensor, operator: LinearOperator) -> LocallyLowRankState:
         """Advance the state by one iteration."""
-        low_rank = self.prox(state.extrapolated, state.places)
+        low_rank = self.prox(state.extrapolated, state.matches)
         corrected = low_rank + self.correction(low_rank, state.extrapolated)
         image = gradient_step(corrected, measurement, operator, self.step_size.relu())
-        return LocallyLowRankState(image, image + self.momentum * (image - state.image), state.places)
+        return LocallyLowRankState(image, image + self.momentum * (image - state.image), state.matches)
 
 
 class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
-    """Unrolled FISTA for series that are of low rank place by place, with convolutions.
+    """Unrolled FISTA for locally low-rank series, with convolutions.
 
-    By default the 2 x 2 pixels of a patch and of the 15 most similar ones around it form a matrix: what moves alike has
-    few curves over time, wherever blocks (Trzasko & Manduca, ISMRM 2011) would cut through it. It goes well with
-    ``start: LocallyLowRankRecon``, whose blocks it then continues where they end.
+    By default a patch of 2 x 2 pixels and the 15 most similar ones around it form a matrix: pixels that move alike have
+    few time curves between them, and unlike blocks (Trzasko & Manduca, ISMRM 2011) their group follows the edges of an
+    organ. A good start is ``start: LocallyLowRankRecon``, which shrinks blocks.
 
     Args:
         features: channels inside the convolutional stacks.
         iterations: number of unrolled iterations.
-        matricization: which matrices are of low rank: ``Patches()``, ``Blocks()``, or "casorati" for the whole series.
+        matricization: the low-rank matrices: ``Patches()``, ``Blocks()``, or "casorati" for the whole series.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
         start: a network to start from, see :class:`UnrolledNetwork`.
@@ -94,10 +93,10 @@ class LocallyLowRankNet(UnrolledNetwork[LocallyLowRankState]):
             checkpoint_iterations,
             start,
         )
-        # The last extrapolation is never used: without a gradient its momentum would stall multi-device training.
+        # The last extrapolation is never used, and a parameter without gradient would stall multi-device training.
         self.iterations[-1].momentum.requires_grad_(False)
 
     def initial_state(self, image: Tensor) -> LocallyLowRankState:
-        """Start from the first image, in which similar pixels are found once: it takes half as long as a shrinkage."""
+        """Start from the first image, and match similar pixels once, since that takes half as long as a shrinkage."""
         first = cast("LocallyLowRankIteration", self.iterations[0])
         return LocallyLowRankState(image, image, first.prox.locate(image))

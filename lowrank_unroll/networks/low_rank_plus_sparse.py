@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
+from lowrank_unroll.linalg import spectral_norm
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
-from lowrank_unroll.prox import casorati, soft_threshold
+from lowrank_unroll.prox import casorati, casorati_singular_value_threshold, soft_threshold
 from lowrank_unroll.sample import SERIES_AXES
 
 TIME = -3
@@ -31,7 +31,7 @@ class LowRankPlusSparseIteration(nn.Module):
 
     L' = SVT(M - S);    S' = T^H soft(T (M - L));    M' = L' + S' - A^H (A (L' + S') - y)
 
-    The thresholds are fixed at the start.
+    The initial state fixes the thresholds.
     """
 
     def forward(
@@ -39,7 +39,7 @@ class LowRankPlusSparseIteration(nn.Module):
     ) -> LowRankPlusSparseState:
         """Advance the state by one iteration."""
         remainder = state.consistent - state.sparse
-        low_rank = singular_value_threshold(casorati(remainder), state.low_rank_threshold).reshape(remainder.shape)
+        low_rank = casorati_singular_value_threshold(remainder, state.low_rank_threshold)
         spectrum = torch.fft.fft(state.consistent - state.low_rank, dim=TIME, norm="ortho")
         kept = soft_threshold(spectrum, state.sparse_threshold[:, None, None, None])
         sparse = torch.fft.ifft(kept, dim=TIME, norm="ortho")
@@ -49,7 +49,7 @@ class LowRankPlusSparseIteration(nn.Module):
 
 
 class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
-    """Decompose a series into a background of low rank and a part that is sparse in temporal frequency, ||A|| <= 1.
+    """Decompose a series into a low-rank background and a part that is sparse in temporal frequency, for ||A|| <= 1.
 
     It has nothing to train: run ``test`` or ``predict``.
 
@@ -75,7 +75,7 @@ class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
         self.sparse_threshold = sparse_threshold
 
     def initial_state(self, image: Tensor) -> LowRankPlusSparseState:
-        """Start from the adjoint reconstruction, with nothing sparse yet."""
+        """Start from the adjoint reconstruction as the low-rank part, and a sparse part of zero."""
         spectrum = torch.fft.fft(image, dim=TIME, norm="ortho").abs().flatten(1).amax(1)
         return LowRankPlusSparseState(
             image,

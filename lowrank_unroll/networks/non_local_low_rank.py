@@ -1,4 +1,4 @@
-"""Reconstruction of images whose similar patches are of low rank: iterative, and unrolled with convolutions."""
+"""Non-local low-rank reconstruction of images: iterative, and unrolled with convolutions."""
 
 import math
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class NonLocalState(NamedTuple):
 
 
 class NonLocalIteration(nn.Module):
-    """Shrink what similar patches do not have in common, and keep what is measured.
+    """Shrink the groups of similar patches to low rank, and restore the measured values.
 
         L = SVT of the groups of similar patches of x;    x = L - A^H (A L - y)
 
@@ -41,32 +41,32 @@ class NonLocalIteration(nn.Module):
 
     def forward(self, state: NonLocalState, measurement: Tensor, operator: LinearOperator) -> NonLocalState:
         """Advance the state by one iteration."""
-        image = self.mended(self.prox(state.image), state.image)
+        image = self.corrected(self.prox(state.image), state.image)
         return NonLocalState(gradient_step(image, measurement, operator))
 
-    def mended(self, low_rank: Tensor, image: Tensor) -> Tensor:
-        """What to make of an image and its low-rank version before the measurement is kept: here, the latter."""
+    def corrected(self, low_rank: Tensor, image: Tensor) -> Tensor:
+        """Return the image before data consistency: the low-rank version of ``image``, without a correction."""
         return low_rank
 
 
-class MendedNonLocalIteration(NonLocalIteration):
-    """The same with convolutions between: x = L + CNN(x, L) - A^H (A (...) - y).
+class CorrectedNonLocalIteration(NonLocalIteration):
+    """The same with a correction: x = L + CNN(L, x), followed by data consistency.
 
-    They begin at zero, so that training begins with the iteration as it is.
+    The correction starts at zero, so that the untrained iteration is that without it.
 
     Args:
         prox: the low-rank step.
         channels: channels of the image.
         features: channels inside the convolutional stack.
-        depth: how many convolutions.
+        depth: number of convolutions.
     """
 
     def __init__(self, prox: LowRankProx, channels: int, features: int, depth: int) -> None:
         super().__init__(prox)
         self.correction = ImageConvolutions((2 * channels, *[features] * (depth - 1), channels)).begin_at_zero()
 
-    def mended(self, low_rank: Tensor, image: Tensor) -> Tensor:
-        """Add what the convolutions make of both."""
+    def corrected(self, low_rank: Tensor, image: Tensor) -> Tensor:
+        """Return the low-rank image, corrected by convolutions of both."""
         correction: Tensor = self.correction(torch.cat([low_rank, image], dim=1))
         return low_rank + correction
 
@@ -82,7 +82,7 @@ class _NonLocalNetwork(UnrolledNetwork[NonLocalState]):
 
 
 class NonLocalLowRankRecon(_NonLocalNetwork):
-    """Shrink the singular values of every group of similar patches, again and again, by less and less.
+    """Shrink the singular values of the groups of similar patches iteratively, with falling thresholds.
 
     Similar patches are the rows of a matrix of low rank (Dong, Shi & Li, "Nonlocal image restoration with bilateral
     variance estimation", IEEE TIP 2013; for compressed sensing Dong et al., IEEE TIP 2014). It has nothing to train:
@@ -90,11 +90,11 @@ class NonLocalLowRankRecon(_NonLocalNetwork):
 
     Args:
         iterations: number of iterations.
-        first_threshold: of the first iteration, relative to what a group would have of the norm of all, were they
-            alike; between 0 and 1.
+        first_threshold: of the first iteration, a fraction of the RMS Frobenius norm of the sample's groups, between 0
+            and 1.
         last_threshold: of the last one; those between fall geometrically.
-        patches: how patches are grouped.
-        start: a network to start from; None for a normalised convolution.
+        patches: the groups of patches.
+        start: a network to start from; None for a normalized convolution.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -118,19 +118,19 @@ class NonLocalLowRankRecon(_NonLocalNetwork):
 
 
 class NonLocalLowRankNet(_NonLocalNetwork):
-    """The iterations of :class:`NonLocalLowRankRecon`, unrolled, with convolutions that mend what low rank leaves.
+    """The iterations of :class:`NonLocalLowRankRecon`, unrolled, and corrected by convolutions.
 
-    Before training it is that method with as many iterations; thresholds and convolutions are learned.
+    Thresholds and convolutions are learned. Before training it is that method with as many iterations.
 
     Args:
         channels: channels of the image.
         features: channels inside the convolutional stacks.
         iterations: number of unrolled iterations.
         depth: convolutions of a stack, at least 2.
-        patches: how patches are grouped.
+        patches: the groups of patches.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
-        start: a network to start from; None for a normalised convolution.
+        start: a network to start from; None for a normalized convolution.
 
     Raises:
         ValueError: if a number is too small, or ``gradient`` is unknown.
@@ -151,7 +151,7 @@ class NonLocalLowRankNet(_NonLocalNetwork):
         check_at_least(2, depth=depth)
         steps = _low_rank_steps(patches, iterations, FIRST_THRESHOLD, LAST_THRESHOLD, gradient)
         super().__init__(
-            (MendedNonLocalIteration(prox, channels, features, depth) for prox in steps),
+            (CorrectedNonLocalIteration(prox, channels, features, depth) for prox in steps),
             checkpoint_iterations,
             start or NormalizedConvolution(),
         )
@@ -161,7 +161,7 @@ class NonLocalLowRankNet(_NonLocalNetwork):
 def _low_rank_steps(
     patches: Patches, iterations: int, first: float, last: float, gradient: ShrinkageGradient = "exact"
 ) -> Iterable[LowRankProx]:
-    """A low-rank step for each iteration, with thresholds that fall geometrically."""
+    """Yield a low-rank step for each iteration, with thresholds that fall geometrically."""
     ends = math.log10(first), math.log10(last)
     for threshold in torch.logspace(*ends, iterations, dtype=torch.float64, device="cpu").tolist():
         logit = math.log(threshold / (1 - threshold))

@@ -1,4 +1,4 @@
-"""Interpolation of sampled images by normalised convolution, a baseline without training and a start for networks."""
+"""Interpolation of sampled images by normalized convolution, a baseline without training and a start for networks."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ REACH = 3  # standard deviations
 
 
 class NormalizedConvolution(nn.Module):
-    """Blur what is measured, and divide by what is blurred of the mask (Knutsson & Westin, CVPR 1993).
+    """Divide the blurred zero-filled image by the blurred mask (Knutsson & Westin, CVPR 1993).
 
-    From coarse to fine: each Gaussian corrects what the wider ones before it left of the measured values, as far as
-    there are some within its reach. Measured values are kept. It is linear in the measurement and has nothing to train.
+    It runs from coarse to fine: each Gaussian interpolates the residual of the wider ones at the measured values within
+    its reach. Measured values are kept. It is linear in the measurement and has nothing to train.
 
     Args:
         widths: standard deviations of the Gaussians in pixels, descending.
@@ -37,30 +37,30 @@ class NormalizedConvolution(nn.Module):
         self.widths = tuple(widths)
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """Fill an image in.
+        """Interpolate an image.
 
         Args:
             measurement: y, (batch, channel, height, width).
-            operator: a mask; for another operator A the diagonal of A^H A has to tell how surely each value is known.
+            operator: a mask, or another operator A for which A^H A is about diagonal, with the certainty of each value.
 
         Returns:
             The image, shape and dtype of A^H y.
         """
         check_tensor(measurement=measurement)
         zero_filled = operator.adjoint(measurement)
-        known = operator.normal(torch.ones_like(zero_filled))
+        known = operator.gram(torch.ones_like(zero_filled))
         image = torch.zeros_like(zero_filled)
         for number, width in enumerate(self.widths):
             certainty = blur(known, width)
-            # The first fills everything in, however little is known; the others no more than they know: their floor
-            # is what a single known value leaves at its own place.
+            # The widest Gaussian fills every pixel, however low its certainty. The others correct only where a measured
+            # value is near: their floor is the certainty that a single measured value has at its own pixel.
             floor = torch.finfo(certainty.dtype).tiny if number == 0 else max(gaussian(width)) ** 2
             image = image + blur(zero_filled - known * image, width) / certainty.clamp(min=floor)
         return zero_filled + (1 - known) * image
 
 
 def blur(images: Tensor, width: float) -> Tensor:
-    """Convolve each image (batch, channel, height, width) with a Gaussian; beyond its borders there is nothing."""
+    """Convolve each image (batch, channel, height, width) with a Gaussian, padded with zeros."""
     weights = gaussian(width)
     reach = len(weights) // 2
     return _convolve(_convolve(images, weights, -2, (0, 0, reach, reach)), weights, -1, (reach, reach))
@@ -69,7 +69,7 @@ def blur(images: Tensor, width: float) -> Tensor:
 def _convolve(images: Tensor, weights: Sequence[float], dim: int, padding: Sequence[int]) -> Tensor:
     """Convolve along a dim with a symmetric kernel.
 
-    Sums of shifted images take a third to a tenth of the time of PyTorch's convolutions of single channels on a CPU.
+    Sums of shifted images take a third to a tenth of the time of PyTorch's depthwise convolutions on a CPU.
     """
     length, last = images.shape[dim], len(weights) - 1
     padded = pad(images, padding)
@@ -81,7 +81,7 @@ def _convolve(images: Tensor, weights: Sequence[float], dim: int, padding: Seque
 
 
 def gaussian(width: float) -> list[float]:
-    """Sample a Gaussian of a standard deviation in pixels, cut at three of them, at whole pixels; its sum is 1."""
+    """Return a Gaussian at whole pixels, truncated at three standard deviations, of sum 1; its width is in pixels."""
     reach = max(1, round(REACH * width))
     weights = [math.exp(-((offset / width) ** 2) / 2) for offset in range(-reach, reach + 1)]
     return [weight / sum(weights) for weight in weights]

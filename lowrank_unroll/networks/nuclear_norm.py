@@ -5,10 +5,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
+from lowrank_unroll.linalg import spectral_norm
 from lowrank_unroll.networks.layers.fista import FISTAIteration, FISTAState
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
-from lowrank_unroll.prox import casorati
+from lowrank_unroll.prox import casorati, casorati_singular_value_threshold
 from lowrank_unroll.sample import SERIES_AXES
 
 
@@ -31,13 +31,9 @@ class NuclearNormRecon(UnrolledNetwork[FISTAState]):
     def __init__(self, threshold: float = 0.003, iterations: int = 50) -> None:
         check_not_negative(threshold=threshold)
         check_at_least(1, iterations=iterations)
-        super().__init__([FISTAIteration(_shrink)] * iterations)
+        super().__init__([FISTAIteration(casorati_singular_value_threshold)] * iterations)
         self.threshold = threshold
 
     def initial_state(self, image: Tensor) -> FISTAState:
         """Start from the adjoint reconstruction."""
         return FISTAState(image, image, self.threshold * spectral_norm(casorati(image)), 1.0)
-
-
-def _shrink(series: Tensor, threshold: Tensor) -> Tensor:
-    return singular_value_threshold(casorati(series), threshold).reshape(series.shape)

@@ -12,7 +12,7 @@ def load_reference_weights(network: nn.Module, arrays: Mapping[str, np.ndarray])
 
     Args:
         network: any network of this package with as many iterations and channels as the weights have.
-        arrays: name to array; names without the prefix ``weight/`` are passed over. Convolution kernels are
+        arrays: name to array; names without the prefix ``weight/`` are ignored. Convolution kernels are
             (out, in, [time,] height, width).
 
     Raises:

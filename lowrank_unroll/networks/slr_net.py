@@ -54,34 +54,34 @@ class SLRIteration(nn.Module):
         features = self.encoder(channels)
         image = descended + from_channels(self.decoder(soft_threshold(features, self.soft_threshold.relu())))
         low_rank, multiplier = self.low_rank_step(image, state)
-        # Only training asks for it, and it costs a third of the convolutions.
+        # Only the training loss needs it, and it takes a third of the convolutions.
         residual = self.decoder(features) - channels if self.training else torch.zeros_like(channels)
         return SLRState(image, low_rank, multiplier, residual)
 
     def low_rank_step(self, image: Tensor, state: SLRState) -> tuple[Tensor, Tensor]:
-        """The low-rank copy t and multiplier b that belong to a new image."""
+        """Return the low-rank copy t and multiplier b of a new image."""
         low_rank = self.prox(image)
         return low_rank, state.multiplier + self.multiplier_step.relu() * (image - low_rank)
 
 
 class LastSLRIteration(SLRIteration):
-    """The same without the low-rank step, which nothing follows; its weights are kept as published, and frozen."""
+    """The last iteration, without the low-rank step, which nothing follows; its published weights are kept, frozen."""
 
     def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
         super().__init__(features, gradient)
-        # Without a gradient they would stall multi-device training.
+        # Parameters without gradient would stall multi-device training.
         self.multiplier_step.requires_grad_(False)
         self.prox.requires_grad_(False)
 
     def low_rank_step(self, image: Tensor, state: SLRState) -> tuple[Tensor, Tensor]:
-        """Those of the state before."""
+        """Return those of the previous state."""
         return state.low_rank, state.multiplier
 
 
 class SLRNet(UnrolledNetwork[SLRState]):
-    """Unrolled reconstruction that is sparse in a learned transform and of low rank.
+    """Unrolled reconstruction of series that are sparse in a learned transform, and of low rank.
 
-    The soft threshold is absolute, as published: of the networks here this one alone is not positively homogeneous.
+    The soft threshold is absolute, as published, so that this network is not positively homogeneous.
 
     Args:
         features: channels of the learned transform.
@@ -107,10 +107,10 @@ class SLRNet(UnrolledNetwork[SLRState]):
         super().__init__((kind(features, gradient) for kind in kinds), checkpoint_iterations, start)
 
     def initial_state(self, image: Tensor) -> SLRState:
-        """Start from the first image, with nothing of low rank yet."""
+        """Start from the first image, and zeros for the rest."""
         zeros = torch.zeros_like(image)
         return SLRState(image, zeros, zeros, to_channels(zeros))
 
     def penalty(self, state: SLRState) -> Tensor:
-        """How far the decoder is from inverting the encoder: 0.01 times the mean squared symmetry residual."""
+        """Return 0.01 times the mean squared symmetry residual, which is zero if the decoder inverts the encoder."""
         return SYMMETRY_WEIGHT * state.symmetry_residual.square().mean()

@@ -33,14 +33,10 @@ class TensorNuclearNormRecon(UnrolledNetwork[FISTAState]):
     def __init__(self, threshold: float = 0.005, iterations: int = 100) -> None:
         check_not_negative(threshold=threshold)
         check_at_least(1, iterations=iterations)
-        super().__init__([FISTAIteration(_shrink)] * iterations)
+        super().__init__([FISTAIteration(tensor_singular_value_threshold)] * iterations)
         self.threshold = threshold
 
     def initial_state(self, image: Tensor) -> FISTAState:
         """Start from the adjoint reconstruction."""
         slices = torch.fft.fft(image, dim=-3, norm="ortho")
-        return FISTAState(image, image, self.threshold * spectral_norm(slices).amax(-1), 1.0)
-
-
-def _shrink(image: Tensor, threshold: Tensor) -> Tensor:
-    return tensor_singular_value_threshold(image, threshold[:, None])
+        return FISTAState(image, image, self.threshold * spectral_norm(slices).amax(-1, keepdim=True), 1.0)

@@ -44,14 +44,14 @@ class TLRIteration(nn.Module):
         return TLRState(image, multiplier)
 
     def data_consistency(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """The image nearest to the given one that explains the measurement exactly."""
+        """Project an image onto those that explain the measurement exactly."""
         return project_onto_measurement(image, measurement, operator)
 
 
 class DynamicTLRIteration(TLRIteration):
-    """The same for measurements with noise: x is the proximal map of the data term, with a learned weight.
+    """The same for noisy measurements: x is the proximal map of the data term, with a learned weight.
 
-    The proximal map has a closed form for a single coil and takes conjugate gradients for several.
+    The proximal map has a closed form for a single coil; for several it takes conjugate gradients.
     """
 
     def __init__(self, prox: LowRankProx) -> None:
@@ -59,7 +59,7 @@ class DynamicTLRIteration(TLRIteration):
         self.log_weight = nn.Parameter(torch.tensor(0.1).log())
 
     def data_consistency(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """Argmin of 1/2 ||A x - y||^2 + weight/2 ||x - v||^2."""
+        """Return argmin_x 1/2 ||A x - y||^2 + weight/2 ||x - v||^2 for an image v."""
         return proximal_step(image, measurement, operator, self.log_weight.exp())
 
 
@@ -68,7 +68,7 @@ class _UnrolledADMM(UnrolledNetwork[TLRState]):
         self, iterations: Iterable[TLRIteration], checkpoint_iterations: bool, start: nn.Module | None
     ) -> None:
         super().__init__(iterations, checkpoint_iterations, start)
-        # The last multiplier is never used: without a gradient it would stall multi-device training.
+        # The last multiplier is never used, and a parameter without gradient would stall multi-device training.
         self.iterations[-1].multiplier_step.requires_grad_(False)
 
     def initial_state(self, image: Tensor) -> TLRState:
@@ -117,7 +117,7 @@ class TLRNet(_UnrolledADMM):
 
 
 class DynamicTLRNet(_UnrolledADMM):
-    """TLR-Net for complex series (batch, time, height, width), each frame shrunk to low rank, arXiv 2411.14141.
+    """TLR-Net for complex series (batch, time, height, width), whose frames are shrunk to low rank, arXiv 2411.14141.
 
     Args:
         features: channels inside the encoder and decoder.

@@ -19,7 +19,7 @@ from lowrank_unroll.operators import LinearOperator, check_tensor
 
 
 class HasImage(Protocol):
-    """The state of an iterative algorithm: whatever it carries, and the image so far."""
+    """The state of an iterative algorithm, a NamedTuple with the image so far and anything else."""
 
     @property
     def image(self) -> Tensor:
@@ -33,22 +33,22 @@ Advance = Callable[..., tuple[Any, Tensor | float]]
 class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     """Run the iterations in order, each mapping (state, measurement, operator) to the next state.
 
-    A new network is a subclass that passes its iterations here and says what state they start from.
+    A new network is a subclass that passes its iterations here and defines their :meth:`initial_state`.
 
     Args:
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
-        checkpoint_iterations: keep only a few states for the backward pass, about sqrt(2 N) for N iterations, and
-            compute the rest again: segment by segment, and in each one iteration by iteration (after Chen et al., arXiv
-            1604.06174). Memory then hardly grows with the number of iterations; a step takes up to two more forward
-            passes.
+        checkpoint_iterations: keep about sqrt(2 N) of the states of N iterations for the backward pass, and compute the
+            rest again, segment by segment, and in each one iteration by iteration (Chen et al., arXiv 1604.06174).
+            Memory then hardly grows with the number of iterations; a step takes up to two more forward passes.
         start: a network, called as ``start(measurement, operator)``, from whose image the iterations start; None for
-            A^H y. What it has to train is trained along.
+            A^H y. Its parameters are trained, too.
 
     Attributes:
-        image_axes: what the dims of an image are, without the batch; None for a network that takes images of any kind.
-        image_is_complex: whether images are complex, or real, with the precision of the weights; None for any dtype.
-        image_channels: how many an image has, in its second dim; None for a network that takes any number.
-        works_in_parts: whether a large image needs little more memory than for a few copies of it.
+        image_axes: names of the dims of an image, without the batch; None for images of any kind.
+        image_is_complex: True for complex images, False for real ones, both in the precision of the weights; None for
+            any dtype.
+        image_channels: number of channels of an image, its second dim; None for any number.
+        works_in_parts: True if a large image takes only the memory of a few copies of it.
 
     Raises:
         ValueError: if there is no iteration.
@@ -60,7 +60,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     works_in_parts: ClassVar[bool] = False
     start: nn.Module | None
     image_channels: int | None = None
-    _penalties: list[Tensor | float] | None = None  # where calls add theirs, while somebody collects them
+    _penalties: list[Tensor | float] | None = None  # inside `collected_penalties`, the list to which calls add theirs
 
     def __init__(
         self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
@@ -69,22 +69,22 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         self.iterations = nn.ModuleList(iterations)
         check_at_least(1, iterations=len(self.iterations))
         self.checkpoint_iterations = checkpoint_iterations
-        self.register_module("start", start)  # refuses what is none
+        self.register_module("start", start)  # raises a TypeError for anything but a module
 
     def compile(self) -> None:
-        """Compile the stacks of convolutions in training, and nothing between them.
+        """Compile the stacks of convolutions for training, and nothing else.
 
-        The compiler has no code for complex numbers, and the exact gradient of the shrinkage, which defines a forward
-        mode, breaks its graphs: whole iterations take longer to compile and gain less than their convolutions alone.
-        On one CPU core a training step of TLR-Net takes the same time compiled, see docs/scaling.md; stacks for series
-        may take longer there, and are compiled on other devices only. Names of weights stay as they are.
+        The compiler generates no code for complex numbers, and the exact gradient of the shrinkage, with its forward
+        mode, breaks graphs: whole iterations take longer to compile, and gain less, than their convolutions alone. On
+        one CPU core a training step of TLR-Net takes the same time compiled, see docs/scaling.md. Stacks for series may
+        be slower on a CPU, and are compiled on other devices only. Names of weights stay as they are.
         """
         for module in self.modules():
             if isinstance(module, Convolutions):
                 module.compiled = True
 
     def check_image(self, image: Tensor) -> None:
-        """Refuse an adjoint reconstruction A^H y that the network is not for.
+        """Refuse an adjoint reconstruction A^H y that the network does not take.
 
         Raises:
             ValueError: if it is of another shape.
@@ -104,7 +104,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             raise TypeError(f"the image is {image.dtype}, expected {kind} numbers in {precision}, for {name}")
 
     def _check_measurement(self, measurement: Tensor) -> None:
-        """Refuse what the image would not tell, for an operator may fail, and the image of real k-space is complex."""
+        """Refuse a measurement that `check_image` cannot: the operator may fail, and turns real k-space complex."""
         check_tensor(measurement=measurement)
         if measurement.numel() == 0:
             raise ValueError(f"the measurement is {tuple(measurement.shape)}, expected at least one value")
@@ -113,23 +113,23 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
     @abstractmethod
     def initial_state(self, image: Tensor) -> State:
-        """The state to start from, given the first image: A^H y, or what ``start`` makes of y."""
+        """Return the state to start from, given the first image: A^H y, or that of ``start``."""
 
     def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> State:
-        """Return the state to start from, for a network that needs the measurement y and its operator A for it.
+        """Return the state to start from; override it if that depends on the measurement, such as on its noise.
 
-        By default this is the :meth:`initial_state` of the image.
+        By default this is :meth:`initial_state`, which suffices for most networks.
         """
         return self.initial_state(image)
 
     def states(self, measurement: Tensor, operator: LinearOperator) -> Iterator[State]:
-        """Walk the states, from the initial one to the last: one more than there are iterations."""
+        """Yield all states, from the initial one to the last: one more than there are iterations."""
         state, measurement, operator = self._start(measurement, operator)
         yield state
         yield from _walk(self.iterations, state, measurement, operator)
 
     def penalty(self, state: State) -> Tensor | float:
-        """Return the term that a state adds to the training loss, without unit; 0 unless a network overrides it."""
+        """Return the term that a state adds to the training loss, dimensionless; 0 unless a network overrides it."""
         return 0.0
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
@@ -144,12 +144,12 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
         Raises:
             ValueError: if y is empty, or A^H y of a shape that the network does not take.
-            TypeError: if y or A^H y is of a dtype that it does not take.
+            TypeError: if y or A^H y is of a dtype that the network does not take.
         """
         return self.forward_with_penalty(measurement, operator)[0]
 
     def forward_with_penalty(self, measurement: Tensor, operator: LinearOperator) -> tuple[Tensor, Tensor | float]:
-        """Reconstruct the image of the last state, and add up the penalties of all states."""
+        """Return the image of the last state, and the sum of the penalties of all states."""
         state, measurement, operator = self._start(measurement, operator)
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
@@ -162,11 +162,11 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         return state.image, penalty
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
-        """The initial state, and the equation measurement = operator(image) in the form that is fastest to iterate."""
+        """Return the initial state, and the measurement and operator without shifts, which are cheaper to iterate."""
         self._check_measurement(measurement)
         image = operator.adjoint(measurement) if self.start is None else self.start(measurement, operator)
         self.check_image(image)
-        measurement, operator = operator.equivalent(measurement)
+        measurement, operator = operator.without_shifts(measurement)
         state = self.begin(image, measurement, operator)
         _check_state(state, self)
         return state, measurement, operator
@@ -185,7 +185,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
 
 
 def _check_state(state: object, network: nn.Module) -> None:
-    """Refuse a state of somebody's own that does not say which of its fields is the image."""
+    """Refuse a state of a user's network that has no field `image`."""
     if not hasattr(state, "image"):
         fields = ", ".join(getattr(state, "_fields", ())) or "no fields"
         raise UsageError(
@@ -196,7 +196,7 @@ def _check_state(state: object, network: nn.Module) -> None:
 
 @contextmanager
 def collected_penalties(network: nn.Module) -> Iterator[list[Tensor | float]]:
-    """Collect the penalties of all unrolled networks in a module, such as one that another starts from.
+    """Collect the penalties of all unrolled networks in a module, a start included.
 
     Yields:
         A list to which each call of such a network in the block adds the sum of its penalties.
@@ -204,7 +204,7 @@ def collected_penalties(network: nn.Module) -> Iterator[list[Tensor | float]]:
     unrolled = [module for module in network.modules() if isinstance(module, UnrolledNetwork)]
     penalties: list[Tensor | float] = []
     for module in unrolled:
-        module._penalties = penalties  # noqa: SLF001  of this file
+        module._penalties = penalties  # noqa: SLF001  a class of this file
     try:
         yield penalties
     finally:
@@ -215,17 +215,17 @@ def collected_penalties(network: nn.Module) -> Iterator[list[Tensor | float]]:
 def _walk(
     iterations: Iterable[nn.Module], state: State, measurement: Tensor, operator: LinearOperator
 ) -> Iterator[State]:
-    """The states after each iteration, from a given one."""
+    """Yield the state after each iteration."""
     for iteration in iterations:
         state = iteration(state, measurement, operator)
         yield state
 
 
 def decreasing_lengths(total: int) -> range:
-    """Lengths n, n - 1, n - 2, ... of segments of at least so many iterations, with the smallest n.
+    """Return lengths n, n - 1, n - 2, ... of segments of ``total`` iterations or more together, with the smallest n.
 
-    Backward, the last segments come first, when the starts of all are still kept: the number of these and the length of
-    the segment in work then always add up to n + 1, which is about the root of 2 ``total``.
+    The backward pass runs through the segments from the last to the first, and frees the state that each starts from.
+    The number of states kept and the length of the current segment then always add up to n + 1, about sqrt(2 total).
     """
     longest = ceil((sqrt(8 * total + 1) - 1) / 2)
     return range(longest, 0, -1)
@@ -234,7 +234,7 @@ def decreasing_lengths(total: int) -> range:
 def _in_segments(
     advance: Advance, iterations: Iterable[nn.Module], state: Any, penalty: Tensor | float, lengths: Iterable[int]
 ) -> tuple[Any, Tensor | float]:
-    """Advance by some iterations at a time, and keep for the backward pass only what each segment starts from."""
+    """Advance segment by segment, and keep only the first state of each for the backward pass."""
     state_of = state._make
 
     def advance_segment(segment: list[nn.Module], penalty: Tensor | float, *fields: Any) -> Any:
@@ -244,8 +244,8 @@ def _in_segments(
     rest = iter(iterations)
     segments = (list(islice(rest, length)) for length in lengths)
     for segment in takewhile(bool, segments):
-        # Inside another checkpoint one keeps everything it is given but tensors, so the state is given in parts.
-        # No iteration draws random numbers, so none have to be drawn again.
+        # A nested checkpoint frees its arguments only if they are tensors, so the fields are passed one by one.
+        # No iteration draws random numbers, so their state need not be restored.
         penalty, *fields = checkpoint(
             advance_segment, segment, penalty, *state, use_reentrant=False, preserve_rng_state=False
         )

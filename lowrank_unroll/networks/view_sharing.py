@@ -1,38 +1,38 @@
-"""A series whose frames share what they measured: a baseline without training, and where others start."""
+"""View sharing between the frames of a series, a baseline without training and a start for networks."""
 
 from itertools import islice
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator, check_tensor, gradient_step, iterates
+from lowrank_unroll.operators import LinearOperator, cg_iterates, check_tensor, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
 
-# The frames' own samples correct the static image: what is left of its residual is small beside what moves. Patterns
-# need two to six iterations for that; a fixed number of them leaves nothing to ask a GPU for.
+# The data consistency step corrects the static image, so that a residual well below the motion is enough. Two to six
+# iterations reach the tolerance; we always run eight, because a convergence test would synchronize the GPU.
 TOLERANCE, ITERATIONS = 1e-2, 8
 
 
 class ViewSharing(nn.Module):
-    """The static image s that fits all frames best, and in each frame what that measured otherwise.
+    """The static image s that fits all frames best, made consistent with the measurement of each frame.
 
         s = argmin ||A (s, ..., s) - y||^2;    x = (s, ..., s) - A^H (A (s, ..., s) - y)
 
-    With one coil a frame takes what it lacks of k-space from the mean of the frames that have it, as view sharing does
-    (Foo et al., Magn. Reson. Med. 34, 1995, share with neighbours only).
+    With one coil a frame takes the k-space that it lacks from the mean of the frames that have it, as in view sharing
+    (Foo et al., Magn. Reson. Med. 34, 1995, who share between neighbors only).
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """Reconstruct a series (batch, time, height, width) of a measurement y and its operator A."""
+        """Reconstruct a series (batch, time, height, width) from a measurement y and its operator A."""
         check_tensor(measurement=measurement)
-        measurement, operator = operator.equivalent(measurement)
+        measurement, operator = operator.without_shifts(measurement)
         zero_filled = operator.adjoint(measurement)
 
         def mean_of_frames(static: Tensor) -> Tensor:
-            return operator.normal(static.expand_as(zero_filled)).mean(1, keepdim=True)
+            return operator.gram(static.expand_as(zero_filled)).mean(1, keepdim=True)
 
-        statics = iterates(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
+        statics = cg_iterates(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
         static = next(islice(statics, ITERATIONS, None)).solution
         return gradient_step(static.expand_as(zero_filled), measurement, operator)

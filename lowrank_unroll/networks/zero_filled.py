@@ -1,4 +1,4 @@
-"""What is measured, and zeros elsewhere: from where the published networks start."""
+"""Zero-filled reconstruction, the start of the published networks."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from lowrank_unroll.operators import LinearOperator, check_tensor
 
 
 class ZeroFilled(nn.Module):
-    """The adjoint reconstruction A^H y: a zero-filled image, or the images of several coils combined."""
+    """The adjoint reconstruction A^H y: a zero-filled image, combined over coils if there are several."""
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Apply the adjoint of the operator A to a measurement y."""

@@ -1,18 +1,19 @@
-"""Linear forward models of an acquisition, and the steps that make an image agree with what was measured."""
+"""Linear forward models of an acquisition, and the steps that make an image agree with its measurement."""
 
+from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.operators.acquisition import CartesianParts, cartesian_parts
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
-from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients, iterates, solve
+from lowrank_unroll.operators.conjugate_gradients import cg_iterates, conjugate_gradients, solve_cg
 from lowrank_unroll.operators.data_consistency import (
     adjoint_residual,
     gradient_step,
     project_onto_measurement,
     proximal_step,
 )
-from lowrank_unroll.operators.fitting import check_tensor
-from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncentredFourier
-from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator
+from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncenteredFourier
+from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator, Scaled, Sum
 from lowrank_unroll.operators.mask import Mask
+from lowrank_unroll.operators.shapes import check_tensor
 
 __all__ = [
     "Adjoint",
@@ -23,16 +24,27 @@ __all__ = [
     "LinearOperator",
     "Mask",
     "SampledFourier",
+    "Scaled",
     "SingleCoil",
-    "UncentredFourier",
+    "Sum",
+    "UncenteredFourier",
     "adjoint_residual",
     "cartesian_parts",
+    "cg_iterates",
     "check_tensor",
     "coil_operator",
     "conjugate_gradients",
     "gradient_step",
-    "iterates",
     "project_onto_measurement",
     "proximal_step",
-    "solve",
+    "solve_cg",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "UncentredFourier": f"{__name__}:UncenteredFourier",
+        "iterates": f"{__name__}:cg_iterates",
+        "solve": f"{__name__}:solve_cg",
+    },
+)

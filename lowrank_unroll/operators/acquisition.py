@@ -1,4 +1,4 @@
-"""What an acquisition on a Cartesian grid is made of."""
+"""The parts of an acquisition on a Cartesian grid."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from lowrank_unroll.operators.mask import Mask
 
 
 class CartesianParts(NamedTuple):
-    """Where k-space is sampled, and by which coils.
+    """The mask and the coils of a Cartesian acquisition.
 
     Attributes:
         mask: boolean, of a shape that broadcasts to k-space (batch, coil, time, height, width).
-        sensitivities: (batch, coil, 1, height, width), complex; None for a single coil that sees every pixel alike.
+        sensitivities: (batch, coil, 1, height, width), complex; None for a single coil of uniform sensitivity.
     """
 
     mask: Tensor
@@ -23,7 +23,7 @@ class CartesianParts(NamedTuple):
 
 
 def cartesian_parts(operator: LinearOperator) -> CartesianParts | None:
-    """Return what ``Mask(mask) @ Fourier() @ coil_operator(sensitivities)`` is made of; None for another operator."""
+    """Return the parts of ``Mask(mask) @ Fourier() @ coil_operator(sensitivities)``; None for another operator."""
     match _factors(operator):
         case [Mask(mask=mask), Fourier(), CoilSensitivity(sensitivities=sensitivities)]:
             return CartesianParts(mask, sensitivities)

@@ -1,9 +1,9 @@
-"""What the receive coils see of an image."""
+"""Receive coils."""
 
 from torch import Tensor
 
-from lowrank_unroll.operators.fitting import check_dims, check_fits
 from lowrank_unroll.operators.linear_operator import LinearOperator
+from lowrank_unroll.operators.shapes import check_dims, check_fits
 
 
 class CoilSensitivity(LinearOperator):
@@ -15,6 +15,13 @@ class CoilSensitivity(LinearOperator):
 
     Raises:
         ValueError: if the sensitivities are of another shape, or do not fit an image or a measurement.
+
+    >>> sensitivities = torch.tensor([0.6, 0.8j]).reshape(1, 2, 1, 1, 1).expand(-1, -1, -1, 8, 6)
+    >>> A, series = CoilSensitivity(sensitivities), torch.ones(1, 5, 8, 6)
+    >>> A(series).shape
+    torch.Size([1, 2, 5, 8, 6])
+    >>> torch.allclose(A.gram(series).real, series)  # the squared magnitudes add up to 1
+    True
     """
 
     def __init__(self, sensitivities: Tensor) -> None:
@@ -22,13 +29,13 @@ class CoilSensitivity(LinearOperator):
         self.sensitivities = sensitivities
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images of every coil, (batch, coil, time, height, width), from a series (batch, time, height, width)."""
+        """Return the coil images (batch, coil, time, height, width) of a series (batch, time, height, width)."""
         check_dims("the image", image, "batch", "time", "height", "width")
         check_fits((len(image), self.sensitivities.shape[1], *image.shape[1:]), sensitivities=self.sensitivities)
         return self.sensitivities * image[:, None]
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """The series (batch, time, height, width): the sum over coils of conj(C) times the coil's images."""
+        """Return the series (batch, time, height, width): the sum over coils of conj(C) times the coil images."""
         check_dims("the measurement", measurement, "batch", "coil", "time", "height", "width")
         _check_coils(measurement, self.sensitivities.shape[1])
         check_fits(measurement.shape, sensitivities=self.sensitivities)
@@ -36,17 +43,17 @@ class CoilSensitivity(LinearOperator):
 
 
 class SingleCoil(LinearOperator):
-    """One coil that sees every pixel alike, or coils that are combined already: only adds the coil dim."""
+    """Add the coil dim: one coil of uniform sensitivity, or coils that are combined already."""
 
     partial_isometry = True
     unitary = True
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images of the coil, (batch, 1, time, height, width), from a series (batch, time, height, width)."""
+        """Return the coil images (batch, 1, time, height, width) of a series (batch, time, height, width)."""
         return image[:, None]
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """The series (batch, time, height, width).
+        """Return the series (batch, time, height, width).
 
         Raises:
             ValueError: if the measurement has several coils.
@@ -56,7 +63,7 @@ class SingleCoil(LinearOperator):
 
 
 def coil_operator(sensitivities: Tensor | None) -> LinearOperator:
-    """What coils of given sensitivities (batch, coil, 1, height, width) see, or a single coil where there are none."""
+    """Return the operator of coils with sensitivities (batch, coil, 1, height, width); None for a single coil."""
     return SingleCoil() if sensitivities is None else CoilSensitivity(sensitivities)
 
 

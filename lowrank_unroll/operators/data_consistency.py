@@ -1,15 +1,15 @@
-"""Steps that make an image agree with the measurement."""
+"""Data consistency: steps that make an image agree with the measurement."""
 
 import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_not_negative, check_positive
-from lowrank_unroll.operators.conjugate_gradients import solve
+from lowrank_unroll.operators.conjugate_gradients import solve_cg
 from lowrank_unroll.operators.linear_operator import LinearOperator
 
 
 def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, step: Tensor | float = 1.0) -> Tensor:
-    """One step of gradient descent on 1/2 ||A x - y||^2: x - step A^H (A x - y).
+    """Take one step of gradient descent on 1/2 ||A x - y||^2: x - step A^H (A x - y).
 
     Args:
         image: x, any shape the operator takes.
@@ -22,41 +22,49 @@ def gradient_step(image: Tensor, measurement: Tensor, operator: LinearOperator, 
 
     Raises:
         ValueError: if the measurement is not of the shape of A x.
+
+    >>> A, y = Mask(torch.tensor([True, False])), torch.tensor([5.0, 0.0])
+    >>> gradient_step(torch.tensor([1.0, 2.0]), y, A, step=0.5)
+    tensor([3., 2.])
     """
     residual = adjoint_residual(image, measurement, operator)
     return image + step * residual if isinstance(step, Tensor) else torch.add(image, residual, alpha=step)
 
 
 def proximal_step(image: Tensor, measurement: Tensor, operator: LinearOperator, weight: Tensor | float) -> Tensor:
-    """The proximal map of the data term: argmin_x 1/2 ||A x - y||^2 + weight/2 ||x - v||^2.
+    """Apply the proximal map of the data term: argmin_x 1/2 ||A x - y||^2 + weight/2 ||x - v||^2.
 
-    It is v + (A^H A + weight)^-1 A^H (y - A v): in closed form for a partial isometry, where the inverse is a division
-    by 1 + weight, by conjugate gradients otherwise, then with a relative error of up to 1e-6 (1 + 1 / weight) for
-    ||A|| <= 1. Differentiable with respect to everything, the operator's tensors included, in memory that does not grow
-    with the iterations.
+    It is v + (A^H A + weight)^-1 A^H (y - A v). For a partial isometry the inverse is a division by 1 + weight; for
+    another operator conjugate gradients compute it, with a relative error of up to 1e-6 (1 + 1 / weight) for
+    ||A|| <= 1. It is differentiable with respect to all arguments, tensors of the operator included, in memory that
+    does not grow with the iterations.
 
     Args:
         image: v, any shape the operator takes, the batch first.
         measurement: y, in the range of the operator.
         operator: A.
-        weight: positive (zero is allowed for a partial isometry, and gives :func:`project_onto_measurement`).
+        weight: positive; for a partial isometry also zero, which gives :func:`project_onto_measurement`.
 
     Returns:
         The minimiser, shape and dtype of ``image``.
 
     Raises:
-        ValueError: if the measurement is not of the shape of A v, or the weight is a plain number that cannot be used.
+        ValueError: if the measurement is not of the shape of A v, or the weight is a number out of its range.
+
+    >>> A, y = Mask(torch.tensor([True, False])), torch.tensor([5.0, 0.0])
+    >>> proximal_step(torch.tensor([1.0, 2.0]), y, A, weight=1.0)
+    tensor([3., 2.])
     """
-    if not isinstance(weight, Tensor):  # whose value may be on another device
+    if not isinstance(weight, Tensor):  # reading a tensor's value would synchronize the GPU
         (check_not_negative if operator.partial_isometry else check_positive)(weight=weight)
     residual = adjoint_residual(image, measurement, operator)
     if operator.partial_isometry:
         return image + residual / (1 + weight)
-    return image + solve(lambda x: operator.normal(x) + weight * x, residual)
+    return image + solve_cg(lambda x: operator.gram(x) + weight * x, residual)
 
 
 def project_onto_measurement(image: Tensor, measurement: Tensor, operator: LinearOperator) -> Tensor:
-    """The image nearest to the given one that explains the measurement exactly: argmin ||x - v|| s.t. A x = y.
+    """Project an image onto those that explain the measurement exactly: argmin ||x - v|| s.t. A x = y.
 
     For a partial isometry this is v - A^H (A v - y); for a mask, (1 - m) o v + y.
 
@@ -70,6 +78,10 @@ def project_onto_measurement(image: Tensor, measurement: Tensor, operator: Linea
 
     Raises:
         ValueError: if the operator is not a partial isometry, or the measurement not of the shape of A v.
+
+    >>> A, y = Mask(torch.tensor([True, False])), torch.tensor([5.0, 0.0])
+    >>> project_onto_measurement(torch.tensor([1.0, 2.0]), y, A)
+    tensor([5., 2.])
     """
     if not operator.partial_isometry:
         raise ValueError(
@@ -90,9 +102,13 @@ def adjoint_residual(image: Tensor, measurement: Tensor, operator: LinearOperato
 
     Raises:
         ValueError: if the measurement is not of the shape of A x.
+
+    >>> A, y = Mask(torch.tensor([True, False])), torch.tensor([5.0, 0.0])
+    >>> adjoint_residual(torch.tensor([1.0, 2.0]), y, A)
+    tensor([4., 0.])
     """
     predicted = operator(image)
     if measurement.shape != predicted.shape:
         given, expected = tuple(measurement.shape), tuple(predicted.shape)
-        raise ValueError(f"the measurement is {given}, expected {expected}, the shape of what the operator predicts")
+        raise ValueError(f"the measurement is {given}, expected {expected}, the shape that the operator predicts")
     return operator.adjoint(measurement - predicted)

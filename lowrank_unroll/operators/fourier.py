@@ -1,4 +1,6 @@
-"""The Fourier transform from images to k-space, as acquisitions order it and as it is fast."""
+"""The Fourier transform from images to k-space, centered and uncentered."""
+
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,34 +13,38 @@ IMAGE_DIMS = (-2, -1)
 
 
 class Fourier(LinearOperator):
-    """The centred, orthonormal Fourier transform over the last two dims.
+    """The centered, orthonormal Fourier transform over the last two dims.
 
     The zero frequency of a side of n pixels, and the origin of the image, are at index n // 2.
 
     Raises:
         ValueError: if an image or a measurement has fewer than two dims.
+
+    >>> kspace = Fourier()(torch.ones(4, 4))
+    >>> kspace.nonzero(), kspace[2, 2]
+    (tensor([[2, 2]]), tensor(4.+0.j))
     """
 
     partial_isometry = True
     unitary = True
 
     def forward(self, image: Tensor) -> Tensor:
-        """K-space of an image (..., height, width), same shape, complex."""
+        """Return the k-space of an image (..., height, width), same shape, complex."""
         shifted = torch.fft.ifftshift(_planes(image), dim=IMAGE_DIMS)
         kspace: Tensor = torch.fft.fftshift(torch.fft.fft2(shifted, norm="ortho"), dim=IMAGE_DIMS)
         return kspace
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """Image of a k-space (..., height, width), same shape, complex: the inverse transform."""
+        """Return the image of a k-space (..., height, width), same shape, complex: the inverse transform."""
         shifted = torch.fft.ifftshift(_planes(measurement), dim=IMAGE_DIMS)
         image: Tensor = torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), dim=IMAGE_DIMS)
         return image
 
 
-class UncentredFourier(LinearOperator):
+class UncenteredFourier(LinearOperator):
     """The orthonormal Fourier transform over the last two dims, zero frequency and origin of the image at index 0.
 
-    It is what a fast Fourier transform computes, without the shifts of :class:`Fourier`.
+    It is the plain FFT, without the shifts of :class:`Fourier`.
 
     Raises:
         ValueError: if an image or a measurement has fewer than two dims.
@@ -48,41 +54,48 @@ class UncentredFourier(LinearOperator):
     unitary = True
 
     def forward(self, image: Tensor) -> Tensor:
-        """K-space of an image (..., height, width), same shape, complex."""
+        """Return the k-space of an image (..., height, width), same shape, complex."""
         kspace: Tensor = torch.fft.fft2(_dense_planes(image), norm="ortho")
         return kspace
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """Image of a k-space (..., height, width), same shape, complex: the inverse transform."""
+        """Return the image of a k-space (..., height, width), same shape, complex: the inverse transform."""
         image: Tensor = torch.fft.ifft2(_dense_planes(measurement), norm="ortho")
         return image
 
 
 class SampledFourier(Composition):
-    """K-space where it is sampled: ``Mask(mask) @ Fourier()``, that knows an equivalent without shifts.
+    """Sampled k-space: ``Mask(mask) @ Fourier()``, which iterative algorithms apply without shifts.
 
     Args:
         mask: True where k-space is measured, as for :class:`Mask`, any shape that broadcasts to that of k-space.
+
+    >>> A = SampledFourier(torch.tensor([True, False, True, False]))  # columns
+    >>> A(torch.ones(4, 4)).abs().sum()
+    tensor(4.)
     """
 
     def __init__(self, mask: Tensor) -> None:
-        outer = Mask(torch.atleast_2d(mask))  # type: ignore[no-untyped-call]
-        super().__init__(outer, Fourier())
-        self.mask = outer.mask
+        super().__init__(Mask(torch.atleast_2d(mask)), Fourier())  # type: ignore[no-untyped-call]
 
-    def equivalent(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
-        """K-space (..., height, width) with the zero frequency at index 0, and its operator."""
-        mask, transform = torch.fft.ifftshift(self.mask, dim=IMAGE_DIMS), UncentredFourier()
+    @property
+    def mask(self) -> Tensor:
+        """True where k-space is measured, boolean."""
+        return cast("Mask", self.outer).mask
+
+    def without_shifts(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
+        """Return k-space (..., height, width) with the zero frequency at index 0, and its operator."""
+        mask, transform = torch.fft.ifftshift(self.mask, dim=IMAGE_DIMS), UncenteredFourier()
         return transform(self.adjoint(measurement)) * mask, Mask(mask) @ transform
 
 
 def _planes(image: Tensor) -> Tensor:
-    """The image, if it has a height and a width, in a dtype that can be transformed."""
+    """Return the image, if it has a height and a width, in a dtype that has a Fourier transform."""
     if image.ndim < len(IMAGE_DIMS):
         raise ValueError(f"the image is {tuple(image.shape)}, expected (..., height, width)")
     return at_least_single(image)
 
 
 def _dense_planes(image: Tensor) -> Tensor:
-    """The same, contiguous: on the CPU PyTorch before 2.9 cannot transform an expanded image."""
+    """Return the same, contiguous: on the CPU PyTorch before 2.9 cannot transform an expanded image."""
     return _planes(image).contiguous()

@@ -1,10 +1,10 @@
-"""Sampling of some of the values of an image or of k-space."""
+"""Sampling of values of an image or of k-space."""
 
 import torch
 from torch import Tensor
 
-from lowrank_unroll.operators.fitting import check_fits
 from lowrank_unroll.operators.linear_operator import LinearOperator
+from lowrank_unroll.operators.shapes import check_fits
 
 SHOWN = 3  # wrong values in an error message
 
@@ -18,6 +18,10 @@ class Mask(LinearOperator):
     Raises:
         ValueError: if a value of the mask is neither 0 nor 1, or an image is of a shape that the mask does not fit.
         TypeError: if the mask is complex.
+
+    >>> A = Mask(torch.tensor([True, False, True]))
+    >>> A(torch.tensor([5.0, 6.0, 7.0]))
+    tensor([5., 0., 7.])
     """
 
     partial_isometry = True
@@ -34,8 +38,8 @@ class Mask(LinearOperator):
         """Return the zero-filled image; a mask is its own adjoint."""
         return self.forward(measurement)
 
-    def normal(self, image: Tensor) -> Tensor:
-        """Set the unmeasured values to zero, once."""
+    def gram(self, image: Tensor) -> Tensor:
+        """Set the unmeasured values to zero: a mask is its own square."""
         return self.forward(image)
 
 
@@ -45,6 +49,6 @@ def _boolean(mask: Tensor) -> Tensor:
     if mask.is_complex():
         raise TypeError(f"mask is {mask.dtype}, expected booleans, or the numbers 0 and 1")
     if others := mask[(mask != 0) & (mask != 1)][:SHOWN].tolist():
-        found = ", ".join(dict.fromkeys(map(str, others)))  # each once: NaN is not equal to itself, but its name is
+        found = ", ".join(dict.fromkeys(map(str, others)))  # as strings, since NaN differs from itself
         raise ValueError(f"mask holds {found}, expected booleans, or the numbers 0 and 1")
     return mask == 1

@@ -1,5 +1,6 @@
 """Proximal steps: the learned low-rank block, the matrices that it shrinks, soft thresholding and total variation."""
 
+from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.prox.blocks import block_count, from_blocks, to_blocks
 from lowrank_unroll.prox.low_rank import (
     LowRankProx,
@@ -8,7 +9,7 @@ from lowrank_unroll.prox.low_rank import (
     remove_shrinkage,
     trained_low_rank_steps,
 )
-from lowrank_unroll.prox.matricizations import Blocks, Casorati, Images, Matricization, Patches
+from lowrank_unroll.prox.matricizations import Blocks, Casorati, Frames, Matricization, Patches
 from lowrank_unroll.prox.patches import (
     add_patches,
     average_patches,
@@ -19,12 +20,12 @@ from lowrank_unroll.prox.patches import (
 )
 from lowrank_unroll.prox.sparse import soft_threshold
 from lowrank_unroll.prox.total_variation import total_variation_step
-from lowrank_unroll.prox.unfolding import casorati, fold, unfold
+from lowrank_unroll.prox.unfolding import casorati, casorati_singular_value_threshold, fold, unfold
 
 __all__ = [
     "Blocks",
     "Casorati",
-    "Images",
+    "Frames",
     "LowRankProx",
     "Matricization",
     "Patches",
@@ -34,6 +35,7 @@ __all__ = [
     "average_patches",
     "block_count",
     "casorati",
+    "casorati_singular_value_threshold",
     "count_patches",
     "fold",
     "from_blocks",
@@ -47,3 +49,5 @@ __all__ = [
     "trained_low_rank_steps",
     "unfold",
 ]
+
+__getattr__ = moved_names(__name__, {"Images": f"{__name__}:Frames"})

@@ -1,6 +1,7 @@
-"""Which matrices of an image are of low rank: how they are made of it, and it of them."""
+"""Low-rank matrices of an image: how to make them of it, and the image of them."""
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -19,76 +20,84 @@ RMS_NORM = "RMS Frobenius norm"
 class Matricization(ABC):
     """Make matrices of an image, and the image of its matrices.
 
-    What :meth:`split` makes of an image :meth:`join` makes the image again.
+    :meth:`join` is a left inverse of :meth:`split`.
 
     Attributes:
-        threshold_unit: name of what thresholds are fractions of.
-        centred: whether the rows of a matrix resemble each other, so that what they have in common is not shrunk.
+        threshold_unit: name of the quantity that thresholds are fractions of.
+        centered: True if the mean of the rows of a matrix is subtracted before the shrinkage, and added after it.
     """
 
     threshold_unit: ClassVar[str] = "largest singular value"
-    centred: ClassVar[bool] = False
+    centered: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "centred" in cls.__dict__:
+            message = f"{cls.__name__}.centred is now called centered"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            cls.centered = cls.__dict__["centred"]
 
     def __repr__(self) -> str:
-        """The call that makes it."""
+        """Return the call that makes it."""
         settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
         return f"{type(self).__name__}({settings})"
 
     def locate(self, image: Tensor) -> Tensor | None:
-        """Where the matrices lie, for those whose places depend on the image; no gradient is taken of it."""
+        """Find the matches, the patches of each matrix, without gradient; None if they do not depend on the image."""
         return None
 
     @abstractmethod
-    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The matrices (..., m, n) of an image."""
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the matrices (..., m, n) of an image."""
 
     @abstractmethod
-    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
-        """The image of matrices, shape of the one given, whose values are not used."""
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the image of matrices, of the shape and dtype of ``image``, whose values are not used."""
 
-    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, places: Tensor | None) -> Tensor:
-        """Apply a function to the matrices, which treats each by itself, and make an image of what comes of them."""
-        return self.join(function(self.split(image, places)), places, image)
+    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, matches: Tensor | None) -> Tensor:
+        """Apply a function that treats each matrix by itself, and join the results."""
+        return self.join(function(self.split(image, matches)), matches, image)
 
-    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor | None:
-        """Return the RMS Frobenius norm of an image's matrices, (batch, 1), if they are shrunk by one threshold.
+    def rms_norm(self, image: Tensor, matches: Tensor | None) -> Tensor | None:
+        """Return the RMS Frobenius norm of each sample's matrices, (batch, 1), if one threshold is for all of them.
 
-        None where each is shrunk by a fraction of its own largest singular value.
+        None if each matrix is shrunk by a fraction of its own largest singular value.
         """
         return None
 
 
-class Images(Matricization):
-    """Each image by itself: the last two dims."""
+class Frames(Matricization):
+    """Each frame or channel by itself: the last two dims."""
 
-    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The images, as they are."""
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the image."""
         return image
 
-    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
-        """The matrices, as they are."""
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the matrices."""
         return matrices
 
 
 class Casorati(Matricization):
-    """A whole series as one matrix: (..., time, height, width) becomes time x pixels."""
+    """A whole series as one Casorati matrix: (..., time, height, width) becomes time x pixels."""
 
-    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The Casorati matrix (..., time, height * width)."""
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the Casorati matrix (..., time, height * width)."""
         return casorati(image)
 
-    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
-        """The series."""
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the series."""
         return matrices.reshape(image.shape)
 
 
 class Blocks(Matricization):
-    """The blocks of a series, each as a Casorati matrix: locally low rank (Trzasko & Manduca, ISMRM 2011).
+    """The Casorati matrices of the blocks of a series: locally low rank (Trzasko & Manduca, ISMRM 2011).
 
     Args:
         block: pixels a side.
-        cuts: one or more grids: by how many pixels the first block is cut at the top and left, each from 0 to
-            block - 1. The blocks of several grids overlap, and are averaged.
+        offsets: of one or more grids of blocks, see :func:`to_blocks`. The blocks of several grids overlap, and are
+            averaged.
+        cuts: deprecated name of ``offsets``.
 
     Raises:
         ValueError: if there is no grid, or a number is out of its range.
@@ -96,49 +105,57 @@ class Blocks(Matricization):
 
     threshold_unit: ClassVar[str] = RMS_NORM
 
-    def __init__(self, block: int = 8, cuts: tuple[tuple[int, int], ...] = ((0, 0),)) -> None:
+    def __init__(
+        self,
+        block: int = 8,
+        offsets: tuple[tuple[int, int], ...] = ((0, 0),),
+        cuts: tuple[tuple[int, int], ...] | None = None,
+    ) -> None:
         check_at_least(1, block=block)
-        if not cuts or not all(0 <= pixels < block for cut in cuts for pixels in cut):
-            raise ValueError(f"cuts is {cuts}, expected one pair or more of numbers from 0 to {block - 1}")
+        if cuts is not None:
+            warnings.warn("the argument cuts of Blocks is now offsets", DeprecationWarning, stacklevel=2)
+            offsets = cuts
+        if not offsets or not all(0 <= pixels < block for offset in offsets for pixels in offset):
+            raise ValueError(f"offsets is {offsets}, expected one pair or more of numbers from 0 to {block - 1}")
         self.block = block
-        self.cuts = cuts
+        self.offsets = offsets
 
-    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The Casorati matrices (..., blocks, time, block * block), grid by grid."""
-        return torch.cat([to_blocks(image, self.block, cut) for cut in self.cuts], dim=-3)
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the Casorati matrices (..., blocks, time, block * block), grid by grid."""
+        return torch.cat([to_blocks(image, self.block, offset) for offset in self.offsets], dim=-3)
 
-    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
-        """The mean of the series of all grids."""
-        numbers = [block_count(image.shape[-2:], self.block, cut) for cut in self.cuts]
-        grids = zip(torch.split(matrices, numbers, dim=-3), self.cuts, strict=True)
-        series = [from_blocks(grid, image.shape[-2:], self.block, cut) for grid, cut in grids]
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the mean of the series of all grids."""
+        counts = [block_count(image.shape[-2:], self.block, offset) for offset in self.offsets]
+        grids = zip(torch.split(matrices, counts, dim=-3), self.offsets, strict=True)
+        series = [from_blocks(grid, image.shape[-2:], self.block, offset) for grid, offset in grids]
         return sum(series[1:], start=series[0]) / len(series)
 
-    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """Return the RMS Frobenius norm of the blocks of all grids, each of which has the norm of the series."""
-        blocks = sum(block_count(image.shape[-2:], self.block, cut) for cut in self.cuts)
+    def rms_norm(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the RMS Frobenius norm of the blocks of all grids; the blocks of each have the norm of the series."""
+        blocks = sum(block_count(image.shape[-2:], self.block, offset) for offset in self.offsets)
         norm: Tensor = torch.linalg.vector_norm(image, dim=(-3, -2, -1))[..., None]
-        return norm * math.sqrt(len(self.cuts) / blocks)
+        return norm * math.sqrt(len(self.offsets) / blocks)
 
 
 class Patches(Matricization):
     """Groups of similar patches, each patch a row: non-local low rank (Dong, Shi & Li, IEEE TIP 2013).
 
     A complex series (batch, time, height, width) is an image with two channels for each frame, its real and its
-    imaginary part: the rows are then what similar pixels do over time.
+    imaginary part: the rows are then the time curves of similar pixels.
 
     Args:
         patch: pixels a side.
-        stride: pixels between the patches that groups are made for, at most ``patch``.
+        stride: pixels between reference patches, each of which has a group; at most ``patch``.
         neighbours: patches in a group.
-        radius: how many pixels up, down, left and right similar patches are searched.
+        radius: of the search for similar patches, in pixels up, down, left and right.
 
     Raises:
         ValueError: if a number is out of its range.
     """
 
     threshold_unit: ClassVar[str] = RMS_NORM
-    centred: ClassVar[bool] = True
+    centered: ClassVar[bool] = True
 
     def __init__(self, patch: int = 2, stride: int = 2, neighbours: int = 16, radius: int = 10) -> None:
         check_at_least(1, patch=patch, stride=stride, neighbours=neighbours, radius=radius)
@@ -147,36 +164,36 @@ class Patches(Matricization):
         self.patch, self.stride, self.neighbours, self.radius = patch, stride, neighbours, radius
 
     def locate(self, image: Tensor) -> Tensor:
-        """Where the patches of each group are in a batch of images (batch, channel, height, width)."""
+        """Return the matches, see :func:`match_patches`, of images (batch, channel, height, width)."""
         return match_patches(_real_channels(image), self.patch, self.stride, self.neighbours, self.radius)
 
-    def split(self, image: Tensor, places: Tensor | None) -> Tensor:
-        """The groups of patches, (batch, group, neighbours, channel * patch * patch)."""
-        return to_patches(_real_channels(image), self._places(image, places), self.patch)
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the groups of patches, (batch, group, neighbours, channel * patch * patch)."""
+        return to_patches(_real_channels(image), self._matches(image, matches), self.patch)
 
-    def join(self, matrices: Tensor, places: Tensor | None, image: Tensor) -> Tensor:
-        """The mean of all patches that a pixel is in."""
-        channels = average_patches(matrices, self._places(image, places), self.patch, image.shape[-2:])
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the image whose pixels are the means over all patches that hold them."""
+        channels = average_patches(matrices, self._matches(image, matches), self.patch, image.shape[-2:])
         return _from_real_channels(channels, image)
 
-    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, places: Tensor | None) -> Tensor:
-        """Apply a function to the groups of patches, part by part where there are many."""
-        channels = map_patches(function, _real_channels(image), self._places(image, places), self.patch)
+    def map(self, function: Callable[[Tensor], Tensor], image: Tensor, matches: Tensor | None) -> Tensor:
+        """Apply a function to the groups of patches, in chunks if there are many."""
+        channels = map_patches(function, _real_channels(image), self._matches(image, matches), self.patch)
         return _from_real_channels(channels, image)
 
-    def rms_norm(self, image: Tensor, places: Tensor | None) -> Tensor:
+    def rms_norm(self, image: Tensor, matches: Tensor | None) -> Tensor:
         """Return the RMS Frobenius norm of the groups of each sample."""
-        channels, places = _real_channels(image), self._places(image, places)
-        counts = count_patches(places, self.patch, image.shape[-2:], channels)
+        channels, matches = _real_channels(image), self._matches(image, matches)
+        counts = count_patches(matches, self.patch, image.shape[-2:], channels)
         norm: Tensor = torch.linalg.vector_norm(counts.sqrt() * channels, dim=(-3, -2, -1))[..., None]
-        return norm / math.sqrt(places.shape[-2])
+        return norm / math.sqrt(matches.shape[-2])
 
-    def _places(self, image: Tensor, places: Tensor | None) -> Tensor:
-        return self.locate(image) if places is None else places
+    def _matches(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        return self.locate(image) if matches is None else matches
 
 
 def _real_channels(image: Tensor) -> Tensor:
-    """The real parts of all channels and then the imaginary ones; a real image as it is."""
+    """Return the real parts of all channels and then the imaginary parts; a real image as it is."""
     return torch.cat([image.real, image.imag], dim=1) if image.is_complex() else image
 
 

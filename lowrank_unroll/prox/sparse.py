@@ -1,4 +1,4 @@
-"""The proximal map of the l1 norm."""
+"""Sparsity: the proximal map of the l1 norm."""
 
 import torch
 from torch import Tensor
@@ -12,10 +12,13 @@ def soft_threshold(values: Tensor, threshold: Tensor | float) -> Tensor:
         threshold: non-negative, in the unit of the values; a number, or a tensor that broadcasts with them.
 
     Returns:
-        Shape and dtype of ``values``; its gradient is finite also at zero.
+        Shape and dtype of ``values``. The gradient is finite, also at zero.
+
+    >>> soft_threshold(torch.tensor([4.0, -2.0, 0.5]), 1.0)
+    tensor([ 3., -1.,  0.])
     """
     magnitude = values.abs()
     kept = magnitude > threshold
-    # Where nothing is kept the quotient must not be formed: its gradient would be NaN at zero.
+    # Divide only where a value is kept, since the gradient of the quotient would be NaN at zero.
     scale = 1 - threshold / torch.where(kept, magnitude, 1)
     return values * torch.where(kept, scale, 0)

@@ -9,13 +9,13 @@ STEP_SIZE = 1 / (4 * len(AXES))
 
 
 def total_variation_step(series: Tensor, dual: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Take one step towards the proximal map of anisotropic total variation, on its dual problem.
+    """Take one step towards the proximal map of anisotropic total variation, by its dual problem.
 
         argmin_x 1/2 ||x - v||^2 + sum_d w_d ||D_d x||_1 = v - D^H q,    q = argmin ||v - D^H q||^2 with abs(q_d) <= w_d
 
     D_d are the differences of neighbours in time, height and width (Chambolle, "An algorithm for total variation
-    minimization and applications", J. Math. Imaging Vision 20, 2004). The step is one of projected gradient descent; an
-    iterative method that hands q on from one of its iterations to the next needs no more of them.
+    minimization and applications", J. Math. Imaging Vision 20, 2004). The step is one of projected gradient descent. An
+    iterative method needs one such step per iteration, if it starts it from the q of the iteration before.
 
     Args:
         series: v, (batch, time, height, width), real or complex.
@@ -37,7 +37,7 @@ def differences(series: Tensor) -> Tensor:
         (3, batch, time, height, width), zero where there is no next one.
     """
     result = series.new_zeros((len(AXES), *series.shape))
-    for number, axis in enumerate(AXES):  # iterating over the parts would give views that autograd cannot write to
+    for number, axis in enumerate(AXES):  # autograd cannot write into the views that iterating over `result` gives
         result[number].narrow(axis, 0, series.shape[axis] - 1).copy_(series.diff(dim=axis))
     return result
 
@@ -54,8 +54,8 @@ def adjoint_differences(dual: Tensor) -> Tensor:
 
 
 def _project(values: Tensor, bound: Tensor) -> Tensor:
-    """Scale down the values whose magnitude is above a bound."""
-    # Squares take a fifth of the time of the magnitudes of complex numbers.
+    """Scale values down to a magnitude of at most a bound."""
+    # Squares take a fifth of the time of complex magnitudes.
     squared = values.real.square() + values.imag.square() if values.is_complex() else values.square()
     tiny = torch.finfo(squared.dtype).tiny  # for zeros
     return values * (bound * squared.clamp_min(tiny).rsqrt()).clamp_max(1)

@@ -43,7 +43,7 @@ from lowrank_unroll.operators import (
     gradient_step,
     project_onto_measurement,
     proximal_step,
-    solve,
+    solve_cg,
 )
 from lowrank_unroll.prox import LowRankProx, casorati, fold, soft_threshold, unfold
 from lowrank_unroll.sampling import EquispacedLines, PseudoRadial, RandomLines, Uniform, VariableDensity, Vista
@@ -212,7 +212,7 @@ OPERATORS = {
     "Fourier of integers": (lambda: Fourier()(torch.ones(2, 2, dtype=torch.long)), torch.tensor([[0, 0], [0, 2]]) + 0j),
     "Fourier of a vector": (lambda: Fourier()(ones(2)), refused(r"\(2,\)")),
     "sampled Fourier": (lambda: SampledFourier(ones(4, 4).bool()).adjoint(SERIES).norm(), SERIES.norm()),
-    "coils": (lambda: COILS.normal(SERIES), 0.72 * SERIES),
+    "coils": (lambda: COILS.gram(SERIES), 0.72 * SERIES),
     "wrong number of coils": (lambda: COILS.adjoint(SERIES[:, None]), refused("has 1 coils in its second dim")),
     "sensitivities of few dims": (lambda: CoilSensitivity(MAPS[:, :, 0]), refused(r"\(1, 2, 4, 4\)")),
     "no sensitivities": (lambda: coil_operator(None)(SERIES), SERIES[:, None]),
@@ -231,8 +231,8 @@ OPERATORS = {
         torch.tensor([[9.0, 2], [27, 36]]),
     ),
     "measurement of another batch": (lambda: gradient_step(IMAGE, ones(3, 2, 2), Mask(MASK)), refused(r"\(3, 2, 2\)")),
-    "solve nothing": (lambda: solve(lambda x: 2 * x, torch.zeros(1, 3)), torch.zeros(1, 3)),
-    "solve": (lambda: solve(lambda x: 2 * x, ones(1, 3)), ones(1, 3) / 2),
+    "solve_cg nothing": (lambda: solve_cg(lambda x: 2 * x, torch.zeros(1, 3)), torch.zeros(1, 3)),
+    "solve_cg": (lambda: solve_cg(lambda x: 2 * x, ones(1, 3)), ones(1, 3) / 2),
 }
 SMALL = {"features": 2, "iterations": 1}
 COLOUR, KSPACE = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 2, 8, 8, dtype=torch.complex64)

@@ -80,7 +80,7 @@ def test_what_it_says_of_a_failure_is_told(ending, program):
 @pytest.mark.parametrize("options", ["-p mask", "-R TF:{graph}:1", "--psf_export out", "-m kspace", "-B/etc/basis"])
 def test_options_name_no_files(options):
     # A file of weights describes its network, and is to read and write nothing.
-    with pytest.raises(ValueError, match="is none of `bart pics` that needs no file"):
+    with pytest.raises(ValueError, match="is no option of `bart pics` or names a file"):
         BART(options)
 
 
@@ -113,7 +113,7 @@ def test_it_solves_the_least_squares_problem_that_we_state(size, coils):
     height, width = size
     measurement, operator = acquisition(coils=coils, height=height, width=width)
     series = BART("-l2 -r 0.3 -i 200")(measurement, operator)
-    expected = conjugate_gradients(lambda x: operator.normal(x) + 0.3 * x, operator.adjoint(measurement))
+    expected = conjugate_gradients(lambda x: operator.gram(x) + 0.3 * x, operator.adjoint(measurement))
     assert (series - expected).norm() <= 1e-3 * expected.norm()
 
 

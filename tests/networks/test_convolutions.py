@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from lowrank_unroll.networks.layers import convolutions
 from lowrank_unroll.networks.layers.convolutions import ImageConvolutions, from_channels, to_channels
-from lowrank_unroll.networks.layers.frame_convolutions import GatheringConvolution, SpreadingConvolution
-from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
+from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d, FewOutputsConv2d, FewOutputsConv3d
 
 SIZES = st.integers(1, 6)
 
@@ -29,9 +28,9 @@ def assert_same(ours, theirs, images, kernels):
 @pytest.mark.parametrize(
     ("kind", "reference"),
     [
-        (NarrowingConvolution, functional.conv2d),
-        (GatheringConvolution, functional.conv3d),
-        (SpreadingConvolution, functional.conv3d),
+        (FewOutputsConv2d, functional.conv2d),
+        (FewInputsConv3d, functional.conv3d),
+        (FewOutputsConv3d, functional.conv3d),
     ],
 )
 @given(data=st.data())

@@ -122,9 +122,9 @@ class TestLocallyLowRankNet:
         measurement, operator = acquisition()
         network = LocallyLowRankNet(4, 3, matricization)
         previous = image = extrapolated = operator.adjoint(measurement)
-        places = network.iterations[0].prox.locate(image)
+        matches = network.iterations[0].prox.locate(image)
         for iteration, momentum in zip(network.iterations, (0, 1 / 4, 2 / 5), strict=True):
-            image = gradient_step(iteration.prox(extrapolated, places), measurement, operator)
+            image = gradient_step(iteration.prox(extrapolated, matches), measurement, operator)
             extrapolated = image + momentum * (image - previous)
             previous = image
         assert torch.allclose(network(measurement, operator), image, atol=1e-6)

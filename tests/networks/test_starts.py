@@ -46,15 +46,15 @@ def beating_disk(time=8, side=32):
 class TestBlocks:
     @given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 5), st.data(), st.booleans())
     def test_every_value_goes_into_one_block_and_back(self, time, height, width, block, data, is_complex):
-        cut = data.draw(st.tuples(*[st.integers(0, block - 1)] * 2))
+        offset = data.draw(st.tuples(*[st.integers(0, block - 1)] * 2))
         dtype = torch.complex64 if is_complex else torch.float32
         series = torch.randn(2, time, height, width, dtype=dtype)
-        matrices = to_blocks(series, block, cut)
+        matrices = to_blocks(series, block, offset)
         assert matrices.shape[2:] == (time, block * block)
-        assert torch.equal(from_blocks(matrices, (height, width), block, cut), series)
+        assert torch.equal(from_blocks(matrices, (height, width), block, offset), series)
         assert torch.allclose(matrices.norm(), series.norm())
         other = torch.randn_like(matrices)
-        back = from_blocks(other, (height, width), block, cut)
+        back = from_blocks(other, (height, width), block, offset)
         assert torch.allclose((matrices.conj() * other).sum(), (series.conj() * back).sum(), atol=1e-4)
 
     def test_a_block_holds_neighbours_over_time(self):
@@ -71,10 +71,10 @@ class TestLocallyLowRank:
     def test_an_iteration_with_one_block_as_large_as_the_image(self):
         measurement, operator = acquisition()
         network = LocallyLowRankRecon(30, low_rank=0.5, temporal_tv=0, spatial_tv=0, iterations=1)
-        network.iterations[0].cut = (0, 0)
+        network.iterations[0].offset = (0, 0)
         state, after = network.states(measurement, operator)
         threshold = 0.5 * (state.image.shape[1] ** 0.5 + 30) * state.strength
-        consistent = gradient_step(state.image, *operator.equivalent(measurement))
+        consistent = gradient_step(state.image, *operator.without_shifts(measurement))
         static = casorati(consistent).mean(1, keepdim=True)
         U, S, Vh = torch.linalg.svd(casorati(consistent) - static, full_matrices=False)
         expected = static + (U * (S - threshold[:, None]).relu()[:, None]) @ Vh
@@ -84,7 +84,7 @@ class TestLocallyLowRank:
         measurement, operator = acquisition()
         network = LocallyLowRankRecon(4, low_rank=0, temporal_tv=3.0, spatial_tv=0.5, iterations=1)
         state, after = network.states(measurement, operator)
-        consistent = gradient_step(state.image, *operator.equivalent(measurement))
+        consistent = gradient_step(state.image, *operator.without_shifts(measurement))
         weights = torch.tensor([3.0, 0.5, 0.5])[:, None] * state.strength
         expected, _ = total_variation_step(consistent, state.dual, weights)
         assert torch.allclose(after.image, expected, atol=1e-6)
@@ -142,10 +142,10 @@ class TestLocallyLowRank:
         x, y = torch.randn(2, 1, 3, 10, 9, dtype=torch.complex64).unbind()
         strength = torch.tensor([0.3])
         assert (iteration.shrink(x, strength) - iteration.shrink(y, strength)).norm() <= (x - y).norm()
-        blocks = to_blocks(x, 4, iteration.cut)
+        blocks = to_blocks(x, 4, iteration.offset)
         static = blocks.mean(-2, keepdim=True)
         expected = static + singular_value_threshold(blocks - static, 0.9 * (3**0.5 + 4) * 0.3)
-        assert torch.allclose(to_blocks(iteration.shrink(x, strength), 4, iteration.cut), expected, atol=1e-6)
+        assert torch.allclose(to_blocks(iteration.shrink(x, strength), 4, iteration.offset), expected, atol=1e-6)
 
     def test_the_threshold_of_old_configs_is_taken_and_named(self):
         with pytest.warns(DeprecationWarning, match="LocallyLowRankRecon no longer uses threshold"):

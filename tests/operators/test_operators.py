@@ -16,12 +16,14 @@ from lowrank_unroll.operators import (
     LinearOperator,
     Mask,
     SampledFourier,
+    Scaled,
     SingleCoil,
-    UncentredFourier,
+    Sum,
+    UncenteredFourier,
     gradient_step,
     project_onto_measurement,
     proximal_step,
-    solve,
+    solve_cg,
 )
 from lowrank_unroll.operators.conjugate_gradients import conjugate_gradients
 
@@ -46,12 +48,14 @@ def coils():
 OPERATORS = {
     Mask: (lambda: Mask(torch.rand(3, 8, 6) < 0.4), SERIES),
     Fourier: (Fourier, SERIES),
-    UncentredFourier: (UncentredFourier, SERIES),
+    UncenteredFourier: (UncenteredFourier, SERIES),
     SampledFourier: (lambda: SampledFourier(torch.rand(3, 8, 6) < 0.4), SERIES),
     CoilSensitivity: (coils, SERIES),
     SingleCoil: (SingleCoil, SERIES),
     Adjoint: (lambda: (random_mask() @ Fourier() @ SingleCoil()).H, (2, 1, 3, 8, 6)),
     Composition: (lambda: random_mask() @ Fourier() @ SingleCoil(), SERIES),
+    Scaled: (lambda: (0.6 - 0.8j) * (random_mask() @ Fourier() @ SingleCoil()), SERIES),
+    Sum: (lambda: 0.5 * SampledFourier(torch.rand(3, 8, 6) < 0.4) + Fourier() * 0.5j, SERIES),
     "acquisition": (lambda: random_mask() @ Fourier() @ coils(), SERIES),
 }
 
@@ -78,6 +82,36 @@ class TestLaws:
         y = complex_randn(*A(x).shape)
         assert torch.allclose(inner(y, A(x)), inner(A.adjoint(y), x))
 
+    def test_adjoint_by_its_own_check(self, case):
+        A, x, _ = case
+        A.check_adjoint(x)
+        A.check_adjoint(x.to(torch.complex64))
+        A.H.check_adjoint(A(x))
+
+    def test_sum_and_multiples(self, case):
+        A, x, _ = case
+        B = 2 * A + A * 1j
+        assert torch.allclose(B(x), (2 + 1j) * A(x))
+        assert torch.allclose(B.H(A(x)), (2 - 1j) * A.H(A(x)))
+        assert torch.allclose((3j * A).gram(x), 9 * A.gram(x))
+
+    def test_norm_is_the_largest_singular_value(self, case):
+        A, x, _ = case
+        basis = torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *x.shape)
+        largest = torch.linalg.matrix_norm(torch.stack([A(e).flatten() for e in basis]), 2)
+        assert A.norm(x, iterations=100) == pytest.approx(float(largest), rel=1e-2)
+        assert A.norm(x) <= (1 + 1e-6) * largest
+        assert (2j * A).norm(x) == pytest.approx(2 * float(A.norm(x)))
+
+    def test_moves_to_a_device(self, case):
+        A, x, _ = case
+        before = A(x)
+        moved = A.to("meta")
+        assert moved(x.to("meta")).device.type == "meta"
+        assert torch.equal(A(x), before)
+        assert (moved.unitary, moved.partial_isometry) == (A.unitary, A.partial_isometry)
+        assert torch.equal(A.to("cpu")(x), before)
+
     def test_adjoint_as_an_operator(self, case):
         A, x, _ = case
         y = complex_randn(*A(x).shape)
@@ -92,15 +126,15 @@ class TestLaws:
 
     def test_normal_operator_is_positive_and_no_larger_than_one(self, case):
         A, x, _ = case
-        assert torch.allclose(A.normal(x), A.adjoint(A(x)))
-        energy = inner(x, A.normal(x))
+        assert torch.allclose(A.gram(x), A.adjoint(A(x)))
+        energy = inner(x, A.gram(x))
         assert energy.imag.abs() < 1e-10
         assert -1e-10 <= energy.real <= (1 + 1e-10) * inner(x, x).real
 
-    def test_equivalent_is_of_the_same_least_squares_problem(self, case):
+    def test_without_shifts_the_least_squares_problem_is_the_same(self, case):
         A, x, z = case
-        y, B = A.equivalent(A(z))
-        assert torch.allclose(B.normal(x), A.normal(x))
+        y, B = A.without_shifts(A(z))
+        assert torch.allclose(B.gram(x), A.gram(x))
         assert torch.allclose(B.adjoint(y), A.adjoint(A(z)))
         assert (B.unitary, B.partial_isometry) == (A.unitary, A.partial_isometry)
 
@@ -118,7 +152,7 @@ class TestLaws:
     def test_composition(self, case):
         A, x, _ = case
         twice = A.H @ A
-        assert torch.allclose(twice(x), A.normal(x))
+        assert torch.allclose(twice(x), A.gram(x))
         y = complex_randn(*x.shape)
         assert torch.allclose(inner(y, twice(x)), inner(twice.adjoint(y), x))
 
@@ -191,30 +225,81 @@ def test_projection_for_a_mask_is_the_published_formula(ratio):
     assert torch.allclose(project_onto_measurement(v, y, Mask(mask)), (1 - mask.float()) * v + y)
 
 
+class Doubling(LinearOperator):
+    def forward(self, image):
+        return 2 * image
+
+    def adjoint(self, measurement):
+        return 3 * measurement
+
+
+def test_a_wrong_adjoint_is_refused():
+    for x in (torch.ones(1000), torch.ones(1000, dtype=torch.complex128), torch.ones(5, 3, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match=r"^Doubling\.adjoint is not the adjoint of forward: <A x, y> is .*$"):
+            Doubling().check_adjoint(x)
+        Doubling().check_adjoint(x, tolerance=2)
+
+
+def test_a_check_leaves_random_numbers_alone():
+    state = torch.get_rng_state()
+    Fourier().check_adjoint(torch.ones(3, 4))
+    Fourier().norm(torch.ones(3, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_norm_of_nothing_is_zero():
+    assert Mask(torch.zeros(3, dtype=torch.bool)).norm(torch.ones(3)) == 0
+
+
+def test_terms_of_different_shapes_are_refused():
+    A = SingleCoil() + Fourier()
+    with pytest.raises(ValueError, match=r"^the terms .* give \(2, 1, 3, 8, 6\) and \(2, 3, 8, 6\), expected the same"):
+        A(complex_randn(*SERIES))
+
+
+def test_sums_with_and_multiples_by_something_else_are_refused():
+    for wrong in (lambda: Fourier() + 1, lambda: Fourier() * None, lambda: Fourier() * Fourier()):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            wrong()
+
+
+def test_old_names_work_with_a_warning():
+    x = complex_randn(*SERIES)
+    with pytest.warns(DeprecationWarning, match="normal is now called gram"):
+        assert torch.equal(Fourier().normal(x), Fourier().gram(x))
+    with pytest.warns(DeprecationWarning, match="equivalent is now called without_shifts"):
+        assert torch.equal(random_mask().equivalent(x)[0], x)
+    with pytest.warns(DeprecationWarning, match=r"operators\.solve is now lowrank_unroll\.operators\.solve_cg"):
+        assert operators.solve is solve_cg
+    with pytest.warns(DeprecationWarning, match="UncentredFourier"):
+        assert operators.UncentredFourier is UncenteredFourier
+    with pytest.warns(DeprecationWarning, match=r"Old\.normal is now called gram"):
+
+        class Old(Doubling):
+            def normal(self, image):
+                return 4 * image
+
+    assert torch.equal(Old().gram(x), 4 * x)
+
+
 def test_projection_needs_a_partial_isometry():
-    class Doubling(LinearOperator):
-        def forward(self, image):
-            return 2 * image
-
-        adjoint = forward
-
     with pytest.raises(ValueError, match="Doubling is not a partial isometry"):
         project_onto_measurement(torch.ones(2), torch.ones(2), Doubling())
 
 
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 4)])
-def test_fourier_is_centred_and_orthonormal(size):
+def test_fourier_is_centered_and_orthonormal(size):
     constant = torch.ones(size, dtype=torch.complex128)
     kspace = Fourier()(constant)
-    centre = (size[0] // 2, size[1] // 2)
-    assert torch.allclose(kspace[centre], torch.tensor(float(size[0] * size[1])).sqrt().to(torch.complex128))
-    assert kspace.abs().sum() == pytest.approx(kspace[centre].abs())
+    center = (size[0] // 2, size[1] // 2)
+    assert torch.allclose(kspace[center], torch.tensor(float(size[0] * size[1])).sqrt().to(torch.complex128))
+    assert kspace.abs().sum() == pytest.approx(kspace[center].abs())
     impulse = torch.zeros(size, dtype=torch.complex128)
-    impulse[centre] = 1
+    impulse[center] = 1
     assert torch.allclose(Fourier()(impulse), constant / (size[0] * size[1]) ** 0.5)
 
 
-@pytest.mark.parametrize("transform", [Fourier(), UncentredFourier()])
+@pytest.mark.parametrize("transform", [Fourier(), UncenteredFourier()])
 class TestFourierOf:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8, torch.int64, torch.bool])
     def test_real_numbers(self, transform, dtype):
@@ -269,7 +354,7 @@ class TestMaskOf:
 
     def test_another_shape_is_refused(self):
         A = Mask(torch.ones(2, 1, 8, 6, dtype=torch.bool))
-        for apply in (A.forward, A.adjoint, A.normal):
+        for apply in (A.forward, A.adjoint, A.gram):
             for shape in ((1, 3, 8, 6), (3, 8, 6), (2, 3, 8, 1)):
                 with pytest.raises(ValueError, match=r"^mask is \(2, 1, 8, 6\), expected a .* to \(.*\)$") as caught:
                     apply(torch.ones(shape))
@@ -280,8 +365,8 @@ class TestMaskOf:
         A, B = SampledFourier(lines), Mask(lines.expand(8, 6)) @ Fourier()
         y = A(x)
         assert torch.equal(y, B(x))
-        kspace, without_shifts = A.equivalent(y)
-        assert torch.allclose(without_shifts.adjoint(kspace), B.adjoint(y))
+        kspace, plain = A.without_shifts(y)
+        assert torch.allclose(plain.adjoint(kspace), B.adjoint(y))
 
 
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 4)])
@@ -291,9 +376,9 @@ def test_sampled_fourier_is_a_mask_after_the_transform(size):
     x = complex_randn(2, 3, *size)
     y = complex_randn(2, 1, 3, *size)
     assert torch.equal(A(x), B(x))
-    kspace, without_shifts = A.equivalent(y)
-    assert torch.allclose(without_shifts.adjoint(kspace), B.adjoint(y))
-    assert torch.allclose(without_shifts.normal(x), B.normal(x))
+    kspace, plain = A.without_shifts(y)
+    assert torch.allclose(plain.adjoint(kspace), B.adjoint(y))
+    assert torch.allclose(plain.gram(x), B.gram(x))
 
 
 def test_another_number_of_coils_is_refused():
@@ -362,7 +447,7 @@ class TestConjugateGradients:
         A, y = random_mask() @ Fourier() @ coils(), complex_randn(2, 4, 3, 8, 6)
         v = complex_randn(*SERIES)
         basis = torch.eye(3 * 8 * 6, dtype=torch.complex128).reshape(-1, 1, 3, 8, 6).expand(-1, 2, -1, -1, -1)
-        normal = torch.stack([A.normal(e).flatten(1) for e in basis], dim=-1)
+        normal = torch.stack([A.gram(e).flatten(1) for e in basis], dim=-1)
         b = (A.adjoint(y) + 0.1 * v).flatten(1)
         dense = torch.linalg.solve(normal + 0.1 * torch.eye(3 * 8 * 6), b).reshape(v.shape)
         assert (proximal_step(v, y, A, 0.1) - dense).norm() <= 1e-5 * dense.norm()
@@ -374,7 +459,7 @@ class TestConjugateGradients:
         def gradients(solution):
             return torch.autograd.grad(solution, (factors, b), cotangent, retain_graph=True)
 
-        implicit = gradients(solve(self.system(matrices), b))
+        implicit = gradients(solve_cg(self.system(matrices), b))
         dense = gradients(torch.linalg.solve(matrices, b))
         unrolled = gradients(conjugate_gradients(self.system(matrices), b, tolerance=1e-9))
         for ours, exact, long in zip(implicit, dense, unrolled, strict=True):
@@ -427,5 +512,5 @@ class TestConjugateGradients:
         matrices, b = systems[0], systems[1].requires_grad_()
         saved = []
         with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda t: t):
-            solve(self.system(matrices), b).abs().sum().backward()
+            solve_cg(self.system(matrices), b).abs().sum().backward()
         assert len(saved) < 10

@@ -1,1 +1,1 @@
-"""Modules inside the networks: convolutions of images and series, their compilation, and steps of FISTA."""
+"""Modules inside the networks: convolutions of images and series, their compilation, and iterations of FISTA."""

@@ -1,4 +1,4 @@
-"""The small convolutional transforms inside the networks, and complex series as their channels."""
+"""Stacks of convolutions inside the networks, and complex series as their channels."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,22 +11,21 @@ from torch import Tensor, nn
 
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.compilation import Compiled
-from lowrank_unroll.networks.layers.frame_convolutions import GatheringConvolution, SpreadingConvolution
-from lowrank_unroll.networks.layers.narrowing_convolution import NarrowingConvolution
+from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d, FewOutputsConv2d, FewOutputsConv3d
 
 Activation = Callable[[], nn.Module]
 Convolution = Callable[[int, int], nn.Module]
 
-# Nothing else needs what a convolution returns, and fresh memory costs more time than the activation.
+# In place, since nothing else reads the output of a convolution, and fresh memory takes longer than the activation.
 RELU = partial(nn.ReLU, inplace=True)
 
-# PyTorch's CPU backend convolves a single sample of at most so many values, its width not counted, by a slow method.
+# PyTorch's CPU backend has a slow method for a single sample of up to so many channels x frames x rows.
 SLOW_BELOW = 20_480
 
-# Values between two convolutions of an image that are in memory at once where no gradient is wanted: 64 megabytes.
+# Values between two convolutions of an image that are in memory at once without a gradient: 64 megabytes.
 LARGE = 2**24
 
-# Vectorised convolutions work on blocks of so many channels, also where there are fewer.
+# Vectorized convolutions work on blocks of so many channels, also where there are fewer.
 BLOCK = 16
 
 
@@ -34,28 +33,31 @@ class Convolutions(nn.Sequential):
     """Convolutions with kernels of 3 a side and without bias, of channels (batch, channel, ...).
 
     Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
-    it computes in half precision and returns single, in which complex numbers and singular values are.
+    it computes in half precision and returns single precision, for complex numbers and singular values.
 
-    Where ``compiled`` is true, training is compiled, whose samples are of one size or a few: the compiler starts anew
+    If ``compiled`` is true, it is compiled in training, where samples have one size or a few: the compiler starts anew
     for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size.
 
     Args:
-        convolutions: each makes a convolution, from the channels before and after it.
+        convolution: makes a convolution of the numbers of channels before and after it.
         widths: channels before the first convolution, between each two, and after the last.
         activation: makes the activation between two convolutions.
     """
 
     compiled_on_cpu: ClassVar[bool] = True
-    """Whether it is compiled also on the CPU: not where that would be slower."""
+    """False for a stack that would be slower compiled on the CPU, and is compiled on other devices only."""
 
-    def __init__(
-        self, convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation = RELU
-    ) -> None:
-        super().__init__(_layers(convolutions, widths, activation))
+    def __init__(self, convolution: Convolution, widths: Sequence[int], activation: Activation = RELU) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for index, (before, after) in enumerate(pairwise(widths)):
+            if index > 0:
+                layers[f"activation{index - 1}"] = activation()
+            layers[f"conv{index}"] = convolution(before, after)
+        super().__init__(layers)
         self.compiled = False
 
     def begin_at_zero(self) -> Self:
-        """Make all channels zero until training changes that: the weights of the last convolution are set to zero."""
+        """Set the weights of the last convolution to zero, so that the stack returns zeros before training."""
         for weight in self[-1].parameters():
             nn.init.zeros_(weight)
         return self
@@ -66,23 +68,23 @@ class Convolutions(nn.Sequential):
 
     def convolve(self, channels: Tensor) -> Tensor:
         """Convolve the channels, and leave the result in the precision of the convolutions."""
-        here = self.compiled_on_cpu or channels.device.type != "cpu"
-        return (_convolve_compiled if self.compiled and self.training and here else _convolve)(self, channels)
+        compiles_here = self.compiled_on_cpu or channels.device.type != "cpu"
+        return (_convolve_compiled if self.compiled and self.training and compiles_here else _convolve)(self, channels)
 
 
 class ImageConvolutions(Convolutions):
-    """2-D convolutions of (batch, channel, height, width), ReLU between them.
+    """2-D convolutions of (batch, channel, height, width), with ReLU between them.
 
     Args:
         widths: channels before the first convolution, between each two, and after the last.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__([_image_convolution(*pair) for pair in pairwise(widths)], widths)
+        super().__init__(_fastest_conv2d, widths)
         self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Convolve the images; large ones, of which no gradient is wanted, band by band, to the same bits."""
+        """Convolve images; without a gradient, large ones in bands of rows to save memory, to the same bits."""
         height, width = channels.shape[-2:]
         rows = max(1, LARGE // (self.widest * width))
         if torch.is_grad_enabled() or rows >= height:
@@ -96,22 +98,22 @@ class ImageConvolutions(Convolutions):
         return torch.cat(bands, dim=-2)
 
     def _convolve(self, channels: Tensor) -> Tensor:
-        # Channels last in memory convolve faster, whole channels are matrices.
+        # Convolutions are faster on channels-last memory, but the SVD needs contiguous matrices.
         return super().forward(channels.contiguous(memory_format=torch.channels_last)).contiguous()
 
 
 class ResidualConvolutions(Convolutions):
-    """Two 2-D convolutions of features (batch, feature, height, width), whose result is added to them.
+    """A residual block: two 2-D convolutions of features (batch, feature, height, width), added to them.
 
     Args:
         features: channels before, between and after.
     """
 
     def __init__(self, features: int) -> None:
-        super().__init__([_convolution(nn.Conv2d)] * 2, [features] * 3)
+        super().__init__(partial(nn.Conv2d, kernel_size=3, padding=1, bias=False), [features] * 3)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Add what the convolutions make of the features; half precision stays half."""
+        """Add the convolved features to the features; half precision stays half."""
         return channels + self.convolve(channels)
 
 
@@ -127,24 +129,24 @@ class SeriesConvolutions(Convolutions):
     compiled_on_cpu: ClassVar[bool] = False
 
     def __init__(self, widths: Sequence[int], activation: Activation = RELU) -> None:
-        super().__init__([_series_convolution(*pair) for pair in pairwise(widths)], widths, activation)
+        super().__init__(_fastest_conv3d, widths, activation)
         self.widest = max(widths)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve the channels."""
         samples, _, time, height, _ = channels.shape
         if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
-            # Two samples take a sixth of the time of one.
+            # Two samples take a sixth of the time of one, by another method.
             return super().forward(torch.cat([channels, channels]))[:1]
         return super().forward(channels)
 
 
 class ComplexConvolutions(SeriesConvolutions):
-    """Convolutions of complex series that result in one, all (batch, time, height, width).
+    """Convolutions of one or more complex series into one, all (batch, time, height, width).
 
     Args:
         features: channels between the convolutions.
-        series: how many series go in.
+        series: number of series that go in.
         activation: makes the activation between two convolutions.
     """
 
@@ -157,37 +159,37 @@ class ComplexConvolutions(SeriesConvolutions):
 
 
 def to_channels(*series: Tensor) -> Tensor:
-    """Real channels (batch, 2 n, time, height, width) of n complex series: all real parts, then all imaginary parts."""
-    # The channels are last in memory, as the parts of complex numbers are anyway: convolutions on the CPU prefer it.
+    """Return n complex series as real channels (batch, 2 n, time, height, width): real parts, then imaginary parts.
+
+    >>> to_channels(torch.tensor([[[[1 + 2j]]]])).squeeze()
+    tensor([1., 2.])
+    """
+    # The memory is channels-last, like the parts of complex numbers, which convolutions on the CPU prefer.
     stacked = torch.stack(series, dim=-1)
-    # Flat, since PyTorch before 2.11 refuses a gradient with an odd stride, which convolutions leave in dims of size 1.
+    # Flattened, since PyTorch before 2.11 refuses gradients with odd strides, as convolutions leave in dims of size 1.
     parts = torch.view_as_real(stacked.flatten()).view(*stacked.shape, 2)
     return parts.transpose(-1, -2).flatten(-2).movedim(-1, 1)
 
 
 def from_channels(channels: Tensor) -> Tensor:
-    """The complex series (batch, time, height, width) of its real and imaginary channel."""
+    """Return the complex series (batch, time, height, width) of a real and an imaginary channel."""
     parts = channels.movedim(1, -1).contiguous()
-    # Flat for the same reason as in `to_channels`.
+    # Flattened for the same reason as in `to_channels`.
     return torch.view_as_complex(parts.view(-1, 2)).view(parts.shape[:-1])
 
 
-def _convolution(kind: type[nn.Conv2d | nn.Conv3d]) -> Convolution:
-    return partial(kind, kernel_size=3, padding=1, bias=False)
+def _fastest_conv2d(before: int, after: int) -> nn.Conv2d:
+    if after < before:
+        return FewOutputsConv2d(before, after)
+    return nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
 
 
-def _image_convolution(before: int, after: int) -> Convolution:
-    """The class that convolves images in the least time, for some channels before and after."""
-    return NarrowingConvolution if after < before else _convolution(nn.Conv2d)
-
-
-def _series_convolution(before: int, after: int) -> Convolution:
-    """The class that convolves series in the least time, for some channels before and after."""
+def _fastest_conv3d(before: int, after: int) -> nn.Conv3d:
     if 3 * before <= BLOCK:
-        return GatheringConvolution
+        return FewInputsConv3d(before, after)
     if 3 * after <= BLOCK:
-        return SpreadingConvolution
-    return _convolution(nn.Conv3d)
+        return FewOutputsConv3d(before, after)
+    return nn.Conv3d(before, after, kernel_size=3, padding=1, bias=False)
 
 
 def _convolve(layers: nn.Sequential, channels: Tensor) -> Tensor:
@@ -197,14 +199,3 @@ def _convolve(layers: nn.Sequential, channels: Tensor) -> Tensor:
 
 
 _convolve_compiled = Compiled(_convolve)
-
-
-def _layers(
-    convolutions: Sequence[Convolution], widths: Sequence[int], activation: Activation
-) -> OrderedDict[str, nn.Module]:
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for index, (convolution, widths_around) in enumerate(zip(convolutions, pairwise(widths), strict=True)):
-        if index > 0:
-            layers[f"activation{index - 1}"] = activation()
-        layers[f"conv{index}"] = convolution(*widths_around)
-    return layers

@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient descent, on which the iterative baselines run."""
+"""Accelerated proximal gradient descent, the algorithm of the iterative baselines."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from lowrank_unroll.operators import LinearOperator, gradient_step
 
 
 class FISTAState(NamedTuple):
-    """The image x and its extrapolation z, of the same shape; the threshold (batch,); the momentum."""
+    """The image x and its extrapolation z, of the same shape; the thresholds; the momentum."""
 
     image: Tensor
     extrapolated: Tensor
@@ -25,7 +25,7 @@ class FISTAIteration(nn.Module):
     x' = shrink(z - A^H (A z - y));    t' = (1 + sqrt(1 + 4 t^2)) / 2;    z' = x' + (t - 1) / t' (x' - x)
 
     Args:
-        shrink: a proximal map, of an image and its thresholds (batch,).
+        shrink: a proximal map, of an image and its thresholds.
     """
 
     def __init__(self, shrink: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -40,6 +40,6 @@ class FISTAIteration(nn.Module):
 
 
 def extrapolate(image: Tensor, previous: Tensor, momentum: float) -> tuple[Tensor, float]:
-    """Return z' and t' of an image x', the one before it, x, and t."""
+    """Return the extrapolation z' and momentum t' of an image x', the previous image x, and t."""
     after = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
     return torch.add(image, image - previous, alpha=(momentum - 1) / after), after

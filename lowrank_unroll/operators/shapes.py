@@ -1,4 +1,4 @@
-"""Whether tensors fit each other: broadcasting would hide that they do not."""
+"""Checks of shapes, since broadcasting would hide that tensors do not fit each other."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from torch import Tensor
 
 
 def check_fits(shape: Sequence[int], **parts: Tensor) -> None:
-    """Refuse parts of an operator that would change the shape of what they are multiplied with.
+    """Refuse factors that do not broadcast to the shape of an image or a measurement.
 
     Args:
-        shape: of an image or a measurement.
-        parts: what it is multiplied with, by name.
+        shape: of the image or measurement.
+        parts: the factors, by name.
 
     Raises:
         ValueError: names the first that does not broadcast to the shape.
     """
     for name, part in parts.items():
         sides = zip(reversed(part.shape), reversed(shape), strict=False)
-        # Compared one by one: sizes that torch.export leaves open have no hash.
+        # Not `side in {1, expected}`: symbolic sizes of torch.export have no hash.
         if part.ndim > len(shape) or any(side != 1 and side != expected for side, expected in sides):  # noqa: PLR1714
             raise ValueError(f"{name} is {tuple(part.shape)}, expected a shape that broadcasts to {tuple(shape)}")
 
@@ -27,7 +27,7 @@ def check_tensor(**values: object) -> None:
     """Refuse NumPy arrays where tensors are expected.
 
     Raises:
-        TypeError: names the first, and says how to make a tensor of it.
+        TypeError: names the first, and how to make a tensor of it.
     """
     for name, value in values.items():
         if isinstance(value, np.ndarray):
@@ -38,7 +38,7 @@ def check_dims(name: str, tensor: Tensor, *axes: str) -> None:
     """Refuse a tensor of another number of dims.
 
     Raises:
-        ValueError: says what the dims are.
+        ValueError: names the expected dims.
     """
     if tensor.ndim != len(axes):
         raise ValueError(f"{name} is {tuple(tensor.shape)}, expected ({', '.join(axes)})")

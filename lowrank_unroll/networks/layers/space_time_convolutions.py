@@ -1,0 +1,86 @@
+"""Convolutions of the features of a series, first in space, then in time."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lowrank_unroll.networks.layers.fast_convolutions import FewOutputsConv2d
+
+FRAMES = 3  # of a kernel
+
+
+class SpaceTimeConvolutions(nn.Module):
+    """Add to features what a convolution in space, ReLU, and a convolution in time make of them.
+
+    Kernels of 3 x 3 pixels, then of 3 frames, take a quarter of the time of 3 x 3 x 3 (Tran et al., CVPR 2018). Without
+    bias they are positively homogeneous.
+
+    Args:
+        features: channels before, between and after.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.space = SpatialConvolution(features, features)
+        self.time = TemporalConvolution(features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Correct features (batch, time, height, width, feature)."""
+        return features + self.time(functional.relu(self.space(features), inplace=True))
+
+
+class SpatialConvolution(nn.Conv2d):
+    """A convolution of each frame of features (batch, time, height, width, feature), 3 x 3, padded with zeros.
+
+    Args:
+        before: channels that go in.
+        after: channels that come out.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve features."""
+        return _of_frames(super().forward, features)
+
+
+class FewOutputsSpatialConvolution(FewOutputsConv2d):
+    """A :class:`SpatialConvolution` with fewer channels after than before."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve features."""
+        return _of_frames(super().forward, features)
+
+
+class TemporalConvolution(nn.Conv2d):
+    """A convolution of the curve of each pixel in features (batch, time, height, width, feature), padded with zeros.
+
+    Args:
+        features: channels before and after.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, features, kernel_size=(FRAMES, 1), padding=(1, 0), bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve features."""
+        size = features.shape[2:4]
+        curves = features.flatten(2, 3)
+        if curves.device.type == "cpu" and torch.is_grad_enabled():
+            return self._multiply(curves).unflatten(2, size)
+        return super().forward(curves.movedim(-1, 1)).movedim(1, -1).unflatten(2, size)
+
+    def _multiply(self, curves: Tensor) -> Tensor:
+        # PyTorch's CPU backend takes five times as long for the gradient of these kernels as for a matrix's.
+        time = curves.shape[1]
+        padded = functional.pad(curves, (0, 0, 0, 0, 1, 1))
+        gathered = torch.cat([padded[:, frame : frame + time] for frame in range(FRAMES)], dim=-1)
+        return functional.linear(gathered, self.weight.squeeze(-1).movedim(2, 1).flatten(1, 2))
+
+
+def _of_frames(convolve, features: Tensor) -> Tensor:  # noqa: ANN001
+    """Convolve the frames of features as images, whose channels are last in memory as they are here."""
+    frames = features.flatten(0, 1).movedim(-1, 1)
+    convolved: Tensor = convolve(frames)
+    return convolved.movedim(1, -1).unflatten(0, features.shape[:2])
