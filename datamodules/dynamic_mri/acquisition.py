@@ -20,6 +20,8 @@ from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
 
+Number = TypeVar("Number", int, float)
+
 
 @dataclass(frozen=True)
 class Acquisition:
@@ -80,22 +82,6 @@ class Acquisition:
         coils = min(most, int(_draw((fewest, most + 1), generator))) if fewest < most else fewest
         sensitivities = coil_sensitivities(coils, height, width, generator)
         return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
-    return value if isinstance(value, tuple) else (value, value)
-
-
-def _draw(value: float | tuple[float, float], generator: torch.Generator) -> float:
-    """Draw a number log-uniformly between two; return a single number as it is."""
-    least, most = _limits(value)
-    if least == most:
-        return least
-    fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
-    return float(least * (most / least) ** fraction)
 
 
 class SimulatedDataset(DrawnDataset):
@@ -179,3 +165,16 @@ def measure_series(
         raise ValueError(f"coil_sensitivities are {maps.shape}, expected (coil, height, width) of the series' frames")
     acquisition = Acquisition(pattern, coils, snr)
     return SimulatedDataset([Cine(frames, "series", maps)], acquisition, "semi-synthetic", (seed,))[0]
+
+
+def _limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _draw(value: float | tuple[float, float], generator: torch.Generator) -> float:
+    """Draw a number log-uniformly between two; return a single number as it is."""
+    least, most = _limits(value)
+    if least == most:
+        return least
+    fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+    return float(least * (most / least) ** fraction)

@@ -15,6 +15,11 @@ from lowrank_unroll.errors import first_line
 from lowrank_unroll.files import remove_leftovers, written_whole
 from lowrank_unroll.terminal import say
 
+# Largest chunk; a crop of 16 x 128 x 128 reads few chunks beyond its own.
+CHUNK = (1, 8, 64, 64)
+# The oldest format with checksums of metadata, too.
+FORMAT = ("v110", "v110")
+
 
 def needs_build(path: Path, damage: Callable[[Path], str | None]) -> bool:
     """Return whether a cache is missing or damaged, and remove the temporary files that killed runs left of it.
@@ -36,12 +41,6 @@ def needs_build(path: Path, damage: Callable[[Path], str | None]) -> bool:
         path.replace(aside)
     say(f"{path} is damaged ({found}): it is made anew, and kept as {aside.name}", sys.stderr)
     return True
-
-
-# The largest chunk; a crop of 16 x 128 x 128 reads few bytes outside of it.
-CHUNK = (1, 8, 64, 64)
-# The oldest format with checksums of metadata, too.
-FORMAT = ("v110", "v110")
 
 
 def write_hdf5(path: Path, arrays: Iterable[tuple[str, npt.NDArray[Any]]]) -> None:

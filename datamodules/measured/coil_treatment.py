@@ -21,33 +21,6 @@ from datamodules.measured.readout import crop_readout, crop_readout_kspace
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
 
-
-def read_array(path: Path, what: str, *shapes: tuple[int, ...]) -> Tensor:
-    """Read an array of finite numbers from a .npy file, as complex128.
-
-    Args:
-        path: of the file.
-        what: name of the array in errors.
-        shapes: the allowed ones.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        DataError: if it cannot be read, is of another shape, or holds NaN or infinity; names it.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path.absolute()}")
-    try:
-        # Mapping refuses a shape that the file cannot hold before anything is allocated.
-        array = np.lib.format.open_memmap(path, mode="r")
-        numbers = array.astype(np.complex128, casting="safe")
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as {what}: {first_line(error)}") from error
-    if numbers.shape not in shapes or not np.isfinite(numbers).all():
-        expected = " or ".join(map(str, shapes))
-        raise DataError(f"{path}: has shape {numbers.shape}, expected finite numbers {expected}, {what}")
-    return torch.from_numpy(numbers)
-
-
 SMALLEST, LARGEST = 1e-15, 1e15  # magnitudes whose sums of squares neither under- nor overflow single precision
 LEAST_CALIBRATION = 8  # rows and columns at the centre of k-space
 
@@ -206,12 +179,12 @@ class CoilTreatment:
             ) from error
 
     def _given_covariance(self, path: Path) -> Tensor:
-        return read_array(path, "the covariance of the coils' noise", (self.size.coils, self.size.coils))
+        return _read_array(path, "the covariance of the coils' noise", (self.size.coils, self.size.coils))
 
     def _given(self, path: Path) -> Tensor:
         """Read sensitivities (slice or 1, coil, height, width), complex128."""
         shape = self.size[1:]
-        maps = read_array(path, "coil sensitivities", shape, tuple(self.size)).reshape(-1, *shape)
+        maps = _read_array(path, "coil sensitivities", shape, tuple(self.size)).reshape(-1, *shape)
         for largest in maps.abs().amax((1, 2, 3)).tolist():
             if not SMALLEST < largest < LARGEST:
                 raise DataError(
@@ -223,3 +196,29 @@ class CoilTreatment:
 
 def _covariance_of(noise: Tensor | None) -> Tensor | None:
     return None if noise is None else noise_covariance(noise)
+
+
+def _read_array(path: Path, what: str, *shapes: tuple[int, ...]) -> Tensor:
+    """Read an array of finite numbers from a .npy file, as complex128.
+
+    Args:
+        path: of the file.
+        what: name of the array in errors.
+        shapes: the allowed ones.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DataError: if it cannot be read, is of another shape, or holds NaN or infinity; names it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path.absolute()}")
+    try:
+        # Mapping refuses a shape that the file cannot hold before anything is allocated.
+        array = np.lib.format.open_memmap(path, mode="r")
+        numbers = array.astype(np.complex128, casting="safe")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as {what}: {first_line(error)}") from error
+    if numbers.shape not in shapes or not np.isfinite(numbers).all():
+        expected = " or ".join(map(str, shapes))
+        raise DataError(f"{path}: has shape {numbers.shape}, expected finite numbers {expected}, {what}")
+    return torch.from_numpy(numbers)

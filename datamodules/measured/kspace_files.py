@@ -108,6 +108,7 @@ def _read_npz(file: Path) -> Arrays:
 
 
 READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
+SUFFIXES = (".mrd", *READERS)  # .mrd is the suffix of newer raw files
 
 
 def _read(file: Path) -> Arrays:
@@ -187,9 +188,6 @@ def _brightness(file: Path, scale: float, exponent: float) -> torch.Tensor:
             "which is out of the range of single precision: multiply one of them by a power of ten"
         )
     return torch.tensor(2.0**brightness)
-
-
-SUFFIXES = (".mrd", *READERS)  # .mrd is the suffix of newer raw files
 
 
 def read_kspace(path: Path, coils: Coils) -> Dataset[Sample]:

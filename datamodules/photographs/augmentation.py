@@ -10,26 +10,25 @@ from torch.nn.functional import affine_grid, grid_sample
 from datamodules.photographs.colours import WHITE
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_share
 
+SHIFT_PROBABILITY = 0.7
+
 
 class Augmentation(ABC):
     """A random change of an image before it is measured."""
 
     @abstractmethod
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the changed image (channel, height, width), values in [0, 1]; it depends on the generator alone."""
+        """Return the changed image (channel, height, width), values in [0, 1]; random numbers are the generator's."""
 
 
 class FlipsAndTurns(Augmentation):
     """Flip and rotate an image to one of its eight symmetries, equally likely; height and width may be exchanged."""
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the changed image (channel, height, width); it depends on the generator alone."""
+        """Return the changed image (channel, height, width); random numbers are the generator's."""
         rotations, flipped = divmod(int(torch.randint(8, (), generator=generator)), 2)
         turned = torch.rot90(image, rotations, (-2, -1))
         return turned.flip(-1) if flipped else turned
-
-
-SHIFTED = 0.7  # share of the images whose channels are shifted
 
 
 class ChannelsApart(Augmentation):
@@ -52,9 +51,9 @@ class ChannelsApart(Augmentation):
         self.grain = grain
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the changed image (channel, height, width), values in [0, 1]; it depends on the generator alone."""
+        """Return the changed image (channel, height, width), values in [0, 1]; random numbers are the generator's."""
         image = image[torch.randperm(len(image), generator=generator)]
-        if torch.rand((), generator=generator) < SHIFTED:
+        if torch.rand((), generator=generator) < SHIFT_PROBABILITY:
             image = _shifted(image, self.shift * (2 * torch.rand(len(image), 2, generator=generator) - 1))
         # The grain differs between images, and between the channels of an image.
         strength = torch.rand((), generator=generator) * torch.rand(len(image), 1, 1, generator=generator)
@@ -119,7 +118,7 @@ class Compose(Augmentation):
         self.augmentations = tuple(augmentations)
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the changed image (channel, height, width), values in [0, 1]; it depends on the generator alone."""
+        """Return the changed image (channel, height, width), values in [0, 1]; random numbers are the generator's."""
         for augmentation in self.augmentations:
             image = augmentation(image, generator)
         return image
@@ -145,6 +144,6 @@ class RandomApply(Augmentation):
         self.share = share
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the changed image (channel, height, width), values in [0, 1]; it depends on the generator alone."""
+        """Return the changed image (channel, height, width), values in [0, 1]; random numbers are the generator's."""
         chosen = bool(torch.rand((), generator=generator) < self.share)
         return self.augmentation(image, generator) if chosen else image

@@ -1,4 +1,4 @@
-"""Caches on full disks, with damage, and after runs that were killed."""
+"""Tests of caches on full disks, with damage, and after killed runs."""
 
 import os
 import resource
@@ -23,13 +23,13 @@ def phantom(root):
 
 
 def content(folder):
-    """The bytes of every file of a folder, by name."""
+    """Return the bytes of every file of a folder, by name."""
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 @pytest.fixture
 def drawn(tmp_path):
-    """The files of a phantom, which are always the same."""
+    """Return the files of a phantom, which are always the same."""
     phantom(tmp_path / "drawn").prepare_data()
     return content(tmp_path / "drawn")
 

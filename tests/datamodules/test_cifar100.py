@@ -22,7 +22,7 @@ def pixels():
 
 @pytest.fixture
 def archive(pixels):
-    """The bytes of an archive laid out as the official one: two label bytes, then red, green and blue planes."""
+    """Return an archive in the layout of the official one: two label bytes, then red, green and blue planes."""
     buffer = io.BytesIO()
     planes = pixels.transpose(0, 3, 1, 2).reshape(8, -1)
     records = np.concatenate([np.zeros((8, 2), np.uint8), planes], axis=1)
@@ -37,7 +37,7 @@ def archive(pixels):
 
 @pytest.fixture
 def server(archive):
-    """A local web server: /good.tar.gz is the archive, /cut.tar.gz stops half way."""
+    """Serve the archive as /good.tar.gz on a local web server; /cut.tar.gz stops half way."""
 
     class Handler(BaseHTTPRequestHandler):
         requests = 0
@@ -50,7 +50,7 @@ def server(archive):
             self.wfile.write(archive if self.path == "/good.tar.gz" else archive[: len(archive) // 2])
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

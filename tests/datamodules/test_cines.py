@@ -206,7 +206,7 @@ class TestDICOM:
         np.testing.assert_array_equal(cine.frames[:], 2.0 * series - 3)
 
     def frames(self, pydicom, order):
-        """Functional groups of frames (slice, time) in some order."""
+        """Return functional groups of frames (slice, time) in some order."""
         groups = []
         for position, time in order:
             content, place, group = (pydicom.Dataset() for _ in range(3))

@@ -1,4 +1,4 @@
-"""From files as the CMRxRecon challenges publish them to samples."""
+"""Tests of CMRxRecon, from files as the challenges publish them to samples."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ MATLAB_COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])
 
 
 def measured(seed):
-    """K-space (slice, coil, time, kx, ky) of the series (slice, time, height, width)."""
+    """Return k-space (slice, coil, time, kx, ky) of the series (slice, time, height, width)."""
     generator = torch.Generator().manual_seed(seed)
     series = torch.stack([beating_heart((TIME, HEIGHT, WIDTH), generator) for _ in range(SLICES)])
     maps = coil_sensitivities(COILS, HEIGHT, WIDTH, generator)
@@ -33,7 +33,7 @@ def measured(seed):
 
 
 def write(path, kspace, name="kspace_full"):
-    """Write as MATLAB does an array (kx, ky, coil, slice, time): with its dims in reverse order."""
+    """Write k-space (kx, ky, coil, slice, time) as MATLAB does, with reversed dims."""
     stored = np.empty((TIME, SLICES, COILS, WIDTH, HEIGHT), MATLAB_COMPLEX)
     stored["real"], stored["imag"] = (np.einsum("sctxy->tscyx", part) for part in (kspace.real, kspace.imag))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def equal(one, other):
 
 
 def refusal(read, file):
-    """What is said of a file whose content cannot be used."""
+    """Return the error message of a file that cannot be read."""
     with pytest.raises(DataError) as caught:
         read(file)
     return str(caught.value)
@@ -148,7 +148,7 @@ class Noisy(torch.utils.data.Dataset):
 
 
 class Own(ReconstructionDataModule):
-    """A DataModule as one writes it."""
+    """A DataModule of a user."""
 
     def dataset(self, split):
         return Noisy()
@@ -435,7 +435,7 @@ class TestMixtures:
 
 
 def test_bundled_photographs_need_no_cache_in_a_home(monkeypatch):
-    """A user of a container may be in no list of users; scikit-image's own functions then fail."""
+    """Users of a container may have no home; the functions of scikit-image then fail."""
 
     def unknown(*_):
         raise KeyError("getpwuid(): uid not found: 4242")

@@ -1,4 +1,4 @@
-"""Dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
+"""Tests of dynamic MRI data: simulated acquisition, the phantom's cache, measured k-space from files."""
 
 import itertools
 import math
@@ -308,7 +308,7 @@ class TestKSpaceFiles:
 
     @pytest.mark.parametrize("by_matlab", [True, False])
     def test_complex_numbers_as_pairs(self, tmp_path, arrays, by_matlab):
-        """MATLAB writes them so, and counts the dims from the other end."""
+        """MATLAB writes complex numbers as pairs, and reverses the dims."""
         arrays, batch = arrays
         with h5py.File(tmp_path / "scan.h5", "w") as content:
             for name, array in arrays.items():

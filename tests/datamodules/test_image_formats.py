@@ -1,4 +1,4 @@
-"""Images of every mode, depth, orientation and container come out in their colours, or are refused by name."""
+"""Tests of image files of every mode, depth, orientation and container."""
 
 import itertools
 import struct
@@ -143,7 +143,7 @@ def test_png_of_16_bits_keeps_the_upper_8(tmp_path, channels):
 
 
 def png(values, colour_type):
-    """A PNG file of 16 bits, which Pillow does not write in colour."""
+    """Return a PNG file of 16 bits, which Pillow does not write in colour."""
     import zlib  # noqa: PLC0415
 
     def chunk(name, content):
@@ -169,7 +169,7 @@ def test_white_may_be_zero(tmp_path):
 
 
 def profile(space, connection, tags):
-    """A minimal ICC profile."""
+    """Return a minimal ICC profile."""
     table, content = b"", b""
     for name, value in tags.items():
         table += name + struct.pack(">II", 132 + 12 * len(tags) + len(content), len(value))
@@ -203,7 +203,7 @@ LINEAR_GREY = profile(b"GRAY", b"XYZ ", WHITE_POINT | {b"kTRC": gamma(1.0)})
 
 
 def inks():
-    """A profile of a printer whose inks are the colours of Lab, to be told from the usual formula: cyan is yellow."""
+    """Return a CMYK profile with unusual inks, so that results differ from those without a profile: cyan is yellow."""
     lab = []
     for cyan, magenta, yellow, black in itertools.product((0, 1), repeat=4):
         lightness = 255 * (1 - black) // (1 + magenta + yellow)
@@ -272,7 +272,7 @@ class TestProfiles:
 
 
 def with_profile(content, profile):
-    """A PNG file with a profile in front of its pixels."""
+    """Return a PNG file with a profile before its pixels."""
     import io  # noqa: PLC0415
 
     buffer = io.BytesIO()

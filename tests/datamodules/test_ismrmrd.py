@@ -1,4 +1,4 @@
-"""The files are written by the `ismrmrd` package, which shares no code with the reader."""
+"""Tests of the ISMRMRD reader, with files of the `ismrmrd` package, which shares no code with it."""
 
 import collections
 import faulthandler
@@ -58,7 +58,7 @@ def header_of(kspace):
 
 
 def readouts_of(kspace, skip=0):
-    """All lines, without their first samples."""
+    """Return all lines, without their first samples."""
     lines = np.moveaxis(kspace, (DIMS.index("coil"), DIMS.index("kx")), (-2, -1))
     readouts = []
     for index in np.ndindex(lines.shape[:-2]):
@@ -153,7 +153,7 @@ class TestAssembly:
         assert read.sampled[..., 3:, :].all()
 
     def test_samples_to_be_discarded_are_not_measured(self, path, kspace):
-        """Each readout tells of its own."""
+        """Each readout has its own number of them."""
         readouts = readouts_of(kspace)
         for readout in readouts:
             before, after = readout.idx.kspace_encode_step_1 % 4, readout.idx.phase % 3
@@ -255,7 +255,7 @@ def test_errors_are_errors_of_data():
 
 
 def refusal(path):
-    """What the reader says of a file that it refuses, after its name."""
+    """Return the error message of a refused file, after its name."""
     with pytest.raises(ISMRMRDError) as caught:
         read_ismrmrd(path)
     return str(caught.value).partition(str(path))[2]
@@ -389,7 +389,7 @@ class TestMalformed:
 
     @pytest.mark.parametrize("flag", [NOISE, 27], ids=["noise", "dummy"])
     def test_readouts_that_share_their_samples(self, path, small, flag):
-        """Rows of the table that point to one array; a small file would fill the memory."""
+        """Rows of the table may point to one array, so that a small file would fill the memory."""
         others = []
         for samples in (np.ones((2, 4000), np.complex64), *([np.zeros((2, 1), np.complex64)] * 99)):
             shared = ismrmrd.Acquisition.from_array(samples)
@@ -430,7 +430,7 @@ class TestMalformed:
 
 
 def mutated(content, seed):
-    """Flip bits, cut the end off, overwrite a stretch, or write nines over a number of the header."""
+    """Flip bits, truncate, overwrite a stretch, or replace a number of the header by nines."""
     random = np.random.default_rng(seed)
     mutant = bytearray(content)
     start = int(random.integers(len(mutant)))
@@ -451,7 +451,7 @@ def mutated(content, seed):
 
 
 def outcome(path):
-    """Whether the reader takes a file, and how much memory NumPy and Python took meanwhile."""
+    """Return whether the reader accepts a file, and the memory that NumPy and Python allocated."""
     # HDF5 that hangs in C can only be ended with its process; the traceback on stderr shows where it was. A file of
     # these sizes takes some milliseconds.
     faulthandler.dump_traceback_later(4, exit=True, file=sys.__stderr__)
@@ -471,7 +471,7 @@ def outcome(path):
     "seeds", [range(50), pytest.param(range(50, 1050), marks=pytest.mark.slow(seconds=40))], ids=len
 )
 def test_mutated_files_are_read_or_refused(path, small, seeds):
-    """In a process of its own, since HDF5 hangs on some malformed files, and may crash (h5py issue 2088)."""
+    """Files are read in another process, since HDF5 hangs on some malformed ones, and may crash (h5py issue 2088)."""
     content = write(path, header_of(small), readouts_of(small)).read_bytes()
     process = worker()
     outcomes = collections.Counter()

@@ -1,4 +1,4 @@
-"""What is written as raw data is read back the same, by the reader and by the `ismrmrd` package."""
+"""Tests of the ISMRMRD writer, by the reader and by the `ismrmrd` package."""
 
 import re
 import sys
@@ -61,7 +61,7 @@ def scan_of(**facts):
 
 
 def two_slices():
-    """Raw data of two slices with different lines."""
+    """Return raw data of two slices with different lines."""
     first, second = (scan_of(seed=seed, calibration=10, pattern=Vista(3))[0] for seed in (1, 2))
     place = first.places[0]
     return first._replace(
@@ -146,7 +146,7 @@ class TestPhantom:
         torch.testing.assert_close(combined, heart.abs(), atol=1e-5, rtol=1e-4)
 
     def test_the_file_is_reconstructed_as_what_was_measured(self, tmp_path):
-        """By the same network from the k-space itself; and the heart is recognised."""
+        """The reconstruction equals that of the k-space itself, and is close to the heart."""
         scan, heart = scan_of(coils=6, size=(6, 64, 64))
         write_ismrmrd(tmp_path / "scan.h5", scan)
         sample = RawSeries(tmp_path / "scan.h5", Coils(virtual=None, prewhiten=False))[0]

@@ -1,4 +1,4 @@
-"""From raw files, written by another package, to samples. See test_ismrmrd.py for the reader."""
+"""Tests of OCMR, from raw files, written by another package, to samples; test_ismrmrd.py tests the reader."""
 
 import contextlib
 import csv
@@ -45,7 +45,7 @@ PREPARATION = cache_key("series", Coils())
 
 
 def scan(seed, slices=1, averages=1):
-    """K-space of `DIMS` with two-fold readout oversampling, and the series (slice, time, height, width) in it."""
+    """Return k-space of `DIMS` with two-fold readout oversampling, and its series (slice, time, height, width)."""
     generator = torch.Generator().manual_seed(seed)
     series = torch.stack([beating_heart((TIME, HEIGHT, WIDTH), generator) for _ in range(slices)])
     maps = coil_sensitivities(COILS, HEIGHT, WIDTH, generator)
@@ -75,10 +75,10 @@ def prepare(raw, prepared):
 
 
 def start_preparation(root):
-    """A process that prepares, with its workers in a group of its own.
+    """Start a process that prepares, in a process group with its workers.
 
-    All are forked from one process that has imported, which takes many times as long as to prepare: so kills come while
-    it prepares.
+    All are forked from one process that has imported everything. Imports take much longer than preparation, and kills
+    would otherwise come during the imports.
     """
     context = forkserver()
     ready = context.Event()

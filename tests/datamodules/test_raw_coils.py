@@ -1,4 +1,4 @@
-"""Coils of raw files: sensitivities from a separate calibration, or given, of whitened and compressed coils."""
+"""Tests of the coils of raw files: sensitivities by a separate calibration or given, whitened and compressed."""
 
 import numpy as np
 import pytest
@@ -23,12 +23,12 @@ CENTRE = slice(WIDTH // 2 - 8, WIDTH // 2 + 8)
 
 
 def every_fourth(kspace):
-    """The same lines in all frames, so that their average has gaps."""
+    """Return the same lines in all frames, so that their average has gaps."""
     return [readout for readout in readouts_of(kspace) if readout.idx.kspace_encode_step_1 % 4 == 0]
 
 
 def calibration(kspace, chosen=CENTRE, flag=ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
-    """Some lines of the first frame, measured for the coils alone."""
+    """Return some lines of the first frame as a separate calibration."""
     readouts = [
         readout
         for readout in readouts_of(kspace[:, :, :, :, :, :, :, :1])
@@ -40,7 +40,7 @@ def calibration(kspace, chosen=CENTRE, flag=ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 
 
 def noise_scan(coils=COILS):
-    """Noise that coils share, as a scanner measures it."""
+    """Return a scan of noise that is correlated between coils."""
     mixing = torch.randn(coils, coils, dtype=torch.complex64) + 2 * torch.eye(coils)
     scan = ismrmrd.Acquisition.from_array((mixing @ torch.randn(coils, 4096, dtype=torch.complex64)).numpy())
     scan.setFlag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
@@ -48,7 +48,7 @@ def noise_scan(coils=COILS):
 
 
 def explained(sample):
-    """The series of each virtual coil that is measured as a whole, and what one series seen by all makes of it."""
+    """Return the images of fully sampled virtual coils, and their prediction from the combined series."""
     coil_images = Fourier().adjoint(sample.measurement) * sample.scale
     maps = sample.coil_sensitivities
     series = (maps.conj() * coil_images).sum(0) / maps.abs().square().sum(0).clamp(min=1e-12)
@@ -56,7 +56,7 @@ def explained(sample):
 
 
 def test_a_body_that_goes_on_beyond_the_image_misleads_no_sensitivities(tmp_path):
-    """Where they are estimated of the image alone, half of what coils see at its edges is left unexplained."""
+    """Estimated on the cropped image, sensitivities would leave half of the signal at its edges unexplained."""
     scan, _ = PhantomScan(EquispacedLines(1), size=(3, 64, 64), coils=6, snr=None).measure()
     write_ismrmrd(tmp_path / "scan.h5", scan)
     coil_images, again, _ = explained(RawSeries(tmp_path / "scan.h5")[0])
@@ -201,7 +201,7 @@ class TestGivenSensitivities:
 
 
 def wide(coil_images, slices):
-    """K-space of `DIMS` of coil images (coil, time, height, width), with oversampling; each slice brighter."""
+    """Return k-space of `DIMS` of coil images (coil, time, height, width), oversampled; slices grow brighter."""
     margin = ((0, 0), (0, 0), (HEIGHT // 2, HEIGHT // 2), (0, 0))
     kspace = Fourier()(torch.from_numpy(np.pad(coil_images, margin))).numpy()
     return np.stack([(number + 1) * kspace for number in range(slices)])[None, None, None, None, :, None]

@@ -1,4 +1,4 @@
-"""Raw files are trained and tested on in the k-space that all coils measured."""
+"""Tests of RawScans: training and testing on the k-space that all coils measured."""
 
 import shutil
 from pathlib import Path
@@ -36,7 +36,7 @@ OPERATOR = DynamicMRI(ViewSharing()).operator
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two undersampled files and a full one, of which k-space lies beside."""
+    """Return a folder of two undersampled files and a fully sampled one."""
     root = tmp_path_factory.mktemp("raw")
     for seed, name in enumerate(NAMES):
         kspace, _ = measured(seed)
@@ -91,7 +91,7 @@ class TestMeasuredScans:
         assert not sample.mask[..., :6].any()
 
     def test_crops_are_those_of_the_image_along_the_readout(self):
-        """Whole lines separate the rows of an image, so that a crop is as if only its rows had been there."""
+        """Fully sampled readouts separate the rows of an image, so that a crop contains exactly its rows."""
         one, coil_images = scan()
         samples = KSpaceDataset([one], None, (0,), Crops(Window(4, 5, None), 3))
         assert len(samples) == 3
@@ -174,7 +174,7 @@ class TestRawScans:
         assert prepared == {name for name, split in NAMES.items() if split in splits}
 
     def test_files_of_one_name_are_prepared_apart(self, tmp_path, monkeypatch):
-        """Else what is to be tested on would be what was trained on."""
+        """Otherwise test data could be training data."""
         names = ["a.h5", "a.mrd", "p1/a.h5", "p2/a.h5", "a.b.h5"]
         for name in names:
             (tmp_path / name).parent.mkdir(exist_ok=True)

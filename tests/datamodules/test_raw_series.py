@@ -1,4 +1,4 @@
-"""Raw files of all kinds, written by the `ismrmrd` package, are reconstructed as what was measured."""
+"""Tests of series of raw files of all kinds, written by the `ismrmrd` package."""
 
 import collections
 import faulthandler
@@ -47,7 +47,7 @@ KEEP_ALL = Coils(virtual=None, prewhiten=False)
 
 
 def measured(seed=0, oversampling=2, **sizes):
-    """K-space of `DIMS` of a heart that fills a part of the oversampled readout, and its coil images."""
+    """Return k-space of `DIMS` of a heart that fills a part of the oversampled readout, and its coil images."""
     generator = torch.Generator().manual_seed(seed)
     series = beating_heart((TIME, HEIGHT, WIDTH), generator)
     coil_images = coil_sensitivities(COILS, HEIGHT, WIDTH, generator) * series
@@ -61,7 +61,7 @@ def measured(seed=0, oversampling=2, **sizes):
 
 
 def lines(kspace, acceleration=4, centre=10):
-    """Readouts of some lines, others in each frame, and the centre's in all."""
+    """Return readouts of some lines, which differ between frames, and of the central ones in all."""
     ky = kspace.shape[-1]
     kept = [
         readout
@@ -95,7 +95,7 @@ class TestPrewhitening:
         assert (fresh - torch.eye(5)).abs().max() < 0.1
 
     def test_least_squares_of_white_coils_have_the_least_noise(self):
-        """What theory says: the variance 1 / (s^H Psi^-1 s) of the best combination of coils with sensitivities s."""
+        """Theory: the best combination of coils with sensitivities s has the variance 1 / (s^H Psi^-1 s)."""
         torch.manual_seed(1)
         noise, seen = self.noise(), torch.randn(5, dtype=torch.complex128)
         covariance = noise_covariance(noise)
@@ -442,7 +442,7 @@ class TestCommandLine:
 
 
 def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
-    """Processes of multiprocessing would run it again."""
+    """Processes of multiprocessing would run the script again."""
     kspace, _ = measured()
     raw = write(tmp_path / "raw.h5", header_of(kspace), lines(kspace))
     script = tmp_path / "script.py"
@@ -463,7 +463,7 @@ def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
     "seeds", [range(20), pytest.param(range(20, 220), marks=pytest.mark.slow(seconds=60))], ids=len
 )
 def test_mutated_files_are_reconstructed_or_refused(tmp_path, seeds):
-    """What passes the first reading becomes a sample or an error of data, never another one."""
+    """A file that passes the check becomes a sample or a DataError, never another error."""
     kspace, _ = measured()
     path = tmp_path / "scan.h5"
     content = write(path, header_of(kspace), lines(kspace)).read_bytes()

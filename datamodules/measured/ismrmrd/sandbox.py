@@ -15,10 +15,9 @@ from datamodules.measured.ismrmrd.raw_file import ISMRMRDError, RawFile, is_ismr
 
 TIMEOUT = 45.0  # s without progress
 START_TIMEOUT = 300.0  # s until the first progress, since the process has to import everything
-MEMORY, MEMORY_PER_FILE_BYTE = (
-    2**32,
-    64,
-)  # bytes that the process may allocate: a constant, plus a multiple of the largest file
+# The process may allocate so many bytes, plus a multiple of the size of the largest file.
+BASE_MEMORY = 2**32
+MEMORY_PER_FILE_BYTE = 64
 # A process of multiprocessing would import the user's script again, which would then need a __main__ guard.
 PROGRAM = "from datamodules.measured.ismrmrd.sandbox import run_child; run_child()"
 
@@ -54,9 +53,8 @@ def run_child() -> None:
     """Check the files in the arguments of the process, and send the results to the file descriptor before them."""
     descriptor, *files = sys.argv[1:]
     paths = list(map(Path, files))
-    _limit_memory(
-        MEMORY + MEMORY_PER_FILE_BYTE * max((path.stat().st_size for path in paths if path.exists()), default=0)
-    )
+    largest = max((path.stat().st_size for path in paths if path.exists()), default=0)
+    _limit_memory(BASE_MEMORY + MEMORY_PER_FILE_BYTE * largest)
     _check_all(paths, Connection(int(descriptor), readable=False))
 
 
