@@ -33,7 +33,7 @@ OTHERS = "torch|torchmetrics|lightning|numpy|matplotlib|PIL|rich|abc|collections
 nitpick_ignore_regex = [
     (r"py:.*", rf"({OTHERS})\..*"),
     # Types in signatures that no package exports, such as the state of a network.
-    (r"py:(class|obj)", r"(lowrank_unroll|datamodules)\.\w+\.\w+\.\w+"),
+    (r"py:(class|obj)", r"(lowrank_unroll|datamodules)(\.\w+){3,4}"),
     (r"py:class", "Parameters"),
 ]
 napoleon_use_ivar = True  # fields of a dataclass are documented once

@@ -54,7 +54,7 @@ class PreparedFiles:
         prepare: reads a raw file, the first argument, and writes the prepared one, the second; runs in other processes.
         key: everything that prepared files depend on, as a part of their names.
         processes: number of files to prepare at once.
-        is_raw: returns whether a file of the pattern is a raw file.
+        is_raw: returns whether a file of the pattern is a raw file; None if all are.
         dataset: name of the dataset in messages.
         hint: advice that is added to the error if there is no raw file.
     """
@@ -65,7 +65,7 @@ class PreparedFiles:
     prepare: Callable[[Path, Path], None]
     key: str
     processes: int = 2
-    is_raw: Callable[[Path], bool] = lambda _: True
+    is_raw: Callable[[Path], bool] | None = None
     dataset: str = "the dataset"
     hint: str = ""
 
@@ -82,7 +82,8 @@ class PreparedFiles:
                 f"{outside[0]} lies outside of {self.root}: give a --data.root that holds all files, and the rest of "
                 "their paths as --data.files"
             )
-        files = [file for file in found if not file.is_relative_to(self.root / PREPARED) and self.is_raw(file)]
+        files = [file for file in found if not file.is_relative_to(self.root / PREPARED)]
+        files = files if self.is_raw is None else list(filter(self.is_raw, files))
         if not files:
             raise FileNotFoundError(
                 f"no {self.pattern} file in {self.root.absolute()}: put the data of {self.dataset} there, or give "

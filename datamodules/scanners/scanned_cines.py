@@ -25,7 +25,7 @@ class ScannedCines(DynamicDataModule):
     with sensitivities by ESPIRiT from the average over time. The measurement is then simulated from the series and the
     sensitivities. To undersample the k-space that the coils measured, see :class:`RawScans`.
 
-    A dataset defines :attr:`pattern_of_files`, :meth:`read` and :meth:`split_of`.
+    A dataset defines ``pattern_of_files``, :meth:`read` and :meth:`split_of`.
 
     Args:
         root: folder of the raw files; prepared files go into the folder `prepared` in it.
