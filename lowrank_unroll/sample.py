@@ -94,7 +94,7 @@ class Sample(NamedTuple):
                 return Geometry._make(map(function, field))
             return None if field is None else function(field)
 
-        return self._make(map(apply, self))
+        return type(self)._make(map(apply, self))
 
 
 def known_target(batch: Sample) -> Tensor:

@@ -45,10 +45,10 @@ def log_histograms(trainer: Trainer, values: Mapping[str, Tensor], edges: npt.ND
         if isinstance(logger, WandbLogger):
             import wandb  # noqa: PLC0415  takes a second to import
 
-            histograms = {name: np.histogram(of_name, edges) for name, of_name in values.items()}
-            logger.log_metrics(
-                {name: wandb.Histogram(np_histogram=counts) for name, counts in histograms.items()}, step
-            )
+            histograms: dict[str, Any] = {
+                name: wandb.Histogram(np_histogram=np.histogram(of_name, edges)) for name, of_name in values.items()
+            }
+            logger.log_metrics(histograms, step)
         elif isinstance(logger, TensorBoardLogger):
             for name, of_name in values.items():
                 logger.experiment.add_histogram(name, of_name, step)
