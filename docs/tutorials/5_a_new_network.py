@@ -37,25 +37,25 @@ class State(NamedTuple):
 
 
 class Iteration(nn.Module):
-    """Shrink, mend, and agree with the measurement."""
+    """Shrink, correct by convolutions, and step towards the measurement."""
 
     def __init__(self, features):
         super().__init__()
         self.prox = LowRankProx(matricization=Blocks(8, offsets=((0, 0), (4, 4))), threshold_logit=-6.0)
-        self.mend = nn.Sequential(
+        self.correction = nn.Sequential(
             nn.Conv3d(4, features, 3, padding=1, bias=False),
             nn.ReLU(),
             nn.Conv3d(features, features, 3, padding=1, bias=False),
             nn.ReLU(),
             nn.Conv3d(features, 2, 3, padding=1, bias=False),
         )
-        nn.init.zeros_(self.mend[-1].weight)  # begin as the method without convolutions
+        nn.init.zeros_(self.correction[-1].weight)  # begin as the method without convolutions
 
     def forward(self, state, measurement, operator):
         """Advance the state by one iteration."""
         low_rank = self.prox(state.image)
         parts = [part for series in (low_rank, state.image) for part in (series.real, series.imag)]
-        real, imaginary = self.mend(torch.stack(parts, dim=1)).unbind(1)
+        real, imaginary = self.correction(torch.stack(parts, dim=1)).unbind(1)
         return State(gradient_step(low_rank + torch.complex(real, imaginary), measurement, operator))
 
 
