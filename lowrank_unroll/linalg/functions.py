@@ -37,6 +37,11 @@ def spectral_function(A: Tensor, shrinkage: Shrinkage) -> Tensor:
         ValueError: if a parameter is out of its range or does not fit the batch; if A is no batch of matrices, or a
             matrix holds NaN or infinity; names its index in the batch. (For small matrices on a GPU this would
             synchronise: there Y of such a matrix is NaN.)
+
+    >>> A = torch.diag(torch.tensor([3.0, 3.0, 1.0])).requires_grad_()
+    >>> spectral_function(A, Truncation(2)).square().sum().backward()
+    >>> A.grad.diagonal()
+    tensor([6., 6., 0.])
     """
     return _apply(A, shrinkage, lambda point: shrinkage)
 
@@ -62,6 +67,9 @@ def singular_value_threshold(A: Tensor, threshold: Tensor | float, *, relative: 
         ValueError: if the threshold is negative, NaN or, relative, infinite (a tensor on another device than the CPU is
             not read), or does not broadcast to the batch; if A is no batch of matrices, or a matrix holds NaN or
             infinity (as for :func:`spectral_function`).
+
+    >>> singular_value_threshold(torch.diag(torch.tensor([3.0, 1.0])), 2.0).diagonal()
+    tensor([1., 0.])
     """
     if not relative:
         return spectral_function(A, Soft(threshold))
@@ -90,6 +98,9 @@ def tensor_singular_value_threshold(
     Raises:
         TypeError: if the tensor is not floating-point.
         ValueError: if ``dim`` is not one of the last three, or as :func:`singular_value_threshold`.
+
+    >>> tensor_singular_value_threshold(torch.ones(4, 2, 2), 1.0).mean().round(decimals=4)
+    tensor(0.7500)
     """
     if dim % tensor.ndim < tensor.ndim - 3 or tensor.ndim < 3:  # noqa: PLR2004
         raise ValueError(f"dim is {dim} of a tensor of {tensor.ndim} dims, expected one of the last three, such as -3")
@@ -113,6 +124,9 @@ def spectral_norm(A: Tensor) -> Tensor:
     Raises:
         TypeError: if A is not a floating-point tensor.
         ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity (as :func:`spectral_function`).
+
+    >>> spectral_norm(torch.diag(torch.tensor([3.0, 1.0])))
+    tensor(3.)
     """
     check_matrices(A)
     if A.numel() == 0:

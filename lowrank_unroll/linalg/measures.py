@@ -14,6 +14,9 @@ def relative_spectrum(S: Tensor) -> Tensor:
 
     Returns:
         Shape of S, from 0 to 1, without unit.
+
+    >>> relative_spectrum(torch.tensor([4.0, 2.0, 0.0]))
+    tensor([1.0000, 0.5000, 0.0000])
     """
     largest = S[..., :1]
     return S / torch.where(largest > 0, largest, 1)
@@ -30,6 +33,9 @@ def effective_rank(S: Tensor) -> Tensor:
 
     Returns:
         Shape (...), 0 or from 1 to k.
+
+    >>> effective_rank(torch.tensor([2.0, 2.0, 0.0]))
+    tensor(2.)
     """
     relative = relative_spectrum(S)
     shares = relative / relative.sum(-1, keepdim=True).clamp(min=1)
@@ -44,6 +50,9 @@ def relative_gaps(S: Tensor) -> Tensor:
 
     Returns:
         Shape (..., k - 1), from 0 to 1, without unit.
+
+    >>> relative_gaps(torch.tensor([4.0, 2.0, 2.0]))
+    tensor([0.5000, 0.0000])
     """
     relative = relative_spectrum(S)
     return relative[..., :-1] - relative[..., 1:]
@@ -59,5 +68,8 @@ def ties(S: Tensor) -> Tensor:
 
     Returns:
         Boolean, shape (..., k - 1).
+
+    >>> ties(torch.tensor([4.0, 2.0, 2.0]))
+    tensor([False,  True])
     """
     return relative_gaps(S) <= tie_tolerance(S.dtype)

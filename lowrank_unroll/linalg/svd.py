@@ -55,6 +55,10 @@ def svd(A: Tensor, gradient: SVDGradient = "pinv", *, rtol: float = 0.0) -> tupl
         TypeError: if A is not a floating-point tensor.
         ValueError: if A is no batch of matrices, or a matrix holds NaN or infinity (on a GPU some solvers give NaN
             instead); if ``gradient`` is not one of the five rules, or ``rtol`` is given for another than "pinv".
+
+    >>> U, S, Vh = svd(torch.ones(2, 3, 4), "taylor")
+    >>> U.shape, S.shape, Vh.shape
+    (torch.Size([2, 3, 3]), torch.Size([2, 3]), torch.Size([2, 3, 4]))
     """
     if gradient not in RULES:
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(map(repr, get_args(SVDGradient)))}")

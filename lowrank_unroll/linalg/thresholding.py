@@ -17,6 +17,9 @@ class Soft(Shrinkage):
 
     Args:
         threshold: non-negative, in the unit of the matrix.
+
+    >>> Soft(1.0).values(torch.tensor([4.0, 2.0, 0.5]))
+    tensor([3., 1., 0.])
     """
 
     threshold: Tensor | float
@@ -41,6 +44,9 @@ class Firm(Shrinkage):
     Args:
         threshold: non-negative, in the unit of the matrix.
         concavity: larger than 1; soft thresholding as it grows, hard thresholding as it goes to 1.
+
+    >>> Firm(1.0, concavity=3.0).values(torch.tensor([4.0, 2.0, 0.5]))
+    tensor([4.0000, 1.5000, 0.0000])
     """
 
     threshold: Tensor | float
@@ -76,6 +82,9 @@ class Hard(Shrinkage):
 
     Args:
         threshold: non-negative, in the unit of the matrix.
+
+    >>> Hard(1.0).values(torch.tensor([4.0, 2.0, 0.5]))
+    tensor([4., 2., 0.])
     """
 
     threshold: Tensor | float
@@ -99,6 +108,9 @@ class Truncation(Shrinkage):
 
     Args:
         rank: number of singular values to keep.
+
+    >>> Truncation(1).values(torch.tensor([4.0, 2.0, 0.5]))
+    tensor([4., 0., 0.])
     """
 
     rank: int
@@ -128,6 +140,9 @@ class WeightedSoft(Shrinkage):
     Args:
         weights: non-negative, in the unit of the matrix, one per singular value from the largest on, (..., k);
             non-descending, as for a proximal map.
+
+    >>> WeightedSoft(torch.tensor([0.0, 1.0, 2.0])).values(torch.tensor([4.0, 2.0, 0.5]))
+    tensor([4., 1., 0.])
     """
 
     weights: Tensor
@@ -163,6 +178,9 @@ class SchattenP(Shrinkage):
     Args:
         strength: non-negative.
         power: p in (0, 1].
+
+    >>> SchattenP(1.0, power=0.5).values(torch.tensor([2.5, 1.0]))  # 2.1598 + 0.5 / 2.1598^0.5 = 2.5
+    tensor([2.1598, 0.0000])
     """
 
     strength: Tensor | float

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowrank_unroll import linalg
 from lowrank_unroll.linalg import effective_rank, relative_gaps, relative_spectrum, tie_tolerance, ties
 
 SPECTRA = st.lists(st.floats(0, 1e3, width=32), min_size=2, max_size=12).map(
@@ -66,3 +67,12 @@ def test_ties_of_known_matrices():
     assert ties(torch.zeros(4)).all()
     resolution = tie_tolerance(torch.float32)
     assert ties(torch.tensor([1.0, 1 - resolution / 2, 1 - 5 * resolution, 0.0])).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("exact", "full_precision"), ("last_derivative", "not_differentiable"), ("tie_resolution", "tie_tolerance")],
+)
+def test_old_names_are_found_with_a_warning(old, new):
+    with pytest.warns(DeprecationWarning, match=rf"linalg\.{old} is now lowrank_unroll\.linalg\.{new}"):
+        assert getattr(linalg, old) is getattr(linalg, new)

@@ -65,7 +65,9 @@ template <typename F> void launch(long long batch, int warps, F kernel) {
         });
 }
 
-extern "C" void emulate_hermitian_eigen(const Double* A, double* values, Double* vectors, long long batch, long long rows) {
+extern "C" void emulate_hermitian_eigen(
+    const Double* A, double* values, Double* vectors, long long batch, long long rows
+) {
     launch(batch, 1, [=] { hermitian_eigen(A, values, vectors, batch, rows); });
 }
 

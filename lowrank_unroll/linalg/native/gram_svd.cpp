@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "eigen.hpp"
 #include "call.hpp"
+#include "eigen.hpp"
 #include "products.hpp"
 
 namespace {

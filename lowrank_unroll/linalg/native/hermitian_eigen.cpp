@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "call.hpp"
 #include "eigen_lanes.hpp"
 #include "eigen_rows.hpp"
-#include "call.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// Implicit QL iterations that diagonalise real, symmetric, tridiagonal matrices (Golub & Van Loan, Matrix Computations,
+// Implicit QL iterations that diagonalize real, symmetric, tridiagonal matrices (Golub & Van Loan, Matrix Computations,
 // 4th ed., 8.3; Bowdler, Martin, Reinsch & Wilkinson, Numer. Math. 11, 1968), W matrices in the lanes of a register.
 //
 // Each step of an iteration needs the square root and the quotient of the one before: with one matrix, the processor
@@ -14,7 +14,7 @@
 #pragma GCC optimize("fp-contract=off")  // see lanes.hpp
 
 // Calls `rotations` with each rotation of the rows i and i + 1, from the last row of a block to its first. An element
-// below the diagonal counts as zero if it is below the rounding error of its neighbours, or below `negligible`.
+// below the diagonal counts as zero if it is below the rounding error of its neighbors, or below `negligible`.
 template <int W, typename Rotations> struct QL {
     using L = Lanes<W>;
     using vec = typename L::vec;
@@ -39,8 +39,8 @@ template <int W, typename Rotations> struct QL {
     mask ends_of_blocks(int l) const {
         mask last = L::splat_index(n - 1), searching = last == last;
         for (int m = l; m < n - 1 && L::any(searching); ++m) {
-            const vec neighbours = L::magnitude(d[m]) + L::magnitude(d[m + 1]);
-            const mask small = L::magnitude(e[m]) <= std::numeric_limits<double>::epsilon() * neighbours + negligible;
+            const vec neighbors = L::magnitude(d[m]) + L::magnitude(d[m + 1]);
+            const mask small = L::magnitude(e[m]) <= std::numeric_limits<double>::epsilon() * neighbors + negligible;
             last = searching & small ? L::splat_index(m) : last;
             searching &= ~small;
         }

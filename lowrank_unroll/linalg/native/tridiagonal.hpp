@@ -77,8 +77,8 @@ template <bool complex> struct Reduction {
         e[n - 1] = 0;
     }
 
-    // Makes the vector of the reflection from row k, left of the diagonal, conjugated as a column; in `next` and the
-    // row.
+    // Computes the reflection of row k, left of the diagonal, as a conjugated column. Its vector replaces the row, and
+    // is also in `next`.
     void reflect(int k) {
         const Value head = std::conj(entry(k, k - 1));
         for (int j = 0; j < k; ++j) {
@@ -91,10 +91,10 @@ template <bool complex> struct Reduction {
         const Value direction = size > 0 ? head / size : 1;
         // The reflection maps the column to -direction * norm; it is left out where all other entries are zero.
         const bool reflected = tail > NEGLIGIBLE * NEGLIGIBLE;
-        const Value beside = reflected ? -norm * direction : head, first = reflected ? head + norm * direction : 0;
+        const Value reduced = reflected ? -norm * direction : head, first = reflected ? head + norm * direction : 0;
         tau[k] = reflected ? 2 / (std::norm(first) + tail) : 0;
-        e[k - 1] = std::abs(beside);
-        phase[k - 1] = phase[k] * (e[k - 1] > 0 ? beside / e[k - 1] : 1);
+        e[k - 1] = std::abs(reduced);
+        phase[k - 1] = phase[k] * (e[k - 1] > 0 ? reduced / e[k - 1] : 1);
         set_pivot(k, first);
     }
 
