@@ -2,18 +2,17 @@
 
 import sys
 
-from lowrank_unroll.command_line.commands import chosen_command
-from lowrank_unroll.command_line.mistakes import told_in_few_words
-from lowrank_unroll.command_line.standard_output import forgiving_standard_output
+from lowrank_unroll.command_line.commands import run_command
+from lowrank_unroll.command_line.standard_output import tolerate_broken_output
+from lowrank_unroll.command_line.user_errors import report_user_errors
 
 
 def main() -> None:
-    """Run the command line of this process; classes of the user's own are found in the current folder."""
-    if "" not in sys.path:  # as with `python -m`, but behind what is installed
+    """Run the command line of this process."""
+    if "" not in sys.path:  # Classes in the current folder can be named, as with `python -m`, but installed ones win.
         sys.path.append("")
-    with told_in_few_words(), forgiving_standard_output():
-        run = chosen_command(sys.argv[1:2])
-        run(sys.argv[2:])
+    with report_user_errors(), tolerate_broken_output():
+        run_command(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: its commands, configs, checkpoints, and what it says when something is wrong.
+"""The command line: commands, their help and configs, checks before a run, and short error messages.
 
-Nothing here is imported before a command needs it: PyTorch and Lightning take seconds.
+Each command imports its module only when it runs, since PyTorch and Lightning take seconds.
 """

@@ -1,122 +1,133 @@
-"""The command ``lowrank-unroll list``: what there is to choose from, with a line of each."""
+"""The command ``lowrank-unroll list``: names that configs and options take, with a line about each."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 
 from rich.console import Console
 from torch import nn
 
 import datamodules
 from lowrank_unroll import callbacks, metrics, networks, sampling, weights
-from lowrank_unroll.command_line.class_schemas import classes_of, first_line
+from lowrank_unroll.command_line.class_schemas import classes_of, docstring_summary
+from lowrank_unroll.command_line.command_parser import CommandParser, did_you_mean
 from lowrank_unroll.command_line.configs import config_folder, config_names
-from lowrank_unroll.command_line.words import WordsParser, nearest
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling import SamplingPattern
 
 END_OF_SENTENCE = re.compile(r"(?<=\.)\s")
-ROLE = re.compile(r":\w+:`~?([^`]*)`")  # a reference of the documentation
+ROLE = re.compile(r":\w+:`~?([^`]*)`")  # a cross-reference in a docstring
+NAME_WIDTH = 24  # characters; the line about a longer name starts below it
+MAX_WIDTH = 100
 
 
-def catalogue(words: Sequence[str]) -> None:
-    """Print what there is, all of it or of the kinds that are named.
+def catalogue(argv: Sequence[str]) -> None:
+    """Print all lists, or those of the given kinds.
 
     Args:
-        words: the arguments of the command.
+        argv: the arguments of the command.
 
     Raises:
         UsageError: if there is no such kind.
     """
-    parser = WordsParser(
-        prog="lowrank-unroll list", description="List what there is to choose from, with a line of each."
+    parser = CommandParser(
+        prog="lowrank-unroll list", description="List the names that configs and options take, with a line about each."
     )
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)}; all unless given")
-    kinds = parser.parse_args(words).kinds
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all)")
+    kinds = parser.parse_args(argv).kinds
     for kind in kinds:
         if kind not in KINDS:
-            raise UsageError(f"there is no list of {kind!r}{nearest(kind, KINDS) or '; expected ' + ', '.join(KINDS)}")
+            hint = did_you_mean(kind, KINDS) or f"; expected {', '.join(KINDS)}"
+            raise UsageError(f"there is no list of {kind!r}{hint}")
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for kind in kinds or KINDS:
         title, entries = KINDS[kind]
-        found = entries()
-        longest = max(map(len, found))
         console.print(f"{kind}: {title}", style="bold")
-        for name, line in found.items():
-            console.print(f"  {name:<{longest}}  {line}")
+        for name, line in entries().items():
+            console.print(_entry(name, line))
         console.print()
 
 
 def configs() -> dict[str, str]:
-    """The configs of the collection, and the first sentence of each."""
-    return {name: _comment(config_folder() / name) for name in config_names()}
+    """Return the configs of the collection, with the first sentence of each."""
+    return {name: _first_comment(config_folder() / name) for name in config_names()}
 
 
 def trainable() -> dict[str, str]:
-    """The networks that learn."""
-    return _described(one for one in _networks() if _parameters(one))
+    """Return the networks with trainable parameters."""
+    return _described(network for network in _networks() if _has_parameters(network))
 
 
 def untrained() -> dict[str, str]:
-    """The networks that do not."""
-    return _described(one for one in _networks() if not _parameters(one))
+    """Return the networks without trainable parameters."""
+    return _described(network for network in _networks() if not _has_parameters(network))
 
 
 def data() -> dict[str, str]:
-    """The DataModules."""
-    kinds = classes_of(datamodules)
-    return _described(one for one in kinds if issubclass(one, datamodules.ReconstructionDataModule))
+    """Return the DataModules."""
+    classes = classes_of(datamodules)
+    return _described(one for one in classes if issubclass(one, datamodules.ReconstructionDataModule))
 
 
 def patterns() -> dict[str, str]:
-    """The sampling patterns."""
+    """Return the sampling patterns."""
     return _described(one for one in classes_of(sampling) if issubclass(one, SamplingPattern))
 
 
 def trained_weights() -> dict[str, str]:
-    """The weights in the box, and what the title of the card says of each."""
+    """Return the weights in the package, with the title of their cards."""
     cards = {name: Path(weights.__file__).with_name(f"{name}.md") for name in weights.shipped()}
     return {name: card.read_text().splitlines()[0].partition(": ")[2] for name, card in cards.items()}
 
 
-def measures() -> dict[str, str]:
-    """The measures of quality."""
+def quality_metrics() -> dict[str, str]:
+    """Return the metrics."""
     names = ("psnr", "ser", "ssim", "frame_ssim", "mse", "nmse", "hfen")
-    return {name: first_line(getattr(metrics, name)) for name in names}
+    return {name: docstring_summary(getattr(metrics, name)) for name in names}
 
 
 def run_callbacks() -> dict[str, str]:
-    """The callbacks."""
+    """Return the callbacks."""
     return _described(classes_of(callbacks))
 
 
 KINDS: Mapping[str, tuple[str, Callable[[], dict[str, str]]]] = {
-    "configs": ("--config NAME; several may follow each other", configs),
-    "networks": ("--model.network NAME, to be trained", trainable),
-    "untrained": ("--model.network NAME, nothing to train; --report.untrained '[NAME]' compares with them", untrained),
-    "weights": ("--model.weights NAME, and lowrank_unroll.weights.load_network", trained_weights),
+    "configs": ("--config NAME, several of which may be given", configs),
+    "networks": ("trainable, --model.network NAME", trainable),
+    "untrained": ("networks without training, also --report.untrained '[NAME]'", untrained),
+    "weights": ("--model.weights NAME", trained_weights),
     "data": ("--data NAME", data),
-    "patterns": ("--data.pattern NAME, of dynamic MRI", patterns),
-    "metrics": ("lowrank_unroll.metrics", measures),
-    "callbacks": ("--trainer.callbacks+=NAME, unless a run has it anyway", run_callbacks),
+    "patterns": ("sampling of dynamic MRI, --data.pattern NAME", patterns),
+    "metrics": ("functions of lowrank_unroll.metrics", quality_metrics),
+    "callbacks": ("--trainer.callbacks+=NAME, unless every run has it", run_callbacks),
 }
+
+
+def _entry(name: str, line: str) -> str:
+    """Return a name and its line, wrapped to the width of the terminal, or of 80 characters without one."""
+    width = min(get_terminal_size().columns, MAX_WIDTH)
+    indent = " " * (NAME_WIDTH + 4)
+    wrapped = fill(line, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return f"  {name}\n{wrapped}" if len(name) > NAME_WIDTH else f"  {name:<{NAME_WIDTH}}  {wrapped.lstrip()}"
 
 
 def _networks() -> list[type[nn.Module]]:
     return [one for one in classes_of(networks) if issubclass(one, nn.Module)]
 
 
-def _parameters(network: type[nn.Module]) -> bool:
-    """Whether there is something to train in a network built with its defaults."""
+def _has_parameters(network: type[nn.Module]) -> bool:
+    """Return whether a network, built with its defaults, has trainable parameters."""
     return any(parameter.requires_grad for parameter in network().parameters())
 
 
-def _described(kinds: Iterable[type]) -> dict[str, str]:
-    return {kind.__name__: ROLE.sub(r"\1", first_line(kind)) for kind in kinds}
+def _described(classes: Iterable[type]) -> dict[str, str]:
+    return {one.__name__: ROLE.sub(r"\1", docstring_summary(one)) for one in classes}
 
 
-def _comment(config: Path) -> str:
-    """The first sentence of the comment at the top of a config."""
+def _first_comment(config: Path) -> str:
+    """Return the first sentence of the comment at the top of a config."""
     comment = takewhile(lambda line: line.startswith("#"), config.read_text().splitlines())
     return END_OF_SENTENCE.split(" ".join(line.removeprefix("#").strip() for line in comment))[0]

@@ -1,4 +1,4 @@
-"""JSON schemas of types, classes and their arguments, as jsonargparse parses them."""
+"""JSON schemas of types, of classes and of their arguments, as jsonargparse parses them."""
 
 import inspect
 import types
@@ -19,8 +19,8 @@ from lowrank_unroll import callbacks, modules, networks, prox, sampling
 
 JsonSchema = dict[str, Any]
 
-# Where classes are completed from; those of other modules are taken by their dotted path.
-ROOMS = (
+# Modules whose classes editors complete; a class of another module is given by its dotted path.
+MODULES = (
     *(modules, networks, prox, sampling, callbacks, datamodules, torch.optim, torch.optim.lr_scheduler),
     *(lightning.pytorch.callbacks, lightning.pytorch.loggers),
 )
@@ -33,24 +33,24 @@ PLAIN: dict[Any, JsonSchema] = {
     Path: {"type": "string"},
     timedelta: {"type": "string"},
 }
-OWN = "own_class"  # a dotted path of another class
+OTHER_CLASS = "other_class"  # the dotted path of a class of another module
 
 
 class ClassSchemas:
-    """Collects the schemas of classes while those of the arguments that take them are asked for.
+    """Builder of the schemas of arguments; collects those of the classes that the arguments take.
 
     Attributes:
-        found: schemas of classes by name, to stand under ``$defs``.
+        definitions: schemas of classes by name, for ``$defs``.
     """
 
     def __init__(self) -> None:
-        ours = {path for room in ROOMS for one in classes_of(room) for path in _paths(one)}
-        own = {"type": "string", "pattern": r"\.", "not": {"enum": sorted(ours)}}
-        self.found: dict[str, JsonSchema] = {OWN: own}
+        known = {path for module in MODULES for one in classes_of(module) for path in _paths(one)}
+        other = {"type": "string", "pattern": r"\.", "not": {"enum": sorted(known)}}
+        self.definitions: dict[str, JsonSchema] = {OTHER_CLASS: other}
 
     def arguments(self, parser: ArgumentParser) -> JsonSchema:
-        """The schema of all arguments of a parser, nested where their names have dots."""
-        schema = _section()
+        """Return the schema of all arguments of a parser, nested at the dots of their names."""
+        schema = _object()
         for action in parser._actions:  # noqa: SLF001  argparse lists them nowhere else
             hint = getattr(action, "_typehint", None)
             if hint is None or action.dest.endswith(".help"):
@@ -58,13 +58,13 @@ class ClassSchemas:
             *sections, key = action.dest.split(".")
             properties = schema["properties"]
             for section in sections:
-                properties = properties.setdefault(section, _section())["properties"]
-            properties[key] = {**self.of_type(hint), **_told(action)}
-            properties.update(_appending(key, properties[key]))
+                properties = properties.setdefault(section, _object())["properties"]
+            properties[key] = {**self.of_type(hint), **_annotations(action)}
+            properties.update(_appending_key(key, properties[key]))
         return schema
 
     def of_type(self, hint: Any) -> JsonSchema:
-        """The schema of values of a type hint; of any value where JSON knows none."""
+        """Return the schema of values of a type hint; that of any value if JSON has no such type."""
         if hint in PLAIN:
             return dict(PLAIN[hint])
         if get_args(hint):
@@ -74,7 +74,7 @@ class ClassSchemas:
     def _of_generic(self, origin: Any, inner: tuple[Any, ...]) -> JsonSchema:
         if origin is Literal:
             return {"enum": list(inner)}
-        if origin is Callable:  # a class, or one with some of its arguments
+        if origin is Callable:  # given as a class, perhaps with some of its arguments
             return self.of_type(inner[-1])
         if origin is dict:
             return {"type": "object"}
@@ -85,23 +85,25 @@ class ClassSchemas:
             return {"anyOf": [self.of_type(one) for one in inner]}
         return {"type": "array", "items": self.of_type(inner[0])}
 
-    def _of_class(self, kind: type) -> JsonSchema:
-        """A reference to the schema of all known classes of a kind, by name or with arguments."""
-        if kind.__name__ not in self.found:
-            self.found[kind.__name__] = {}  # an argument of one of them may be of the same kind
-            known = {known.__name__: known for known in _known(kind)}
+    def _of_class(self, base: type) -> JsonSchema:
+        """Return a reference to the schema of a class and of all its known subclasses, by name or with arguments."""
+        if base.__name__ not in self.definitions:
+            self.definitions[
+                base.__name__
+            ] = {}  # breaks the recursion: a subclass may take an argument of the same type
+            known = {known.__name__: known for known in _known_subclasses(base)}
             paths = [path for one in known.values() for path in _paths(one)]
-            self.found[kind.__name__]["anyOf"] = [
+            self.definitions[base.__name__]["anyOf"] = [
                 *({"enum": paths} for _ in paths[:1]),
-                {"$ref": f"#/$defs/{OWN}"},
+                {"$ref": f"#/$defs/{OTHER_CLASS}"},
                 *map(self._with_arguments, known.values()),
                 {
-                    **_section({"class_path": {"$ref": f"#/$defs/{OWN}"}, "init_args": {"type": "object"}}),
+                    **_object({"class_path": {"$ref": f"#/$defs/{OTHER_CLASS}"}, "init_args": {"type": "object"}}),
                     "required": ["class_path"],
                 },
-                *([self._arguments_of(kind)] if is_dataclass(kind) else []),
+                *([self._arguments_of(base)] if is_dataclass(base) else []),
             ]
-        return {"$ref": f"#/$defs/{kind.__name__}"}
+        return {"$ref": f"#/$defs/{base.__name__}"}
 
     def _arguments_of(self, known: type) -> JsonSchema:
         parser = ArgumentParser()
@@ -114,45 +116,49 @@ class ClassSchemas:
             "init_args": self._arguments_of(known),
             "dict_kwargs": {"type": "object"},
         }
-        return {**_section(chosen), "title": known.__name__, "description": first_line(known)}
+        return {**_object(chosen), "title": known.__name__, "description": docstring_summary(known)}
 
 
-def classes_of(room: types.ModuleType) -> list[type]:
-    """The public classes of a room that can be built, in alphabetical order."""
-    ones = (getattr(room, name) for name in sorted(getattr(room, "__all__", None) or dir(room)))
-    return [one for one in ones if inspect.isclass(one) and not inspect.isabstract(one)]
+def classes_of(module: types.ModuleType) -> list[type]:
+    """Return the public classes of a module that are not abstract, in alphabetical order."""
+    values = (getattr(module, name) for name in sorted(getattr(module, "__all__", None) or dir(module)))
+    return [value for value in values if inspect.isclass(value) and not inspect.isabstract(value)]
 
 
-def first_line(documented: object) -> str:
-    """The first line of a docstring; empty if there is none."""
+def docstring_summary(documented: object) -> str:
+    """Return the first line of a docstring; "" if there is none."""
     return next(iter((inspect.getdoc(documented) or "").splitlines()), "")
 
 
-def _section(properties: JsonSchema | None = None) -> JsonSchema:
+def _object(properties: JsonSchema | None = None) -> JsonSchema:
     return {"type": "object", "properties": properties or {}, "additionalProperties": False}
 
 
-def _told(action: Any) -> JsonSchema:
-    told = {"description": " ".join((action.help or "").replace("%%", "%").split())}
-    return told | ({"default": action.default} if isinstance(action.default, bool | int | float | str) else {})
+def _annotations(action: Any) -> JsonSchema:
+    description = {"description": " ".join((action.help or "").replace("%%", "%").split())}
+    return description | ({"default": action.default} if isinstance(action.default, bool | int | float | str) else {})
 
 
-def _appending(key: str, schema: JsonSchema) -> JsonSchema:
-    """The key that appends to a list of classes, as ``logger+`` does."""
+def _appending_key(key: str, schema: JsonSchema) -> JsonSchema:
+    """Return the key that appends to a list of classes, such as ``logger+``; none for other arguments."""
     lists = [one for one in schema.get("anyOf", [schema]) if "$ref" in (one.get("items") or {})]
     return {f"{key}+": {"anyOf": [one for found in lists for one in (found, found["items"])]}} if lists else {}
 
 
-def _known(kind: type) -> Iterator[type]:
-    """The classes of a kind that can be built, but no task where a network or a loss is wanted."""
-    for room in ROOMS:
-        for one in classes_of(room):
-            is_task = issubclass(one, LightningModule) and not issubclass(kind, LightningModule)
-            if issubclass(one, kind) and not is_task:
+def _known_subclasses(base: type) -> Iterator[type]:
+    """Yield the subclasses that can be built, but no LightningModule where a network or a loss is expected."""
+    for module in MODULES:
+        for one in classes_of(module):
+            is_task = issubclass(one, LightningModule) and not issubclass(base, LightningModule)
+            if issubclass(one, base) and not is_task:
                 yield one
 
 
 def _paths(known: type) -> list[str]:
-    """What a class may be called in a config."""
-    rooms = [room.__name__ for room in ROOMS if getattr(room, known.__name__, None) is known]
-    return [known.__name__, *(f"{room}.{known.__name__}" for room in rooms), f"{known.__module__}.{known.__name__}"]
+    """Return the names of a class that a config may use."""
+    modules = [module.__name__ for module in MODULES if getattr(module, known.__name__, None) is known]
+    return [
+        known.__name__,
+        *(f"{module}.{known.__name__}" for module in modules),
+        f"{known.__module__}.{known.__name__}",
+    ]

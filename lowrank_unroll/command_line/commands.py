@@ -1,121 +1,113 @@
-"""The commands, as ``lowrank-unroll --help`` lists them."""
+"""The commands of ``lowrank-unroll``."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from functools import partial
-from textwrap import fill
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
 
 from lowrank_unroll import __version__
-from lowrank_unroll.command_line.configs import config_names
-from lowrank_unroll.command_line.words import WordsParser, nearest
+from lowrank_unroll.command_line.command_parser import CommandParser, did_you_mean
+from lowrank_unroll.command_line.trainer_help import asks_for_help, print_help
 from lowrank_unroll.errors import UsageError
 
 PROGRAM = "lowrank-unroll"
-WIDTH = 116  # characters
+
+
+class Command(NamedTuple):
+    """A command of the program.
+
+    Attributes:
+        summary: a line for the help of the program.
+        function: ``module.function`` in this package, called with the arguments of the command; None for a command of
+            the trainer. Its module is imported only when the command runs, since PyTorch and Lightning take seconds.
+    """
+
+    summary: str
+    function: str | None = None
+
+
 COMMANDS = {
-    "fit": "train a network",
-    "validate": "compute the metrics of validation",
-    "test": "measure a network on test data, with tables, pictures and a report",
-    "predict": "reconstruct measurements of your own",
-    "prepare": "download and prepare the data and do nothing else, for machines that train without a network",
-    "compare": "print and plot finished tests side by side",
-    "phantom": "write a simulated beating heart as a scanner's raw file, to try out predict",
-    "study": "train and test many methods under many conditions, into one table",
-    "list": "list configs, networks, data, sampling patterns, weights and more, with a line of each",
-    "schema": "print the JSON schema of configs, by which editors complete and check them",
+    "fit": Command("train a network"),
+    "validate": Command("compute the validation metrics"),
+    "test": Command("evaluate on test data, with tables, pictures and a report"),
+    "predict": Command("reconstruct your own measurements"),
+    "prepare": Command("download and prepare the data, without training"),
+    "compare": Command("print and plot finished tests side by side", "compare.compare"),
+    "phantom": Command("write a simulated heart as a scanner's raw file", "phantom.phantom"),
+    "study": Command("train and test many methods, and write one table", "study.study"),
+    "list": Command("list configs, networks, data, sampling patterns and more", "catalogue.catalogue"),
+    "schema": Command("print the JSON schema of configs, for editors", "schema.schema"),
 }
-EXAMPLES = """
+EPILOG = """
+examples:
   lowrank-unroll fit --config color_cs/demo.yaml
   lowrank-unroll test --config color_cs/demo.yaml
-  lowrank-unroll predict --config color_cs/demo.yaml --data.predict_images photo.png --data.ratio 0.4
-  lowrank-unroll compare runs/color_cs_demo/version_1 runs/color_cs_demo/version_2
+  lowrank-unroll predict --config color_cs/pretrained.yaml \\
+      --data.predict_images photo.png --data.ratio 0.4
+  lowrank-unroll compare runs/color_cs_demo/version_1 \\
+      runs/color_cs_pretrained/version_0
 
---config takes a file, or a name from the collection:
+--config takes a file, or a name that `lowrank-unroll list configs` lists. Of
+several configs, later ones override earlier ones; arguments override all.
 
-{names}
-
-Several may be given; later ones override earlier ones, and arguments override both. test, validate and predict use
-the best weights of the newest run logged under the same name unless --ckpt_path names others; fit --ckpt_path last
-resumes that run. To test a run that was trained with other arguments, give its own config:
+test, validate and predict use the best weights of the newest run logged under
+the same name, unless --ckpt_path names others. To test a run that was trained
+with other arguments, give its own config:
 --config runs/NAME/version_0/config.yaml.
 
-COMMAND --help lists the arguments of a command; fit --model.help ColorCS and fit --data.help SamplePhotos list those
-of a model or of data, and list what there is to choose from. With --debug, or LOWRANK_UNROLL_DEBUG=1, mistakes are
-shown with their traceback."""
-
-Run = Callable[[Sequence[str]], None]
+COMMAND --help shows the common options of a command. --debug, or
+LOWRANK_UNROLL_DEBUG=1, shows errors with their traceback."""
 
 
-def chosen_command(words: Sequence[str]) -> Run:
-    """Return the function that runs the command a word names; it takes the words that follow.
+def run_command(argv: Sequence[str]) -> None:
+    """Run the command that the arguments of the program name first.
 
     Raises:
-        SystemExit: if help or the version was asked for instead.
-        UsageError: if there is no such command.
+        SystemExit: after printing help or the version.
+        UsageError: if there is no such command, or it refuses its arguments.
     """
-    parser = WordsParser(
+    name, arguments = _parse_command(argv[:1]), argv[1:]
+    if function := COMMANDS[name].function:
+        module, _, attribute = function.partition(".")
+        getattr(import_module(f"lowrank_unroll.command_line.{module}"), attribute)(arguments)
+    elif asks_for_help(arguments):
+        print_help(PROGRAM, name)
+    else:
+        _run_trainer(name, arguments)
+
+
+def _parse_command(argv: Sequence[str]) -> str:
+    parser = CommandParser(
         PROGRAM,
-        usage=f"{PROGRAM} COMMAND [--config NAME] [--KEY VALUE ...]",
+        usage=f"{PROGRAM} COMMAND [--config NAME] [--OPTION VALUE ...]",
         description="Train and test low-rank unrolled networks.",
-        epilog=EXAMPLES.format(names=_listed(config_names())),
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for name, summary in COMMANDS.items():
-        commands.add_parser(name, help=summary)
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        meant = nearest(words[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
-        raise UsageError(f"there is no command {words[0]!r}{meant}")
-    name = parser.parse_args(words).command
-    others = {"compare": _compare, "phantom": _phantom, "study": _study, "list": _list, "schema": _schema}
-    return others.get(name) or partial(_run_trainer, name)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.summary)
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        hint = did_you_mean(argv[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
+        raise UsageError(f"there is no command {argv[0]!r}{hint}")
+    name: str = parser.parse_args(argv).command
+    return name
 
 
-def _listed(names: Sequence[str]) -> str:
-    return fill(", ".join(names), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+def _run_trainer(name: str, arguments: Sequence[str]) -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("Loading PyTorch and Lightning ...\n")
+    _check_datamodules()
+    from lowrank_unroll.command_line.reconstruction_cli import run  # noqa: PLC0415  imports PyTorch and Lightning
+
+    run(name, arguments)
 
 
-def _compare(words: Sequence[str]) -> None:
-    from lowrank_unroll.command_line.compare import compare  # noqa: PLC0415
-
-    compare(words)
-
-
-def _phantom(words: Sequence[str]) -> None:
-    from lowrank_unroll.command_line.phantom import phantom  # noqa: PLC0415
-
-    phantom(words)
-
-
-def _study(words: Sequence[str]) -> None:
-    from lowrank_unroll.command_line.study import study  # noqa: PLC0415
-
-    study(words)
-
-
-def _list(words: Sequence[str]) -> None:
-    from lowrank_unroll.command_line.catalogue import catalogue  # noqa: PLC0415
-
-    catalogue(words)
-
-
-def _schema(words: Sequence[str]) -> None:
-    from lowrank_unroll.command_line.schema import schema  # noqa: PLC0415
-
-    schema(words)
-
-
-def _run_trainer(name: str, words: Sequence[str]) -> None:
-    _refuse_another_package()
-    from lowrank_unroll.command_line.reconstruction_cli import run  # noqa: PLC0415
-
-    run(name, words)
-
-
-def _refuse_another_package() -> None:
-    """Look before Lightning is imported, which takes seconds."""
-    import datamodules  # noqa: PLC0415
+def _check_datamodules() -> None:
+    """Refuse another package of that name before Lightning is imported, which takes seconds."""
+    import datamodules  # noqa: PLC0415  imports PyTorch
 
     if not hasattr(datamodules, "ReconstructionDataModule"):
         place = datamodules.__file__ or next(iter(datamodules.__path__))

@@ -4,14 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.reports import comparison_table, distributions, methods, objections, read_evaluation
-from lowrank_unroll.terminal import say
+from lowrank_unroll.terminal import say, show
 
 LOG_WIDTH = 160  # characters of the table without a terminal
 FORMATS = (".png", ".pdf", ".svg", ".jpg", ".tiff", ".webp")
@@ -39,11 +38,10 @@ def compare(argv: Sequence[str]) -> None:
     evaluations = [read_evaluation(run) for run in arguments.runs]
     with written_whole(arguments.output) as temporary:
         distributions(methods(evaluations)).savefig(temporary, dpi=150)
-    console = Console(width=None if Console().is_terminal else LOG_WIDTH)
-    console.print(comparison_table(evaluations))
+    show(comparison_table(evaluations), log_width=LOG_WIDTH)
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):
-            console.print(Text.assemble(("Warning: ", "yellow"), objection))
+            show(Text.assemble(("Warning: ", "yellow"), objection), log_width=LOG_WIDTH)
     say(f"Picture: {arguments.output}")
 
 

@@ -1,10 +1,10 @@
-"""Finding configs, in files and in the collection, and refusing what is none."""
+"""Configs: the collection, files, and checks that a file is a config."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lowrank_unroll.command_line.words import nearest
+from lowrank_unroll.command_line.command_parser import did_you_mean
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.yaml_files import read_yaml
 
@@ -12,48 +12,48 @@ FLAGS = ("-c", "--config")
 
 
 def config_folder() -> Path:
-    """Where the collection of configs lies: in the package, or at the top of a checkout."""
+    """Return the folder of the collection: in the package, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     packaged = package / "configs"
     return packaged if packaged.is_dir() else package.parent / "configs"
 
 
 def config_names() -> list[str]:
-    """Names of the collection's configs, as --config takes them; sweeps are for Weights & Biases."""
+    """Return the names of the collection's configs, as --config takes them; sweeps are for Weights & Biases."""
     names = sorted(file.relative_to(config_folder()).as_posix() for file in config_folder().glob("*/*.yaml"))
     return [name for name in names if not name.startswith("sweeps/")]
 
 
-def find_configs(words: Sequence[str]) -> list[str]:
-    """Replace the names of the collection's configs by their paths, wherever --config is given, and check the files.
+def resolve_configs(arguments: Sequence[str]) -> list[str]:
+    """Replace the names that follow --config by the paths of their files, and check these.
 
     Raises:
         UsageError: if a config is neither a file nor in the collection, or is no config.
     """
-    found = list(words)
-    for index, word in enumerate(words):
-        if word.startswith("--config="):
-            found[index] = f"--config={_checked(word.removeprefix('--config='))}"
-        elif index > 0 and words[index - 1] in FLAGS:
-            found[index] = str(_checked(word))
-    return found
+    resolved = list(arguments)
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            resolved[index] = f"--config={_checked(argument.removeprefix('--config='))}"
+        elif index > 0 and arguments[index - 1] in FLAGS:
+            resolved[index] = str(_checked(argument))
+    return resolved
 
 
-def given_configs(words: Sequence[str]) -> list[Path]:
-    """The files of all configs among words whose names have been replaced, in order."""
-    pairs = zip(["", *words], words, strict=False)
+def given_configs(arguments: Sequence[str]) -> list[Path]:
+    """Return the files of all configs among resolved arguments, in order."""
+    pairs = zip(["", *arguments], arguments, strict=False)
     return [
-        Path(word.removeprefix("--config="))
-        for before, word in pairs
-        if before in FLAGS or word.startswith("--config=")
+        Path(argument.removeprefix("--config="))
+        for before, argument in pairs
+        if before in FLAGS or argument.startswith("--config=")
     ]
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The sections of a config.
+    """Return the sections of a config.
 
     Raises:
-        UsageError: if it is no YAML, see :func:`lowrank_unroll.yaml_files.read_yaml`, or not of sections; names it.
+        UsageError: if it is no YAML, see :func:`lowrank_unroll.yaml_files.read_yaml`, or has no sections; names it.
     """
     config = read_yaml(path, f"--config {path}")
     if not isinstance(config, dict):
@@ -73,8 +73,8 @@ def _find(name: str) -> Path:
     names = config_names()
     if name in names:
         return config_folder() / name
-    meant = nearest(name, names) or "; lowrank-unroll --help lists the collection"
-    raise UsageError(f"--config {name}: no such file, nor one of the collection{meant}")
+    hint = did_you_mean(name, names) or "; `lowrank-unroll list configs` lists the collection"
+    raise UsageError(f"--config {name}: no such file, nor a config of the collection{hint}")
 
 
 def _kind(config: object) -> str:

@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.dynamic_mri.hdf5_cache import write_hdf5
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.raw_data.ismrmrd_writer import write_ismrmrd
+from datamodules.loading.caches import write_hdf5
+from datamodules.measured.ismrmrd.writer import write_ismrmrd
 from lowrank_unroll import sampling
-from lowrank_unroll.command_line.words import WordsParser
+from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.terminal import say
 
@@ -17,24 +17,24 @@ PATTERNS = ("EquispacedLines", "KtGaussian", "RandomLines", "Vista")
 SUFFIXES = (".h5", ".mrd")
 
 
-def phantom(words: Sequence[str]) -> None:
+def phantom(argv: Sequence[str]) -> None:
     """Write a simulated beating heart as a scanner's raw file.
 
     Args:
-        words: the arguments of the command.
+        argv: the arguments of the command.
 
     Raises:
-        UsageError: if they cannot be understood, or a file is there already.
+        UsageError: if they cannot be parsed, or a file exists already.
         ModuleNotFoundError: if the package ismrmrd is not installed.
         OSError: if a file cannot be written.
     """
-    arguments = _parsed(words)
+    arguments = _parse(argv)
     reference = getattr(arguments, "reference", None)
     if reference is not None and _is_same(reference, arguments.file):
         raise UsageError(f"{reference} cannot be the raw file and its reference: give two names")
     for path in filter(None, (arguments.file, reference)):
         if path.exists():
-            raise UsageError(f"{path} is there already: give another name, or remove it first")
+            raise UsageError(f"{path} exists already: give another name, or remove it first")
     try:
         pattern = getattr(sampling, arguments.pattern)(arguments.acceleration)
         scan, heart = PhantomScan(
@@ -50,15 +50,16 @@ def phantom(words: Sequence[str]) -> None:
     write_ismrmrd(arguments.file, scan)
     if reference is not None:
         write_hdf5(reference, [("series", heart.numpy())])
-    told = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. Reconstruct them, for instance, with"
+    summary = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. To reconstruct them:"
     name = shlex.quote(str(arguments.file))
     command = f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {name}"
-    say(f"{told}\n  {command}")
+    say(f"{summary}\n  {command}")
 
 
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    parser = WordsParser(
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = CommandParser(
         prog="lowrank-unroll phantom",
+        usage="%(prog)s FILE [--OPTION VALUE ...]",
         description="Write a simulated beating heart as the raw file (ISMRMRD) of a scan: undersampled lines of "
         "several coils, readouts oversampled twofold, a noise scan, times after the trigger, and where the slice lies.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -68,26 +69,34 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("file", type=_raw_file, metavar="FILE", help="raw file to write, .h5 or .mrd")
     parser.add_argument(
         "--size", type=int, nargs=3, default=list(default.size), metavar=("FRAMES", "HEIGHT", "WIDTH"),
-        help="of the series; the height is along the readout",
+        help="size of the series; the readout is along the height",
     )  # fmt: skip
     parser.add_argument("--coils", type=int, default=default.coils, help="receive coils, whose noise is correlated")
-    parser.add_argument("--pattern", choices=PATTERNS, default="EquispacedLines", help="which lines are sampled")
-    parser.add_argument("--acceleration", type=float, default=default.pattern.acceleration, help="of the pattern")
+    parser.add_argument(
+        "--pattern",
+        choices=PATTERNS,
+        metavar="CLASS",
+        default="EquispacedLines",
+        help=f"sampling pattern: {', '.join(PATTERNS)}",
+    )
+    parser.add_argument(
+        "--acceleration", type=float, default=default.pattern.acceleration, help="acceleration of the pattern"
+    )
     parser.add_argument(
         "--calibration", type=int, default=default.calibration, metavar="LINES",
-        help="lines of the centre of k-space, measured separately for the sensitivities of the coils",
+        help="central lines of k-space, measured separately for the coil sensitivities",
     )  # fmt: skip
     parser.add_argument("--snr", type=float, default=default.snr, help="signal-to-noise ratio; 0 for no noise")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of all that is random")
+    parser.add_argument("--seed", type=int, default=default.seed, help="seed of all random numbers")
     parser.add_argument(
         "--reference", type=Path, default=argparse.SUPPRESS, metavar="FILE",
         help="also write the heart itself: an HDF5 file, the dataset `series` (time, height, width), complex",
     )  # fmt: skip
-    return parser.parse_args(words)
+    return parser.parse_args(argv)
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, whatever leads to it, also where capitals are not told apart."""
+    """Return whether two paths are the same file, also through links or on a case-insensitive file system."""
     return str(one.resolve()).casefold() == str(other.resolve()).casefold()
 
 

@@ -1,4 +1,4 @@
-"""How the process of a training speaks and ends."""
+"""Warnings that a process of the trainer hides, and its exit after a signal."""
 
 import logging
 import os
@@ -10,24 +10,25 @@ from typing import NoReturn
 from rich.console import Console
 
 
-def silence_advice() -> None:
-    """Hide warnings that a user of this package can do nothing about."""
+def hide_warnings(*, training: bool) -> None:
+    """Hide warnings that a user of this package cannot act on.
+
+    Args:
+        training: whether the command trains; if not, warnings about the callbacks of the training are hidden, too.
+    """
     # Loading takes about one percent of a step, without worker processes.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
-    # With mixed precision weights have 32 bits all the same.
+    # With mixed precision, weights have 32 bits all the same.
     warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises its cloud.
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
-
-
-def silence_advice_to_train() -> None:
-    """Hide, where a network is only evaluated, which callbacks its training had."""
-    warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
+    if not training:
+        warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
 
 
 def exit_after_signal(stop: SystemExit) -> NoReturn:
-    """Leave as shells expect it of what a signal has stopped.
+    """Exit with the code that shells expect of a process that a signal has stopped.
 
     Args:
         stop: what Lightning raised; its code is that of SIGTERM unless it has one.
@@ -36,6 +37,6 @@ def exit_after_signal(stop: SystemExit) -> NoReturn:
         SystemExit: always.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":
-        sys.exit()  # in peace, or Lightning would kill the first process before it has finished
+        sys.exit()  # with code 0: at another one, Lightning would kill the first process before it has finished
     Console(stderr=True).print("Stopped by a signal. `fit --ckpt_path last` goes on from here.")
     sys.exit(stop.code or 128 + signal.SIGTERM)

@@ -7,54 +7,58 @@ from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from datamodules import ReconstructionDataModule
 from lowrank_unroll import (
-    networks,  # noqa: F401  names its classes for class_path
+    networks,  # noqa: F401  makes its classes known by their short names
     sampling,  # noqa: F401
 )
 from lowrank_unroll.callbacks import (
+    MetricsProgressBar,
     PredictionWriter,
     ReconstructionProgress,
     TestReport,
     TrainingPictures,
 )
-from lowrank_unroll.command_line.configs import find_configs
+from lowrank_unroll.command_line.configs import resolve_configs
+from lowrank_unroll.command_line.epoch_log import EpochLog
 from lowrank_unroll.command_line.monitors import check_callbacks
-from lowrank_unroll.command_line.parser import BriefParser
-from lowrank_unroll.command_line.process import exit_after_signal, silence_advice, silence_advice_to_train
+from lowrank_unroll.command_line.parser import TrainerParser
+from lowrank_unroll.command_line.process import exit_after_signal, hide_warnings
+from lowrank_unroll.command_line.trainer_help import HELP_ALL
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.reports import called_program
 from lowrank_unroll.runs import DeferredSignals, ResumableCheckpoint, read_checkpoint
-from lowrank_unroll.runs.checkpoint_io import WholeCheckpointIO
+from lowrank_unroll.runs.checkpoint_file import WholeCheckpointIO
 from lowrank_unroll.runs.folders import check_names, claim_folder
 from lowrank_unroll.runs.newest_checkpoint import newest_checkpoint, remove_unfinished
 from lowrank_unroll.runs.resumable_checkpoint import OF_THE_MODULE
-from lowrank_unroll.runs.saved_config import SaveConfig, log_offline_where_needed
+from lowrank_unroll.runs.saved_config import SaveConfig
+from lowrank_unroll.runs.weights_and_biases import log_offline_where_needed
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # in others, parts of the networks cannot be computed
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # Parts of the networks, such as the SVD, need single precision.
 
 
-def run(name: str, words: Sequence[str]) -> None:
+def run(name: str, arguments: Sequence[str]) -> None:
     """Run a command of the trainer.
 
     Args:
         name: fit, validate, test, predict or prepare.
-        words: the words behind it.
+        arguments: those of the command.
 
     Raises:
-        UsageError: if they cannot be understood, or a value is refused.
+        UsageError: if an argument is unknown, or its value is refused.
         DataError: if a file cannot be used.
     """
-    silence_advice()
-    if name != "fit":
-        silence_advice_to_train()
-    command = [*called_program(), name, *words]
-    sys.argv[1:] = [name, *find_configs(words)]  # where LightningCLI and the processes it starts read them
+    hide_warnings(training=name == "fit")
+    command = [*called_program(), name, *arguments]
+    resolved = ["--help" if argument == HELP_ALL else argument for argument in resolve_configs(arguments)]
+    sys.argv[1:] = [name, *resolved]  # LightningCLI and the processes that it starts read them there.
     try:
         ReconstructionCLI(name, command)
     except MisconfigurationException as error:
@@ -64,7 +68,7 @@ def run(name: str, words: Sequence[str]) -> None:
 
 
 class PreparingTrainer(Trainer):
-    """Lightning's Trainer, whose methods are the subcommands; this one can also prepare data."""
+    """Lightning's Trainer with one more subcommand, prepare."""
 
     def prepare(self, model: ReconstructionModule, datamodule: ReconstructionDataModule) -> None:
         """Download and prepare the data, without training."""
@@ -75,8 +79,8 @@ class ReconstructionCLI(LightningCLI):
     """Run one subcommand, with the callbacks that every run has.
 
     Args:
-        name: the subcommand; no other is set up, which takes as long for each.
-        command: the words of the command line as they were given.
+        name: the subcommand; only its parser is built, since each takes seconds.
+        command: the command line as it was given.
     """
 
     def __init__(self, name: str, command: list[str]) -> None:
@@ -92,18 +96,18 @@ class ReconstructionCLI(LightningCLI):
             seed_everything_default=3407,
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True, "command": command},
-            parser_class=BriefParser,
-            parser_kwargs={name: {"usage": f"lowrank-unroll {name} --config NAME [--KEY VALUE ...]"}},
+            parser_class=TrainerParser,
+            parser_kwargs={name: {"usage": f"lowrank-unroll {name} --config NAME [--OPTION VALUE ...]"}},
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The method of the trainer that is the subcommand, and which of its arguments are not asked for."""
+        """Return the subcommand: a method of the trainer, and its arguments that are no options."""
         known = {**LightningCLI.subcommands(), "prepare": {"model", "datamodule"}}
         return {self.name: known[self.name]}
 
     @staticmethod
     def add_arguments_to_parser(parser: LightningArgumentParser) -> None:
-        """Let the callbacks that every run has be set up, and keep the best checkpoint by the module's monitor."""
+        """Add the options of the callbacks that every run has; the best checkpoint is that of the module's monitor."""
         parser.add_lightning_class_args(TrainingPictures, "pictures")
         parser.add_lightning_class_args(TestReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
@@ -118,17 +122,23 @@ class ReconstructionCLI(LightningCLI):
         )
 
     def _parse_ckpt_path(self) -> None:
-        """Leave the config as the user gave it.
+        """Keep the model's arguments as given.
 
-        Lightning would replace the model's arguments by those that the checkpoint was trained with, also the ones given
-        on the command line, such as --model.tile_size.
+        Lightning would replace them by those of the checkpoint, even arguments given on the command line, such as
+        --model.tile_size.
         """
 
     def instantiate_trainer(self, **keywords: Any) -> Trainer:
-        """Let the trainer write checkpoints our way, unless a plugin or a strategy of the user's has one of its own."""
+        """Build the trainer; checkpoints are written whole, and without a terminal epochs are lines instead of a bar.
+
+        A way to write checkpoints or a progress bar that the user has chosen stays.
+        """
         trainer = super().instantiate_trainer(**keywords)
-        of_the_user = trainer.strategy._checkpoint_io is not None  # noqa: SLF001  the property would make one
-        if not of_the_user and type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        bar = MetricsProgressBar if sys.stdout.isatty() else EpochLog
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [bar() if type(one) is RichProgressBar else one for one in callbacks]
+        chosen = trainer.strategy._checkpoint_io is not None  # noqa: SLF001  the property would make one
+        if not chosen and type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = WholeCheckpointIO()
         return trainer
 
@@ -145,13 +155,13 @@ class ReconstructionCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise UsageError(str(_refusal(error))) from error
+            raise UsageError(str(_original_error(error))) from error
 
     def after_instantiate_classes(self) -> None:
-        """Check that all fits together, read checkpoints without unpickling, and find the weights to evaluate.
+        """Check that model, data and trainer fit together, and find the checkpoint, which is read without unpickling.
 
         Raises:
-            UsageError: if something does not fit.
+            UsageError: if they do not fit together.
         """
         if self.subcommand == "prepare":
             return
@@ -167,25 +177,27 @@ class ReconstructionCLI(LightningCLI):
         if self.subcommand == "test":
             arguments.verbose = False  # TestReport prints the better table
         if self.subcommand == "predict" and arguments.return_predictions is None:
-            arguments.return_predictions = False  # PredictionWriter has written them, nobody would take them
+            arguments.return_predictions = (
+                False  # PredictionWriter has written them; Lightning would keep them in memory.
+            )
         arguments.ckpt_path = self._checkpoint(arguments.ckpt_path)
 
     def _checkpoint(self, given: str | None) -> str | None:
-        """The checkpoint to use, found by its short name or as the best one, whole and of this network."""
+        """Return the checkpoint to use, after checking that it is whole and of this network; None for none."""
         if self.subcommand == "fit":
             self.model.check_trainable()
             check_callbacks(self.trainer, self.model)
             remove_unfinished(self.trainer)
-        elif given is None and self.model.trainable_parameters() and not self.model.begins_trained:
+        elif given is None and self.model.trainable_parameters() and not self.model.has_initial_weights:
             given = "best"
         if given in {"best", "last"}:
             given = str(newest_checkpoint(self.trainer, given))
         if given is not None and "://" not in given:
-            self.model.on_load_checkpoint(read_checkpoint(Path(given)))  # refuses that of another network
+            self.model.on_load_checkpoint(read_checkpoint(Path(given)))  # refuses a checkpoint of another network
         return given
 
 
-def _refusal(error: BaseException) -> BaseException:
-    """Return the error that a class raised about its arguments, unwrapped from that of jsonargparse."""
+def _original_error(error: BaseException) -> BaseException:
+    """Return the error that a class raised about its arguments, without those that jsonargparse wraps around it."""
     wrapped = str(error).startswith("Does not validate") and error.__cause__ is not None
-    return _refusal(error.__cause__) if wrapped else error  # type: ignore[arg-type]
+    return _original_error(error.__cause__) if wrapped else error  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The command ``lowrank-unroll schema``: what a config may hold, for editors that complete and check."""
+"""The command ``lowrank-unroll schema``: the JSON schema of configs, for editors."""
 
 import argparse
 import json
@@ -9,43 +9,47 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules import ReconstructionDataModule
 from lowrank_unroll.command_line.class_schemas import ClassSchemas, JsonSchema
+from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.command_line.reconstruction_cli import PreparingTrainer, ReconstructionCLI
-from lowrank_unroll.command_line.words import WordsParser
 from lowrank_unroll.modules import ReconstructionModule
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EPILOG = """
-An editor with a YAML language server then completes keys and classes, shows what they mean, and marks what is wrong. In
-Visual Studio Code with the extension YAML, in the folder of your configs:
+With the schema, editors with a YAML language server complete keys and classes,
+explain them, and mark mistakes. For Visual Studio Code with the extension YAML,
+in the folder of your configs:
 
   lowrank-unroll schema > schema.json
-  mkdir -p .vscode && echo '{"yaml.schemas": {"./schema.json": "*.yaml"}}' > .vscode/settings.json
+  mkdir -p .vscode
+  echo '{"yaml.schemas": {"./schema.json": "*.yaml"}}' > .vscode/settings.json
 
-Other editors read a first line of the config: # yaml-language-server: $schema=schema.json
-Classes of your own are taken by their dotted path, such as my_tasks.Deblurring, with whatever arguments."""
+For other editors, begin the config with
+# yaml-language-server: $schema=schema.json
+Your own classes are accepted by their dotted path, such as my_tasks.Deblurring,
+with any arguments."""
 
 
-def schema(words: Sequence[str]) -> None:
+def schema(argv: Sequence[str]) -> None:
     """Print the schema of configs.
 
     Args:
-        words: the arguments of the command; there are none.
+        argv: the arguments of the command; it takes none.
 
     Raises:
-        UsageError: if there are some.
+        UsageError: if there are any.
     """
-    WordsParser(
+    CommandParser(
         prog="lowrank-unroll schema",
-        description="Print the JSON schema of configs, by which editors complete and check them.",
+        description="Print the JSON schema of configs, with which editors complete and check them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args(words)
+    ).parse_args(argv)
     json.dump(config_schema(), sys.stdout, indent=1)
     sys.stdout.write("\n")
 
 
 def config_schema() -> JsonSchema:
-    """The JSON schema of a config, or of an overlay: nothing is required, but nothing unknown is taken."""
+    """Return the JSON schema of a config or an overlay: no key is required, unknown keys are refused."""
     parser = LightningArgumentParser()
     parser.add_argument("--seed_everything", type=bool | int, help="seed of all random numbers; true draws one")
     parser.add_lightning_class_args(PreparingTrainer, "trainer")
@@ -59,5 +63,5 @@ def config_schema() -> JsonSchema:
         "$schema": DIALECT,
         "title": "config of lowrank-unroll",
         **classes.arguments(parser),
-        "$defs": classes.found,
+        "$defs": classes.definitions,
     }

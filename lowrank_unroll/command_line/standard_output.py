@@ -1,4 +1,4 @@
-"""A standard output that may be closed or full without stopping what is being done."""
+"""A standard output that may be closed or full without stopping the command."""
 
 import io
 import sys
@@ -6,41 +6,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-BROKEN_PIPE = 141  # exit code of what SIGPIPE stops, as shells have it
+BROKEN_PIPE = 141  # exit code of a process that SIGPIPE ends, as shells report it
 
 
-class Outlet(io.FileIO):
-    """A file that takes everything, and drops it once it cannot be written any more."""
+class DiscardingFile(io.FileIO):
+    """A raw file that discards its output after the first error.
 
-    lost: OSError | None = None
+    Attributes:
+        failure: that error; None as long as everything was written.
+    """
+
+    failure: OSError | None = None
 
     def write(self, content: Any) -> int:
-        """Write, or drop, all of some bytes."""
-        if self.lost is None:
+        """Write or discard all bytes, and return their number."""
+        if self.failure is None:
             try:
                 return super().write(content)
             except BlockingIOError:
                 raise
             except OSError as error:
-                self.lost = error
+                self.failure = error
         return len(content)
 
 
 @contextmanager
-def forgiving_standard_output() -> Iterator[None]:
-    """Let the block finish whatever becomes of the standard output, and print characters it does not know as escapes.
+def tolerate_broken_output() -> Iterator[None]:
+    """Finish the block even if standard output is closed or full; escape characters that its encoding lacks.
 
     Raises:
-        SystemExit: with code 141 after the block, if nobody reads what it has printed.
-        OSError: after the block, if what it has printed cannot be written, such as when the disk is full.
+        SystemExit: with code 141 after the block, if nobody reads the output.
+        OSError: after the block, if the output cannot be written, such as when the disk is full.
     """
-    usual = sys.__stdout__
-    if usual is None or sys.stdout is not usual:  # closed from the start, or somebody else's
+    original = sys.__stdout__
+    if original is None or sys.stdout is not original:  # closed from the start, or replaced by another program
         yield
         return
-    outlet = Outlet(usual.fileno(), "w", closefd=False)
+    file = DiscardingFile(original.fileno(), "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(outlet), usual.encoding, "backslashreplace", line_buffering=usual.line_buffering
+        io.BufferedWriter(file), original.encoding, "backslashreplace", line_buffering=original.line_buffering
     )
     code: Any = None
     try:
@@ -49,10 +53,10 @@ def forgiving_standard_output() -> Iterator[None]:
         code = stop.code
     finally:
         sys.stdout.flush()
-        sys.stdout = usual
-    if not code and isinstance(outlet.lost, BrokenPipeError):
+        sys.stdout = original
+    if not code and isinstance(file.failure, BrokenPipeError):
         code = BROKEN_PIPE
-    elif not code and outlet.lost is not None:
-        raise OSError(f"standard output cannot be written: {outlet.lost.strerror}") from outlet.lost
+    elif not code and file.failure is not None:
+        raise OSError(f"standard output cannot be written: {file.failure.strerror}") from file.failure
     if code is not None:
         sys.exit(code)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lowrank_unroll.command_line.words import WordsParser
+from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.files import write_whole, written_whole
 from lowrank_unroll.studies import (
     Cell,
@@ -26,7 +26,8 @@ from lowrank_unroll.studies import (
 from lowrank_unroll.terminal import say
 
 EPILOG = """
-A study is a file of YAML. Every method is trained and tested under every condition, with every seed:
+A study is a YAML file. Every method is trained and tested under every
+condition, with every seed:
 
   common: --config color_cs/demo.yaml --trainer.max_epochs 1
   methods:
@@ -37,27 +38,32 @@ A study is a file of YAML. Every method is trained and tested under every condit
     ratio 0.4: --data.ratio 0.4
   seeds: [0, 1, 2]
 
-The table has the mean of the metric (`metric: psnr`), the standard deviation over seeds, and the difference to the
-first method (or `reference: NAME`) with its 95 % interval over test samples. All seeds are tested on the same samples.
-With --trainer.callbacks+=GradientDistance it also has how far each rule's gradient was from the exact one.
-Further words, such as --trainer.max_epochs 50, are those of all cells, after `common`.
-Called again, a study goes on where it was stopped. To share it among machines that see the same folder, give each its
-part, such as --part $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT, and call it once more for the table."""
+The table holds the mean of the metric (`metric: psnr`), the standard deviation
+over seeds, and the difference to the first method (or `reference: NAME`) with
+its 95 % interval over test samples. All seeds are tested on the same samples.
+With --trainer.callbacks+=GradientDistance it also holds the distance of each
+rule's gradient from the exact one.
+
+Further options, such as --trainer.max_epochs 50, go to all cells, after
+`common`. A study that was stopped continues when it is started again. To share
+it among machines with a common folder, give each its part, such as
+--part $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT,
+and run it once more for the table."""
 
 
-def study(words: Sequence[str]) -> None:
-    """Run what is left of a study, and write its table.
+def study(argv: Sequence[str]) -> None:
+    """Run the unfinished cells of a study, and write its table.
 
     Args:
-        words: the arguments of the command.
+        argv: the arguments of the command.
 
     Raises:
-        UsageError: if they, or the file, cannot be understood.
+        UsageError: if they, or the file, cannot be parsed.
         DataError: if a training or a test fails.
     """
-    arguments, more = _parsed(words)
+    arguments, common = _parse(argv)
     defined = read_study(arguments.study)
-    defined = replace(defined, common=(*defined.common, *more))
+    defined = replace(defined, common=(*defined.common, *common))
     folder = arguments.folder or Path("runs") / "studies" / defined.name
     number, parts = arguments.part
     for cell in defined.cells():
@@ -74,19 +80,21 @@ def study(words: Sequence[str]) -> None:
     say(f"Table and figure: {folder / 'results.md'}, .csv, .png")
 
 
-def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = WordsParser(
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = CommandParser(
         prog="lowrank-unroll study",
-        usage="%(prog)s [-h] [--folder FOLDER] [--part K/N] STUDY.yaml [words of fit and test]",
-        description="Train and test many methods under many conditions, one after the other, into one table.",
+        usage="%(prog)s STUDY.yaml [--folder FOLDER] [--part K/N]\n           [--OPTION VALUE ...]",
+        description="Train and test many methods under many conditions, and write one table.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="file of the study")
-    parser.add_argument("--folder", type=Path, help="where to keep runs and results (runs/studies/NAME)")
-    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="only every N-th cell, from the K-th")
-    return parser.parse_known_args(words)
+    parser.add_argument("--folder", type=Path, help="folder of runs and results (default: runs/studies/NAME)")
+    parser.add_argument(
+        "--part", type=_part, default=(1, 1), metavar="K/N", help="run only every N-th cell, from the K-th"
+    )
+    return parser.parse_known_args(argv)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -96,14 +104,14 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(parts)
 
 
-def _run_all(left: Sequence[Cell], folder: Path, group: str, total: int) -> None:
+def _run_all(cells: Sequence[Cell], folder: Path, group: str, total: int) -> None:
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total, completed=total - len(left))
-        for cell in left:
+        task = progress.add_task("", total=total, completed=total - len(cells))
+        for cell in cells:
             progress.update(task, description=cell.label)
             run_cell(folder, cell, group)
             progress.advance(task)

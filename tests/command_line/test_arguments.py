@@ -24,9 +24,9 @@ from datamodules import (
     SamplePhotos,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
-from datamodules.measured.coil_treatment import Coils
-from datamodules.loading.crops import Crops, Window
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
+from datamodules.loading.crops import Crops, Window
+from datamodules.measured.coil_treatment import Coils
 from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides

@@ -303,12 +303,11 @@ def test_a_config_of_ones_own(command_line, tmp_path, capsys):
     assert yaml.safe_load(capsys.readouterr().out)["trainer"]["max_epochs"] == 77
 
 
-def test_help_names_the_collection(command_line, capsys):
-    with pytest.raises(SystemExit):
-        command_line("--help")
-    shown = capsys.readouterr().out
-    assert "color_cs/demo.yaml" in shown
-    assert "  lowrank-unroll test --config color_cs/demo.yaml\n" in shown
+def test_epochs_are_lines_of_a_log(command_line, capsys):
+    command_line("fit", *DEMO, "--trainer.max_epochs", "2")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert [line.partition(":")[0] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
+    assert all(re.search(r": \d+\.\d s, train/loss .*val/psnr \d", line) for line in lines)
 
 
 def test_classes_of_ones_own_are_found_in_the_current_folder(command_line, tmp_path, capsys):
@@ -338,7 +337,7 @@ def test_every_way_to_start(program, tmp_path):
 def test_another_package_named_datamodules_is_reported(tmp_path):
     (tmp_path / "datamodules").mkdir()
     (tmp_path / "datamodules/__init__.py").touch()
-    words = [sys.executable, "-m", "lowrank_unroll", "fit", "--help"]
+    words = [sys.executable, "-m", "lowrank_unroll", "fit", "--help-all"]
     finished = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert finished.returncode == 1
     assert f"another one at {tmp_path / 'datamodules' / '__init__.py'}" in finished.stderr

@@ -1,4 +1,4 @@
-"""`lowrank-unroll list` leaves out nothing that can be chosen, and says something of each."""
+"""`lowrank-unroll list` has a line about everything that can be chosen."""
 
 import inspect
 
@@ -43,6 +43,12 @@ def test_a_network_is_listed_once_by_whether_it_learns():
     assert not learned & untrained
     assert "TLRNet" in learned
     assert "LocallyLowRankRecon" in untrained
+
+
+def test_lines_fit_a_terminal(command_line, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    command_line("list")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_kinds_can_be_chosen(command_line, capsys, refused):

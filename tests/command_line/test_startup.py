@@ -25,7 +25,7 @@ def words_end(words):
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["fitt"], []])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["fit", "--help"], ["fitt"], []])
 def test_help_needs_no_pytorch(words):
     assert not imported(words_end(words))[-1] & HEAVY
 

@@ -82,7 +82,6 @@ def test_cells_are_every_method_under_every_condition_with_every_seed(study):
         ("methods: {a: ''}\nseeds: [0]\nseeds: [1]", "has 'seeds' twice, in line 2 and line 3"),
         ("methods: {true: x, 'True': y}", "methods has a name twice"),
         ("methods: {a: ''}\nconditions: {.1: x, '0.1': y}", "conditions has a name twice"),
-        ("methods: &a {b: *a}", "nested too deeply, or in itself"),
         ('methods: {"a\\0b": x}', "can be no folder"),
         ('methods: {"\\e[31m": x}', "can be no folder"),
         (f"methods: {{{'a' * 250}: x}}", "can be no folder"),

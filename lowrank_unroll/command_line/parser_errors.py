@@ -1,4 +1,4 @@
-"""What jsonargparse complains of in many lines, in few: which argument, what was given, and what is expected."""
+"""Short forms of the long error messages of jsonargparse: the argument, the value that was given, what is expected."""
 
 import ast
 import inspect
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import datamodules
 from lowrank_unroll import callbacks, modules, networks, sampling
-from lowrank_unroll.command_line.words import nearest
+from lowrank_unroll.command_line.command_parser import did_you_mean
 
 KEY = re.compile(r'^\s*(?:- )?Parser key "([^"]+)"')
 CLASS = re.compile(r"^\s*(?:- )?Problem with given class_path '([^']+)'")
@@ -25,37 +25,37 @@ EXPECTED = re.compile(r"Expected an? (.*?)(?:\. Got value: .*)?$")
 TYPES = re.compile(r"<class '([\w.]+)'>")
 LITERALS = re.compile(r"typing\.Literal\[(.*?)\]")
 READABLE = {"NoneType": "null", "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-LONGEST_VALUE = 100  # characters of what was given that are repeated
+MAX_VALUE = 100  # characters of a value that a message repeats
 
 
-class Complaint(NamedTuple):
-    """One mistake in an argument.
+class ArgumentProblem(NamedTuple):
+    """A problem with one argument.
 
     Attributes:
         key: the argument, such as data.batch_size.
-        given: the value as it was given; "" where it does not matter.
+        value: as it was given; "" if the message does not need it.
         problem: what is wrong, and what is expected.
     """
 
     key: str
-    given: str
+    value: str
     problem: str
 
-    def told(self, origin: str) -> str:
-        """The complaint in a sentence.
+    def message(self, source: str) -> str:
+        """Return the problem as a sentence.
 
         Args:
-            origin: the flag, or the key and the file that it stands in.
+            source: the flag, or the key and the file that holds it.
         """
-        return f"{origin} {self.given}".strip() + f": {self.problem}"
+        return f"{source} {self.value}".strip() + f": {self.problem}"
 
 
-def innermost_complaint(message: str, flags: Iterable[str]) -> Complaint | None:
-    """Find the first innermost mistake in a message of jsonargparse; None if it speaks of no argument by name.
+def innermost_problem(message: str, flags: Iterable[str]) -> ArgumentProblem | None:
+    """Return the first innermost problem of an error message of jsonargparse; None if it names no argument.
 
     Args:
         message: its parts are nested, and indented accordingly.
-        flags: of the command, to find the nearest one.
+        flags: all flags of the command, to suggest one of them.
     """
     keys, owner, lines = _descend(message.splitlines())
     key, text = ".".join(keys), "\n".join(lines)
@@ -65,27 +65,27 @@ def innermost_complaint(message: str, flags: Iterable[str]) -> Complaint | None:
         return None
     if owner and (match := REQUIRED.search(text)):
         name = owner.rpartition(".")[2]
-        return Complaint(key, name, f"give its {match[1]}, too; --{keys[0]}.help {name} lists what it takes")
+        return ArgumentProblem(key, name, f"give its {match[1]}, too; --{keys[0]}.help {name} lists its arguments")
     if match := NO_SUCH_CLASS.search(text):
         name = next(filter(None, match.groups()))
-        return Complaint(key, name, f"there is no such class{nearest(name.rpartition('.')[2], _classes())}")
-    return Complaint(key, _given(lines), f"expected {_expected(text)}")
+        return ArgumentProblem(key, name, f"there is no such class{did_you_mean(name.rpartition('.')[2], _classes())}")
+    return ArgumentProblem(key, _given_value(lines), f"expected {_expected(text)}")
 
 
-def _unknown_option(keys: Sequence[str], owner: str, option: str, flags: Iterable[str]) -> Complaint:
+def _unknown_option(keys: Sequence[str], owner: str, option: str, flags: Iterable[str]) -> ArgumentProblem:
     if not owner:
         known = [flag.removeprefix("--") for flag in flags]
-        return Complaint(option, "", f"there is no such argument{nearest(option, known)}; --help lists them")
+        return ArgumentProblem(option, "", f"there is no such argument{did_you_mean(option, known)}; see --help-all")
     name = owner.rpartition(".")[2]
-    meant = nearest(option, _parameters(name))
-    problem = f"{name} takes no {option!r}{meant}; --{keys[0]}.help {name} lists what it takes"
-    return Complaint(".".join([*keys, option]), "", problem)
+    hint = did_you_mean(option, _parameters(name))
+    problem = f"{name} has no argument {option!r}{hint}; --{keys[0]}.help {name} lists its arguments"
+    return ArgumentProblem(".".join([*keys, option]), "", problem)
 
 
 def _descend(lines: Sequence[str]) -> tuple[list[str], str, list[str]]:
-    """The keys that lead to the first innermost mistake, the class that takes the last, and the lines about it."""
+    """Return the keys that lead to the first innermost problem, the class of the last key, and the lines about it."""
     keys: list[str] = []
-    owner, depth, about = "", -1, list(lines)
+    owner, depth, details = "", -1, list(lines)
     for number, line in enumerate(lines):
         if _indentation(line) <= depth:
             continue
@@ -95,20 +95,20 @@ def _descend(lines: Sequence[str]) -> tuple[list[str], str, list[str]]:
         if key or class_path:
             depth = _indentation(line)
             inside = takewhile(lambda inner: not inner or _indentation(inner) > depth, lines[number + 1 :])  # noqa: B023
-            about = [line[depth:], *inside]
-    return keys, owner, [line.strip() for line in about]
+            details = [line[depth:], *inside]
+    return keys, owner, [line.strip() for line in details]
 
 
 def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _given(lines: Sequence[str]) -> str:
+def _given_value(lines: Sequence[str]) -> str:
     for line in lines:
         if match := GIVEN.search(line):
             value = match[1] if match[1] is not None else match[2]
             nested = NESTED.match(value)
-            return _unquoted(nested[1] if nested else value)[:LONGEST_VALUE]
+            return _unquoted(nested[1] if nested else value)[:MAX_VALUE]
     return ""
 
 
@@ -134,12 +134,13 @@ def _parameters(class_name: str) -> list[str]:
     for base in inspect.getmro(owner) if owner else ():
         parameters = inspect.signature(base).parameters
         names += parameters
-        if "kwargs" not in parameters:  # by which the bases are given theirs
+        if "kwargs" not in parameters:  # With **kwargs, the arguments of the base class can be given, too.
             break
     return names
 
 
 def _classes() -> dict[str, Any]:
-    """The public classes of the project that a config can name."""
-    rooms: tuple[Any, ...] = (datamodules, networks, modules, sampling, callbacks)
-    return {name: value for room in rooms for name in room.__all__ if isinstance(value := getattr(room, name), type)}
+    """Return the public classes of the project that a config can name."""
+    packages: tuple[Any, ...] = (datamodules, networks, modules, sampling, callbacks)
+    named = {name: getattr(package, name) for package in packages for name in package.__all__}
+    return {name: value for name, value in named.items() if isinstance(value, type)}
