@@ -1,4 +1,4 @@
-"""What a notebook needs besides a sample, each in one line: reconstruct it, judge the result, and look at it.
+"""Functions for notebooks: reconstruct a sample, measure the quality, and look at the result.
 
 Samples are made by ``datamodules.measure_image`` and ``datamodules.measure_series``, or are batches of a DataModule.
 All functions take a single sample, without batch dim, as well as a batch, of tensors or of NumPy arrays.
@@ -31,7 +31,7 @@ IMAGE_DIMS = 3  # of a single image or series
 
 
 def operator_of(sample: Sample) -> LinearOperator:
-    """The forward model of a sample: of real images a mask, of complex series coils, Fourier transform and mask."""
+    """Return the forward model of a sample: for real images a mask, for series coils, Fourier transform and mask."""
     return _task(sample).operator(_batch(sample))
 
 
@@ -40,14 +40,14 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
     """Reconstruct a sample.
 
     Args:
-        network: called as ``network(measurement, operator)``, used where its weights are; or the name of one in the
+        network: called as ``network(measurement, operator)`` on the device of its weights; or the name of one in the
             box, a file of weights or a checkpoint, see :func:`lowrank_unroll.weights.load_network`.
         sample: of colour or of dynamic MRI.
         operator: of batches; None for that of :func:`operator_of`.
 
     Returns:
-        The image, on the sample's device, in the shape and the unit of a target; times ``sample.scale`` in the data's
-        own.
+        The image, on the sample's device, in the shape and the unit of a target; multiply by ``sample.scale`` for the
+        data's own unit.
 
     Raises:
         UsageError: if there are no such weights.
@@ -66,18 +66,18 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
 
 
 def quality(image: Tensor, sample: Sample) -> dict[str, float]:
-    """How near a reconstruction is to the target, by the metrics of the sample's task; the mean of a batch.
+    """Return the metrics of a reconstruction, those of the sample's task; of a batch the means.
 
     Args:
-        image: what :func:`reconstruct` returned, shape and unit of the target.
+        image: from :func:`reconstruct`, shape and unit of the target.
         sample: that was reconstructed.
 
     Returns:
-        Of colour PSNR and SER (dB), SSIM and MSE, see :class:`ColorCS`; of series PSNR and SER (dB), SSIM, NMSE and
-        HFEN, see :class:`DynamicMRI`.
+        By name, for colour PSNR and SER (dB), SSIM and MSE, see :class:`ColorCS`; for series PSNR and SER (dB), SSIM,
+        NMSE and HFEN, see :class:`DynamicMRI`.
 
     Raises:
-        UsageError: if the target is not known, as of what a scanner measured.
+        UsageError: if the target is not known, as that of undersampled scans.
         ValueError: if the image is not of the target's shape.
     """
     target = known_target(_batch(sample))
@@ -89,10 +89,10 @@ def quality(image: Tensor, sample: Sample) -> dict[str, float]:
 
 
 def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) -> Picture:
-    """Draw reference, input A^H y, reconstruction, magnified error and mask, as far as they are known; a row a sample.
+    """Draw reference, input A^H y, reconstruction, magnified error and mask, if known, in a row for each sample.
 
     Args:
-        image: what :func:`reconstruct` returned.
+        image: from :func:`reconstruct`.
         sample: that was reconstructed.
         operator: of batches; None for that of :func:`operator_of`.
 
@@ -110,7 +110,7 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
 
 
 def animate(image: Tensor, sample: Sample | None = None) -> Movie:
-    """A moving picture of the magnitudes of a series.
+    """Return an animation of the magnitudes of a series.
 
     Args:
         image: (time, height, width), real or complex.

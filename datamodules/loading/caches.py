@@ -1,6 +1,5 @@
 """Caches: files that can be made again. A damaged one is rebuilt, and no other file is lost."""
 
-import io
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ import h5py
 import numpy.typing as npt
 
 from lowrank_unroll.errors import first_line
-from lowrank_unroll.files import remove_leftovers, written_whole
+from lowrank_unroll.files import remove_leftovers, written_from_memory
 from lowrank_unroll.terminal import say
 
 # Largest chunk; a crop of 16 x 128 x 128 reads few chunks beyond its own.
@@ -46,17 +45,12 @@ def needs_build(path: Path, damage: Callable[[Path], str | None]) -> bool:
 def write_hdf5(path: Path, arrays: Iterable[tuple[str, npt.NDArray[Any]]]) -> None:
     """Write named arrays of at most four dims into an HDF5 file with checksums, whole or not at all.
 
-    The file is made in memory first, since the HDF5 library crashes on a full disk.
-
     Raises:
         OSError: if it cannot be written, such as when the disk is full; names it.
     """
-    content = io.BytesIO()
-    with h5py.File(content, "w", libver=FORMAT) as file:
+    with written_from_memory(path) as content, h5py.File(content, "w", libver=FORMAT) as file:
         for name, array in arrays:
             file.create_dataset(name, data=array, chunks=_chunks(array.shape), fletcher32=True)
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:

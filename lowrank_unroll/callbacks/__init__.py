@@ -1,7 +1,8 @@
-"""Lightning callbacks that show and keep what a run produces."""
+"""Lightning callbacks that show, draw and write what a run produces."""
 
 from lowrank_unroll.callbacks.gradient_distance import GradientDistance
 from lowrank_unroll.callbacks.prediction_writer import PredictionWriter
+from lowrank_unroll.callbacks.progress_bar import MetricsProgressBar
 from lowrank_unroll.callbacks.reconstruction_progress import ReconstructionProgress
 from lowrank_unroll.callbacks.report import TestReport
 from lowrank_unroll.callbacks.spectrum_monitor import SpectrumMonitor
@@ -10,6 +11,7 @@ from lowrank_unroll.deprecation import moved_names
 
 __all__ = [
     "GradientDistance",
+    "MetricsProgressBar",
     "PredictionWriter",
     "ReconstructionProgress",
     "SpectrumMonitor",

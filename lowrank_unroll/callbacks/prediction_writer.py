@@ -1,6 +1,5 @@
 """Files of the reconstructions of ``predict``."""
 
-import importlib.util
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 
 from lowrank_unroll.errors import UsageError
+from lowrank_unroll.extras import import_extra
 from lowrank_unroll.metrics import defined_values
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
@@ -78,8 +78,7 @@ class PredictionWriter(BasePredictionWriter):
             return
         for name in OPTIONAL_PACKAGES.keys() & self.series_writers.keys():
             package, extra = OPTIONAL_PACKAGES[name]
-            if importlib.util.find_spec(package) is None:
-                raise ModuleNotFoundError(f'writing {name} needs {package}: pip install "lowrank-unroll[{extra}]"')
+            import_extra(package, extra, f"writing {name}")
         self.folder = run_folder(trainer) / "predictions"
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

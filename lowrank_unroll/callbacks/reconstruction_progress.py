@@ -1,41 +1,57 @@
-"""Estimate and progress of the reconstruction of a large image."""
+"""Expected time and progress of the reconstruction of a large image."""
 
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import Progress
-from torch import nn
+from torch import Tensor, nn
 
-from lowrank_unroll.modules import ColorCS, ReconstructionModule
+from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.terminal import say
 
-WORTH_SAYING = 5.0  # seconds
+SHORTEST_ANNOUNCED = 5.0  # seconds
 MINUTE = 60
-SIDE = 128  # pixels of the part that is tried
-PART = 3 * SIDE**2
+SIDE = 128  # pixels of the crop that is timed
+SMALLEST = 3 * SIDE**2  # values of a measurement above which its reconstruction is timed
+
+
+@runtime_checkable
+class Croppable(Protocol):
+    """A module whose measurements can be cropped like images, as :class:`~lowrank_unroll.modules.ColorCS`."""
+
+    network: nn.Module
+
+    def __call__(self, batch: Sample) -> Tensor:
+        """Reconstruct a batch."""
+
+    def crop(self, batch: Sample, side: int) -> Sample:
+        """Return the middle of the first image of a batch, at most ``side`` pixels a side, as a batch."""
+
+    def network_calls(self, batch: Sample) -> int:
+        """Return how many times the network is called to reconstruct a batch."""
 
 
 class ReconstructionProgress(Callback):
-    """Say how long the reconstruction of a large image will take before it begins, and show its iterations meanwhile.
+    """Print the expected time of the reconstruction of a large image, and show its iterations in a bar.
 
-    The time is that of a small part of the image, scaled to the whole. The bar of the trainer only counts images, of
-    which there may be one.
+    The time is measured on a small crop and scaled to the whole image. The bar of the trainer counts images only, and
+    there may be a single one. Modules that cannot crop a measurement are left alone, see :class:`Croppable`.
     """
 
     def __init__(self) -> None:
         self._remove_bar = ExitStack()
 
     def on_predict_batch_start(self, trainer: Trainer, pl_module: ReconstructionModule, batch: Sample, *_: Any) -> None:  # type: ignore[override]
-        """Say how long it will take, and show a bar."""
+        """Print the expected time, and show a bar."""
         self._begin(trainer, pl_module, batch)
 
     def on_test_batch_start(self, trainer: Trainer, pl_module: ReconstructionModule, batch: Sample, *_: Any) -> None:  # type: ignore[override]
-        """Say how long it will take, and show a bar."""
+        """Print the expected time, and show a bar."""
         self._begin(trainer, pl_module, batch)
 
     def on_predict_batch_end(self, *_: Any) -> None:
@@ -51,11 +67,11 @@ class ReconstructionProgress(Callback):
         self._end()
 
     def _begin(self, trainer: Trainer, module: ReconstructionModule, batch: Sample) -> None:
-        watched = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        if not watched or not isinstance(module, ColorCS) or batch.measurement.numel() <= PART:
+        is_shown = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        if not is_shown or not isinstance(module, Croppable) or batch.measurement.numel() <= SMALLEST:
             return
         seconds = _expected_seconds(module, batch)
-        if seconds < WORTH_SAYING:
+        if seconds < SHORTEST_ANNOUNCED:
             return
         height, width = batch.measurement.shape[-2:]
         say(f"{', '.join(batch.name)}, {width} x {height} pixels: about {_duration(seconds)}")
@@ -78,16 +94,14 @@ class ReconstructionProgress(Callback):
         self._remove_bar.close()
 
 
-def _expected_seconds(module: ColorCS, batch: Sample) -> float:
+def _expected_seconds(module: Croppable, batch: Sample) -> float:
     """Time the reconstruction of the middle of an image, and scale it to the pixels of the whole."""
-    top, left = ((side - min(side, SIDE)) // 2 for side in batch.measurement.shape[-2:])
-    window = (slice(1), slice(None), slice(top, top + SIDE), slice(left, left + SIDE))
-    part = batch._replace(measurement=batch.measurement[window], mask=batch.mask[window])
+    crop = module.crop(batch, SIDE)
     with torch.no_grad():
-        module(part)  # the first call takes longer
+        module(crop)  # the first call takes longer
         start = time.perf_counter()
-        module(part)
-    return (time.perf_counter() - start) * batch.measurement.numel() / part.measurement.numel()
+        module(crop)
+    return (time.perf_counter() - start) * batch.measurement.numel() / crop.measurement.numel()
 
 
 def _steps(network: nn.Module) -> list[nn.Module]:

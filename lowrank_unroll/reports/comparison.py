@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from lowrank_unroll.names import one_line, told_apart
+from lowrank_unroll.names import one_line, unique_names
 from lowrank_unroll.reports.evaluation import Evaluation, MetricValues, SampleResult
 
 CONFIDENCE = 0.95
@@ -86,7 +86,7 @@ def methods(evaluations: Sequence[Evaluation]) -> dict[str, list[MetricValues]]:
     A test that is given several times gets a number.
     """
     networks = Counter(evaluation.network for evaluation in evaluations)
-    names = told_apart(
+    names = unique_names(
         evaluation.network if networks[evaluation.network] == 1 else f"{evaluation.network} ({evaluation.run})"
         for evaluation in evaluations
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.metrics import defined_values
-from lowrank_unroll.names import told_apart
+from lowrank_unroll.names import unique_names
 from lowrank_unroll.reports.evaluation import TESTED, Evaluation, MetricValues, SampleResult
 from lowrank_unroll.reports.reproduction import command_to_repeat, versions
 from lowrank_unroll.sample import Sample, known_target
@@ -32,7 +32,7 @@ def method_names(networks: Sequence[nn.Module]) -> list[str]:
         others = [_settings(other) for other in networks if type(other) is type(network)]
         differing = [key for key, value in own.items() if any(other.get(key) != value for other in others)]
         names.append(", ".join([type(network).__name__, *(f"{key} {_text(own[key])}" for key in differing)]))
-    return told_apart(names)
+    return unique_names(names)
 
 
 def _settings(network: nn.Module) -> dict[str, Any]:

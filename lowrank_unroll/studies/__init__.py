@@ -1,4 +1,4 @@
-"""Studies: the same training and test for many methods, conditions and seeds, and one table of it all."""
+"""Studies: the same training and test for many methods, conditions and seeds, and one table of the results."""
 
 from lowrank_unroll.studies.definition import Cell, Study, read_study
 from lowrank_unroll.studies.figure import comparison_figure

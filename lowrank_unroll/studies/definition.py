@@ -1,4 +1,4 @@
-"""What a study is: a file of YAML that names methods, conditions and seeds."""
+"""Definition of a study: a YAML file of methods, conditions and seeds."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,17 +10,17 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.names import folded
 from lowrank_unroll.yaml_files import read_yaml
 
-LONGEST_LABEL = 255  # bytes, which file systems allow the name of a folder
-EVERYWHERE = "all"  # what the one condition of a study without conditions is called
+LONGEST_LABEL = 255  # bytes that file systems allow in the name of a folder
+EVERYWHERE = "all"  # the name of the one condition of a study without conditions
 
 
 class Cell(NamedTuple):
     """One training and test of a study.
 
     Attributes:
-        method: its name, a row of the table.
-        condition: its name, a column of the table.
-        seed: of the weights to start from and of the training data.
+        method: name of the method, a row of the table.
+        condition: name of the condition.
+        seed: of the initial weights and of the training data.
         words: of the command line, for training and test.
     """
 
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How it is called, which is also the name of its folder."""
+        """The name of the cell and of its folder."""
         return f"{self.method}, {self.condition}, seed {self.seed}".replace("/", "-")
 
 
@@ -45,7 +45,7 @@ class Study:
         methods: further words of each method, by name.
         conditions: further words of each condition, by name.
         seeds: each is one training.
-        metric: which is compared.
+        metric: that is compared.
         reference: the method that the others are compared to.
     """
 
@@ -58,7 +58,7 @@ class Study:
     reference: str
 
     def cells(self) -> Iterator[Cell]:
-        """All cells, seed by seed, so that a study that is stopped early has something of everything."""
+        """Yield all cells, seed by seed, so that a study that is stopped early has every method and condition."""
         for seed in self.seeds:
             for condition, more in self.conditions.items():
                 for method, words in self.methods.items():
@@ -69,8 +69,8 @@ def read_study(path: Path) -> Study:
     """Read the file of a study.
 
     Raises:
-        UsageError: if it cannot be read, or lacks something, or two of its cells would share a folder; names the file
-            and what is expected.
+        UsageError: if the file cannot be read, is incomplete, or has two cells that would share a folder; names the
+            file and what is expected.
     """
     content = read_yaml(path, str(path))
     if not isinstance(content, dict) or not isinstance(content.get("methods"), dict) or not content["methods"]:
@@ -96,7 +96,7 @@ def read_study(path: Path) -> Study:
 
 
 def _check_folders(path: Path, cells: Iterable[Cell]) -> None:
-    """Refuse cells whose folder cannot be made, or is that of another, whose result would be taken for theirs."""
+    """Refuse cells whose folder cannot be made, or is that of another cell, whose results they would overwrite."""
     owners: dict[str, Cell] = {}
     for cell in cells:
         if not cell.label.isprintable() or len(cell.label.encode()) > LONGEST_LABEL:
@@ -117,7 +117,7 @@ def _words_by_name(path: Path, key: str, content: Any) -> dict[str, tuple[str, .
 
 
 def _words(path: Path, key: str, content: Any) -> tuple[str, ...]:
-    """Words given as on the command line, or as a list."""
+    """Return words that are given as on the command line, or as a list."""
     if content is None:
         return ()
     if isinstance(content, list):

@@ -15,7 +15,7 @@ TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 
 def comparison_figure(study: Study, rows: Sequence[Row]) -> Figure:
-    """Each method's mean as a point, with the spread of its seeds, in a panel for each condition."""
+    """Draw each method's mean as a point with the spread of its seeds, in a panel for each condition."""
     panels = {condition: [row for row in rows if row.condition == condition] for condition in study.conditions}
     height = 0.9 + sum(ROW * len(of_condition) + 0.5 for of_condition in panels.values())
     figure = Figure(figsize=(8, height), layout="constrained")
@@ -23,10 +23,10 @@ def comparison_figure(study: Study, rows: Sequence[Row]) -> Figure:
         len(panels), 1, squeeze=False, height_ratios=[len(of_condition) + 1 for of_condition in panels.values()]
     )
     for axes, (condition, of_condition) in zip(all_axes[:, 0], panels.items(), strict=True):
-        for place, row in enumerate(of_condition):
+        for position, row in enumerate(of_condition):
             if row.mean is not None:
                 color = TRAINED if row.seeds else UNTRAINED
-                axes.errorbar(row.mean, place, xerr=row.spread or 0, fmt="o", color=color, capsize=3)
+                axes.errorbar(row.mean, position, xerr=row.spread or 0, fmt="o", color=color, capsize=3)
         axes.set_yticks(range(len(of_condition)), labels=[drawable(row.method, LONGEST) for row in of_condition])
         axes.set_ylim(len(of_condition) - 0.5, -0.5)
         axes.grid(axis="x", color="0.9")

@@ -1,4 +1,4 @@
-"""What has come out of a study so far, read from the folders of its cells."""
+"""Results of a study so far, read from the folders of its cells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from lowrank_unroll.studies.running import finished_test, has_diverged
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one method under one condition.
+    """Results of one method under one condition.
 
     Attributes:
-        method: its name.
-        condition: its name.
-        tests: of the seeds that came to an end, by seed.
-        diverged: the seeds whose gradient became infinite or NaN.
+        method: name of the method.
+        condition: name of the condition.
+        tests: finished tests, by seed.
+        diverged: seeds whose gradient became infinite or NaN.
         gradient_distances: from the exact gradient, at the steps of all seeds that `GradientDistance` recorded.
     """
 
@@ -29,7 +29,7 @@ class Outcome:
 
 
 def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
-    """Those of all methods under each condition; of unfinished cells, what there is.
+    """Yield the outcomes of all methods under each condition, complete or not.
 
     Raises:
         DataError: if a file was not written by a test; names it.
@@ -49,6 +49,6 @@ def outcomes(study: Study, folder: Path) -> Iterator[Outcome]:
 
 
 def _gradient_distances(folder: Path, cell: Cell) -> list[float]:
-    """Of a training that was stopped and went on, the last run has them all."""
+    """Return the distances of a cell; of a training that was resumed, the last run has the rows of all runs."""
     tables = [read_gradient_distances(file) for file in (folder / cell.label).rglob(GRADIENT_FILE)]
     return [row.distance for row in max(tables, key=len, default=[])]

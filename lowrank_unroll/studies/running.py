@@ -1,4 +1,4 @@
-"""Run a cell of a study: `fit` and `test`, each in a process of its own, from where an earlier one was stopped."""
+"""Runs of the cells of a study: `fit` and `test`, each in a process of its own; a run that was stopped is resumed."""
 
 import fcntl
 import os
@@ -22,39 +22,39 @@ LAST_LINES = 6
 
 
 def finished_test(folder: Path, cell: Cell) -> Path | None:
-    """The file of what the test of a cell found, if it has finished."""
+    """Return the file of the results of a cell's test, if it has finished."""
     return next(iter(sorted((folder / cell.label).rglob(METRICS_FILE))), None)
 
 
 def has_diverged(folder: Path, cell: Cell) -> bool:
-    """Whether a cell came to no end because its gradient became infinite or NaN."""
+    """Return whether the training of a cell ended because its gradient became infinite or NaN."""
     return (folder / cell.label / FAILURE_FILE).is_file()
 
 
 def run_cell(folder: Path, cell: Cell, group: str) -> None:
-    """Train and test a cell, in a folder by its label; goes on where an earlier process was stopped.
+    """Train and test a cell in a folder named by its label, or resume where an earlier process was stopped.
 
     Args:
         folder: of the study.
-        cell: what to run.
+        cell: to run.
         group: of its runs in Weights & Biases.
 
     Raises:
-        DataError: if a process fails for another reason than a gradient that is not finite; tells its last lines.
+        DataError: if a process fails for another reason than a gradient that is not finite; quotes its last lines.
     """
     own = folder / cell.label
     own.mkdir(parents=True, exist_ok=True)
-    with _alone(own) as lock:
+    with _locked(own) as lock:
         if not is_done(folder, cell):
             write_whole(own / WORDS_FILE, shlex.join(cell.words).encode())
             _fit_and_test(own, cell, group, lock)
 
 
 def check_words(folder: Path, cell: Cell) -> None:
-    """Refuse to take what another study has left in a folder for what this one would find.
+    """Refuse to take the results of another study in the same folder for those of this one.
 
     Raises:
-        UsageError: if the cell was run with other words; tells both.
+        UsageError: if the cell was run with other words; quotes both.
     """
     file, own = folder / cell.label / WORDS_FILE, shlex.join(cell.words)
     if file.is_file() and (words := file.read_text(encoding="utf-8", errors="replace")) != own:
@@ -64,9 +64,9 @@ def check_words(folder: Path, cell: Cell) -> None:
 
 
 def claim_folder(folder: Path, file: Path) -> None:
-    """Write into a folder of results which file its study is in, for the results of another would replace them.
+    """Record the file of a study in the folder of its results, so that no other study replaces them.
 
-    The file is told relative to the folder: both may be moved together, or the file alone.
+    The path is relative to the folder: both may be moved together, or the file alone.
 
     Raises:
         UsageError: if the folder is that of another file; names it.
@@ -80,13 +80,13 @@ def claim_folder(folder: Path, file: Path) -> None:
 
 
 def is_done(folder: Path, cell: Cell) -> bool:
-    """Whether nothing is left to run of a cell."""
+    """Return whether a cell is tested or has diverged, so that nothing is left to run."""
     return finished_test(folder, cell) is not None or has_diverged(folder, cell)
 
 
 @contextmanager
-def _alone(own: Path) -> Iterator[int]:
-    """Wait for a lock on a cell, that the processes started here inherit: also if this one is killed, they keep it."""
+def _locked(own: Path) -> Iterator[int]:
+    """Wait for the lock of a cell; child processes inherit it, and keep it if this process is killed."""
     with (own / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()

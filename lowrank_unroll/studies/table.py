@@ -1,4 +1,4 @@
-"""The table of a study."""
+"""Table of a study, as Markdown and as CSV."""
 
 import csv
 import io
@@ -9,7 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from lowrank_unroll.names import markdown_cell, spreadsheet_cell
-from lowrank_unroll.reports import Difference, Evaluation, MetricValues, difference_of, heading, number
+from lowrank_unroll.reports import (
+    Difference,
+    Evaluation,
+    MetricValues,
+    difference_and_interval,
+    difference_of,
+    heading,
+    number,
+)
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.outcome import Outcome
 
@@ -18,8 +26,8 @@ DISTANCE = "distance from the exact gradient, median (largest)"
 Scores = dict[int, dict[str, float]]  # of a metric, by seed and sample
 
 
-class Along(NamedTuple):
-    """Something that was recorded along trainings; nan where it was not finite."""
+class Distances(NamedTuple):
+    """Median and largest of the distances that trainings recorded; nan if one of them is not finite."""
 
     median: float
     largest: float
@@ -29,15 +37,15 @@ class Row(NamedTuple):
     """A method under a condition.
 
     Attributes:
-        condition: its name.
-        method: its name.
-        seeds: how many trainings came to an end; 0 for a method without training.
-        diverged: how many had a gradient that was not finite.
+        condition: name of the condition.
+        method: name of the method.
+        seeds: number of finished trainings; 0 for a method without training.
+        diverged: number of trainings whose gradient was not finite.
         mean: of the metric, over samples and seeds; None where nothing is finished.
         spread: standard deviation of the seeds' means.
         difference: to the reference, of samples averaged over the seeds that both have, with its interval.
-        gradient_distance: from the exact gradient, along the trainings, where it was recorded.
-        seconds: for a sample.
+        gradient_distance: from the exact gradient over the trainings, where it was recorded.
+        seconds: per sample.
     """
 
     condition: str
@@ -47,12 +55,12 @@ class Row(NamedTuple):
     mean: float | None
     spread: float | None
     difference: Difference | None
-    gradient_distance: Along | None
+    gradient_distance: Distances | None
     seconds: float | None
 
 
 def rows_of(study: Study, found: Sequence[Outcome]) -> list[Row]:
-    """A row for each method under each condition, and for each method without training that the tests compared to."""
+    """Return a row for each method under each condition, and for each method without training in the tests."""
     rows = []
     for condition in study.conditions:
         here = [outcome for outcome in found if outcome.condition == condition]
@@ -77,19 +85,19 @@ def _trained(outcome: Outcome, metric: str) -> Row:
         mean=_mean(means),
         spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
         difference=None,
-        gradient_distance=_along(outcome.gradient_distances),
+        gradient_distance=_distances(outcome.gradient_distances),
         seconds=_mean([test.seconds() for test in outcome.tests.values()]),
     )
 
 
-def _along(values: Sequence[float]) -> Along | None:
-    # NaN is larger than every number, for the median too.
+def _distances(values: Sequence[float]) -> Distances | None:
+    # NaN counts as larger than every number, in the median too.
     ordered = sorted(values, key=lambda value: math.inf if math.isnan(value) else value)
-    return Along(ordered[len(ordered) // 2], ordered[-1]) if ordered else None
+    return Distances(ordered[len(ordered) // 2], ordered[-1]) if ordered else None
 
 
 def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Scores) -> list[Row]:
-    """Rows of the methods without training, the same in every test: taken from the first that has any."""
+    """Return the rows of the methods without training, from the first test that has any, since all have the same."""
     tests = (test for outcome in here for test in outcome.tests.values())
     test = next((test for test in tests if test.untrained()), None)
     if test is None:
@@ -115,7 +123,7 @@ def _by_sample(test: Evaluation, values: Sequence[MetricValues], metric: str) ->
 
 
 def _difference(one: Scores, other: Scores) -> Difference | None:
-    """Other - one, of samples averaged over seeds, and its interval by Student's t distribution over samples."""
+    """Return other - one of samples averaged over seeds, and its interval by Student's t distribution over samples."""
     seeds = one.keys() & other.keys()
     named = [one[seed].keys() & other[seed].keys() for seed in seeds]
     names = sorted(set.intersection(*named)) if named else []
@@ -128,15 +136,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def as_markdown(study: Study, rows: Sequence[Row]) -> str:
-    """The table to put into a document; without conditions or gradients where there are none to tell apart."""
+    """Return the table in Markdown, without columns for one condition or for gradients that were not recorded."""
     columns = {
         "condition": [markdown_cell(row.condition) for row in rows],
         "method": [markdown_cell(row.method) for row in rows],
         markdown_cell(heading(study.metric).text): [_score(row) for row in rows],
-        f"difference to {markdown_cell(study.reference)} [95 % interval]": [_signed(row.difference) for row in rows],
+        f"difference to {markdown_cell(study.reference)} [95 % interval]": [
+            difference_and_interval(row.difference) for row in rows
+        ],
         "seeds": [str(row.seeds or "-") for row in rows],
         "diverged": [str(row.diverged) for row in rows],
-        DISTANCE: [_distance(row.gradient_distance) for row in rows],
+        DISTANCE: [_distance_text(row.gradient_distance) for row in rows],
         "seconds": [number(row.seconds) for row in rows],
     }
     if len(study.conditions) == 1:
@@ -148,11 +158,11 @@ def as_markdown(study: Study, rows: Sequence[Row]) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The table for other programs; a name that a spreadsheet would execute has an apostrophe before it."""
+    """Return the table as CSV, with an apostrophe before names that a spreadsheet would execute."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     difference_fields = [f"difference_{name}" for name in Difference._fields]
-    distance_fields = [f"gradient_distance_{name}" for name in Along._fields]
+    distance_fields = [f"gradient_distance_{name}" for name in Distances._fields]
     writer.writerow([*Row._fields[:-3], *difference_fields, *distance_fields, "seconds"])
     for row in rows:
         difference, distance = row.difference or (None, None, None), row.gradient_distance or (None, None)
@@ -165,12 +175,5 @@ def _score(row: Row) -> str:
     return number(row.mean) + (f" ({number(row.spread)})" if row.spread is not None else "")
 
 
-def _distance(along: Along | None) -> str:
-    return "-" if along is None else f"{along.median:.1g} ({along.largest:.1g})"
-
-
-def _signed(difference: Difference | None) -> str:
-    if difference is None:
-        return "-"
-    mean, low, high = (f"{value:+.2f}" for value in difference)
-    return f"{mean} [{low}, {high}]"
+def _distance_text(distances: Distances | None) -> str:
+    return "-" if distances is None else f"{distances.median:.1g} ({distances.largest:.1g})"

@@ -1,18 +1,20 @@
-"""What is told of a reconstruction that takes long."""
+"""Progress of long reconstructions, and the numbers beside a bar."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
 from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.callbacks import ReconstructionProgress, reconstruction_progress
+from lowrank_unroll.callbacks import MetricsProgressBar, ReconstructionProgress, reconstruction_progress
 from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import NonLocalLowRankNet, NormalizedConvolution, TLRNet
 
@@ -56,8 +58,8 @@ def test_a_long_reconstruction_is_announced_and_its_bar_is_full_at_the_end(
     network, settings, steps, bars, monkeypatch, tmp_path, capsys
 ):
     monkeypatch.setattr(reconstruction_progress, "SIDE", 16)
-    monkeypatch.setattr(reconstruction_progress, "PART", 3 * 16**2)
-    monkeypatch.setattr(reconstruction_progress, "WORTH_SAYING", 0)
+    monkeypatch.setattr(reconstruction_progress, "SMALLEST", 3 * 16**2)
+    monkeypatch.setattr(reconstruction_progress, "SHORTEST_ANNOUNCED", 0)
     announced = predict(network, tmp_path, **settings)
     assert re.search(r"holiday, 40 x 48 pixels: about \d+ (seconds|minutes)", capsys.readouterr().out)
     ((completed, total),) = bars
@@ -72,3 +74,10 @@ def test_what_takes_no_time_is_not_announced(bars, tmp_path, capsys):
     predict(NormalizedConvolution(), tmp_path)
     assert "holiday" not in capsys.readouterr().out
     assert not bars
+
+
+def test_the_bar_shows_numbers_of_any_size_and_no_version(tmp_path):
+    bar, metrics = MetricsProgressBar(), {"train/loss": torch.tensor(1.2345e-4), "val/psnr": torch.tensor(-7.0912)}
+    trainer = SimpleNamespace(loggers=[CSVLogger(tmp_path)], progress_bar_metrics=metrics)
+    shown = {name: f"{value:{bar.theme.metrics_format}}" for name, value in bar.get_metrics(trainer, None).items()}
+    assert shown == {"train/loss": "0.0001234", "val/psnr": "-7.091"}

@@ -207,8 +207,7 @@ def test_without_a_target_there_is_neither_reference_nor_error():
     (sample,) = series_samples(1)
     module = DynamicMRI(LplusSNet(iterations=1))
     whole, rest = (
-        panel(module, "series", (target, sample.target, sample.target), sample.mask)
-        for target in (sample.target, None)
+        panel(module, "series", (target, sample.target, sample.target), sample.mask) for target in (sample.target, None)
     )
     wide, narrow = (Image.open(BytesIO(draw_panels([panel]))).width for panel in (whole, rest))
     assert narrow * 5 == wide * 3

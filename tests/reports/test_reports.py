@@ -1,4 +1,4 @@
-"""What a test found: files, the page, and comparisons."""
+"""Results of tests: files, the page, and comparisons."""
 
 import csv
 import json
@@ -15,6 +15,7 @@ from scipy import stats
 
 from lowrank_unroll.command_line.compare import FORMATS
 from lowrank_unroll.errors import DataError
+from lowrank_unroll.networks import BART, ZeroFilled
 from lowrank_unroll.reports import (
     Evaluation,
     Page,
@@ -24,6 +25,7 @@ from lowrank_unroll.reports import (
     comparison_table,
     distributions,
     heading,
+    method_names,
     methods,
     number,
     objections,
@@ -333,6 +335,13 @@ class TestPage:
             name: [cell.best for cell in cells] for name, cells in summary_rows(rows, ["psnr", "mse", "own"]).items()
         }
         assert marks == {"one": [True, False, False], "two": [False, True, False]}
+
+
+def test_methods_of_one_class_are_named_by_the_settings_in_which_they_differ():
+    networks = [BART("-m -i 50"), BART("-m -i 100"), ZeroFilled(), ZeroFilled()]
+    assert method_names(networks) == [
+        "BART, options -m -i 50", "BART, options -m -i 100", "ZeroFilled", "ZeroFilled, no. 2",
+    ]  # fmt: skip
 
 
 def test_numbers_have_three_digits():

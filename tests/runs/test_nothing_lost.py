@@ -68,7 +68,7 @@ def test_all_is_written_before_anything_is_printed(tmp_path, monkeypatch):
     def unprintable(*_, **__):
         raise BrokenPipeError
 
-    monkeypatch.setattr(report.Console, "print", unprintable)
+    monkeypatch.setattr(report, "show", unprintable)
     with pytest.raises(BrokenPipeError):
         run_a_test(tmp_path)
     assert files(tmp_path / "test") == REPORT

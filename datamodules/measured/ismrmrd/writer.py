@@ -1,6 +1,5 @@
 """Writing Cartesian scans as ISMRMRD files."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from datamodules.measured.ismrmrd.header import Header, Limit, Space
 from datamodules.measured.ismrmrd.lines import CALIBRATION, NOISE, flags_of
 from datamodules.measured.ismrmrd.raw_file import Place
 from lowrank_unroll.extras import import_extra
-from lowrank_unroll.files import write_whole
+from lowrank_unroll.files import written_from_memory
 from lowrank_unroll.sample import TICK
 
 LAST_IN_MEASUREMENT = 25  # a flag
@@ -79,11 +78,9 @@ def write_ismrmrd(path: Path, scan: RawScan) -> None:
     table = np.concatenate([_rows(readouts, scan, acquisition_dtype) for readouts in _all_readouts(scan)])
     table["head"]["scan_counter"] = np.arange(len(table))
     table["head"]["flags"][-1] |= flags_of(LAST_IN_MEASUREMENT)
-    encoded = io.BytesIO()  # in memory, since HDF5 raises errors of several kinds on a full disk
-    with h5py.File(encoded, "w") as file:
+    with written_from_memory(path) as content, h5py.File(content, "w") as file:
         file.create_dataset("dataset/xml", data=[xml], dtype=h5py.string_dtype())
         file.create_dataset("dataset/data", data=table)
-    write_whole(path, encoded.getbuffer())
 
 
 def _all_readouts(scan: RawScan) -> list[_Readouts]:
