@@ -40,7 +40,7 @@ class ReconstructionProgress(Callback):
     """Print the expected time of the reconstruction of a large image, and show its iterations in a bar.
 
     The time is measured on a small crop and scaled to the whole image. The bar of the trainer counts images only, and
-    there may be a single one. Modules that cannot crop a measurement are left alone, see :class:`Croppable`.
+    there may be a single one. Modules without a method ``crop`` are left alone.
     """
 
     def __init__(self) -> None:
