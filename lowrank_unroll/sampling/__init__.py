@@ -1,4 +1,9 @@
-"""Sampling patterns: pure functions of a shape and a random generator, whose fields set the rate."""
+"""Sampling patterns: pure functions of a shape and a random generator, whose fields set the rate.
+
+>>> pattern = VariableDensity(ratio=0.3)
+>>> pattern((2, 32, 32), torch.Generator().manual_seed(0)).sum((1, 2))
+tensor([307, 307])
+"""
 
 from lowrank_unroll.sampling.equispaced_lines import EquispacedLines
 from lowrank_unroll.sampling.one_of import OneOf

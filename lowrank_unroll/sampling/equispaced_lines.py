@@ -1,4 +1,4 @@
-"""Regular undersampling, shifted from frame to frame."""
+"""Equispaced lines, shifted from frame to frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from lowrank_unroll.sampling.lines import CenteredLines
 
 @dataclass(frozen=True)
 class EquispacedLines(CenteredLines):
-    """Every n-th line, n = round(acceleration), and a fully sampled centre.
+    """Every n-th line, n = round(acceleration), and a fully sampled center.
 
-    The lines move on by one from frame to frame, so that any n frames in a row cover k-space (Kellman, Epstein &
-    McVeigh, Magn. Reson. Med. 2001); those of the first frame are random.
+    The lines shift by one from frame to frame, so that any n consecutive frames cover k-space (Kellman, Epstein &
+    McVeigh, Magn. Reson. Med. 2001); the shift of the first frame is random.
 
     Args:
-        acceleration: the rate, at least 1: a frame has floor(width / n) or ceil(width / n) equispaced lines, and those
-            of the centre that are not among them on top, so that the net acceleration is below n.
-        center_lines: how many of the lowest frequencies are in every frame.
+        acceleration: the rate, at least 1: a frame has floor(width / n) or ceil(width / n) equispaced lines, and the
+            other lines of the center in addition, so that the net acceleration is below n.
+        center_lines: number of lowest frequencies in every frame.
 
     Raises:
         ValueError: if the acceleration is below 1 or infinite, or center_lines is negative.
     """
 
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
-        """Which lines are sampled, (..., time, width), each leading index with a first line of its own.
+        """Draw the sampled lines, (..., time, width), with an independent shift for each leading index.
 
         Raises:
-            UsageError: if lines would be further apart than the frame is wide, or the centre is wider.
+            UsageError: if the spacing of lines, or the center, is wider than the frame.
         """
         spacing = round(self.acceleration)
         if spacing > width:

@@ -1,4 +1,4 @@
-"""What patterns of Cartesian lines share."""
+"""Bases of patterns of Cartesian lines."""
 
 import math
 from abc import abstractmethod
@@ -19,7 +19,7 @@ class CartesianLines(SamplingPattern):
     """Columns of k-space, each sampled along the whole height.
 
     Args:
-        acceleration: the rate, at least 1; each pattern says how many lines follow.
+        acceleration: the rate, at least 1; each pattern defines its number of lines.
 
     Raises:
         ValueError: if the acceleration is below 1 or infinite.
@@ -39,16 +39,16 @@ class CartesianLines(SamplingPattern):
 
     @abstractmethod
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
-        """Which lines are sampled, boolean, (..., time, width), for frames = (..., time)."""
+        """Draw the sampled lines, boolean, (..., time, width), for frames = (..., time)."""
 
 
 @dataclass(frozen=True)
 class CenteredLines(CartesianLines):
-    """Columns of k-space, those of the lowest frequencies in every frame.
+    """Columns of k-space, with those of the lowest frequencies in every frame.
 
     Args:
-        acceleration: the rate, at least 1; each pattern says how many lines follow.
-        center_lines: how many of the lowest frequencies are in every frame.
+        acceleration: the rate, at least 1; each pattern defines its number of lines.
+        center_lines: number of lowest frequencies in every frame.
 
     Raises:
         ValueError: if the acceleration is below 1 or infinite, or center_lines is negative.
@@ -61,10 +61,10 @@ class CenteredLines(CartesianLines):
         check_at_least(0, center_lines=self.center_lines)
 
     def center(self, width: int, most: int, device: torch.device) -> Tensor:
-        """True on the lines in every frame, (width,).
+        """Return a mask of the lines that are in every frame, (width,).
 
         Raises:
-            UsageError: if there are more of them than `most`, the lines that a frame can have.
+            UsageError: if there are more than `most`, the number of lines that a frame can have.
         """
         if self.center_lines > most:
             raise UsageError(
@@ -75,5 +75,9 @@ class CenteredLines(CartesianLines):
 
 
 def lines_per_frame(width: int, acceleration: float) -> int:
-    """round(width / acceleration), at least one."""
+    """Return round(width / acceleration), or 1 if that is 0.
+
+    >>> lines_per_frame(192, 8)
+    24
+    """
     return max(1, round(width / acceleration))

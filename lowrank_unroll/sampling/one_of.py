@@ -1,4 +1,4 @@
-"""Several patterns, of which each mask takes one."""
+"""A random choice among several patterns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from lowrank_unroll.sampling.pattern import SamplingPattern
 
 @dataclass(frozen=True)
 class OneOf(SamplingPattern):
-    """One of several patterns, each as likely as the others: for a network that is to know them all.
+    """One of several patterns, all equally likely, to train one network for all of them.
 
     Args:
-        patterns: to choose from, anew for each call; all masks of a call follow the same.
+        patterns: the choice. Each call draws one of them, for all its masks.
 
     Raises:
         ValueError: if there is none.

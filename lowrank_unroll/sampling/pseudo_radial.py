@@ -15,17 +15,17 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class PseudoRadial(SamplingPattern):
-    """Straight lines through the centre of k-space, on the nearest pixels of the grid.
+    """Straight lines through the center of k-space, on the nearest pixels of the grid.
 
-    The lines of a frame are at equal angles, and each frame is turned by the golden share 0.618 of the angle between
-    two lines, so that any number of frames covers k-space evenly. With the golden angle each line is turned by 111.246
-    degrees against the one before, on through the frames (Winkelmann et al., IEEE Trans. Med. Imaging 2007). The first
-    angle is random. Angles are those of a k-space whose sides are of the same extent.
+    The lines of a frame have equal angles between them, and each frame is rotated by 0.618 (the golden ratio) of that
+    angle, so that any number of frames covers k-space evenly. With ``golden_angle`` each line is rotated by 111.246
+    degrees against the previous one, also from frame to frame (Winkelmann et al., IEEE Trans. Med. Imaging 2007). The
+    first angle is random. Angles are those in a k-space with sides of equal extent.
 
     Args:
-        lines: diameters per frame, the rate. Each reaches from edge to edge; on n x n pixels the lines have about
-            lines * n - lines^2 / 4 pixels together, as they share some at the centre.
-        golden_angle: advance by the golden angle from line to line.
+        lines: diameters per frame, the rate. Each reaches from edge to edge; on n x n pixels all lines together have
+            about lines * n - lines^2 / 4 pixels, since they share those at the center.
+        golden_angle: rotate each line by the golden angle against the previous one.
 
     Raises:
         ValueError: if there is not at least one line.
@@ -38,14 +38,14 @@ class PseudoRadial(SamplingPattern):
         check_at_least(1, lines=self.lines)
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Draw a mask of shape (..., time, height, width), each leading index with a first angle of its own."""
+        """Draw a mask of shape (..., time, height, width), with an independent first angle for each leading index."""
         check_frames(shape)
         *leading, frames, height, width = shape
         first = torch.rand(*leading, 1, 1, generator=generator, device=generator.device)
-        return _rasterised(math.pi * (first + self._turns(frames).to(first)), height, width)
+        return _rasterize(math.pi * (first + self._turns(frames).to(first)), height, width)
 
     def _turns(self, frames: int) -> Tensor:
-        """The angle of every line after the first, in half turns, (time, lines)."""
+        """Return the angles of all lines relative to the first, in half turns, (time, lines)."""
         frame = torch.arange(frames, dtype=torch.float64)[:, None]
         line = torch.arange(self.lines)
         if self.golden_angle:
@@ -53,17 +53,17 @@ class PseudoRadial(SamplingPattern):
         return (line + GOLDEN * frame) / self.lines % 1
 
 
-def _rasterised(angles: Tensor, height: int, width: int) -> Tensor:
-    """Lines through the centre at angles (..., lines) to the width, as one mask (..., height, width)."""
+def _rasterize(angles: Tensor, height: int, width: int) -> Tensor:
+    """Return a mask (..., height, width) of lines through the center, at angles (..., lines) to the width."""
     slope = torch.stack([angles.sin() * height, angles.cos() * width], dim=-1)
-    # One step is one pixel along the steeper axis: lines without gaps, one pixel thin.
+    # One step is one pixel along the axis that the line follows more: lines are one pixel thin and have no gaps.
     slope = slope / slope.abs().amax(-1, keepdim=True)
     reach = max(height, width) // 2
     steps = torch.arange(-reach, reach + 1, device=angles.device)
     rows, columns = (slope[..., None, :] * steps[:, None]).round().long().unbind(-1)
     rows, columns = rows + height // 2, columns + width // 2
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    # What lies outside is counted as the centre, which every line has anyway.
+    # Points outside are replaced by the center, which is on every line anyway.
     pixels = torch.where(inside, rows * width + columns, height // 2 * width + width // 2).flatten(-2)
     mask = torch.zeros(*angles.shape[:-1], height * width, dtype=torch.bool, device=angles.device)
     return mask.scatter_(-1, pixels, value=True).reshape(*angles.shape[:-1], height, width)

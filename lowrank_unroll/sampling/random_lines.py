@@ -13,22 +13,22 @@ from lowrank_unroll.sampling.lines import CenteredLines, lines_per_frame
 
 @dataclass(frozen=True)
 class RandomLines(CenteredLines):
-    """The same number of lines in every frame: a fully sampled centre and others, uniformly at random.
+    """The same number of lines in every frame: a fully sampled center and others, uniformly at random.
 
     Args:
-        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the centre
+        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the center
             included.
-        center_lines: how many of the lowest frequencies are in every frame.
+        center_lines: number of lowest frequencies in every frame.
 
     Raises:
         ValueError: if the acceleration is below 1 or infinite, or center_lines is negative.
     """
 
     def columns(self, frames: Sequence[int], width: int, generator: torch.Generator) -> Tensor:
-        """Which lines are sampled, (..., time, width), drawn without replacement, each frame by itself.
+        """Draw the sampled lines, (..., time, width), without replacement, independently in each frame.
 
         Raises:
-            UsageError: if the centre is more lines than a frame has.
+            UsageError: if the center has more lines than a frame.
         """
         count = lines_per_frame(width, self.acceleration)
         center = self.center(width, count, generator.device)
@@ -41,16 +41,16 @@ class RandomLines(CenteredLines):
 
 @dataclass(frozen=True)
 class KtGaussian(RandomLines):
-    """Random lines that are drawn with Gaussian density around the zero frequency.
+    """Random lines with Gaussian density around the zero frequency.
 
     The pattern of k-t FOCUSS (Jung et al., Magn. Reson. Med. 2009).
 
     Args:
-        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the centre
+        acceleration: the rate, at least 1; every frame has round(width / acceleration) lines, at least one, the center
             included.
-        center_lines: how many of the lowest frequencies are in every frame.
-        deviation: standard deviation of the density as a share of the width, positive. Lines are drawn without
-            replacement, so that those sampled spread wider.
+        center_lines: number of lowest frequencies in every frame.
+        deviation: standard deviation of the density as a fraction of the width, positive. Lines are drawn without
+            replacement, so that the sampled ones spread wider.
 
     Raises:
         ValueError: if an argument is outside its range.

@@ -14,11 +14,11 @@ from lowrank_unroll.sampling.pattern import SamplingPattern, check_planes
 
 @dataclass(frozen=True)
 class Uniform(SamplingPattern):
-    """The same number of pixels, uniformly at random and independently, in every plane.
+    """The same number of pixels in every plane, drawn uniformly and independently.
 
     Args:
-        ratio: share of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
-            least one. Or the smallest and largest share, between which each call draws one for all planes.
+        ratio: fraction of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
+            least one. Or the smallest and largest fraction, between which each call draws one for all planes.
 
     Raises:
         ValueError: if a ratio is outside (0, 1], or the smallest does not come first.
@@ -34,16 +34,16 @@ class Uniform(SamplingPattern):
             raise ValueError(f"ratio is {self.ratio}, expected the smallest share first")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Draw a mask of shape (..., height, width), each plane by itself."""
+        """Draw a mask of shape (..., height, width), independently in each plane."""
         check_planes(shape)
-        pixels, ratio = math.prod(shape[-2:]), self._drawn(generator)
+        pixels, ratio = math.prod(shape[-2:]), self._draw_ratio(generator)
         keys = torch.rand(*shape[:-2], pixels, generator=generator, device=generator.device)
         return largest(keys, max(1, round(ratio * pixels))).reshape(*shape)
 
     def _limits(self) -> tuple[float, float]:
         return self.ratio if isinstance(self.ratio, tuple) else (self.ratio, self.ratio)
 
-    def _drawn(self, generator: torch.Generator) -> float:
+    def _draw_ratio(self, generator: torch.Generator) -> float:
         smallest, largest = self._limits()
         if smallest == largest:
             return smallest

@@ -1,4 +1,4 @@
-"""Random sampling, densest at low frequencies."""
+"""Variable-density random sampling."""
 
 import math
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sampling.drawing import central, draw, frequencies
 from lowrank_unroll.sampling.pattern import SamplingPattern, check_planes
 
-FLOOR = 1e-6  # of 1 - r, so that the outermost pixels too can be drawn once all others are
+FLOOR = 1e-6  # of 1 - r, so that the pixels in the corners have a density above zero
 
 
 @dataclass(frozen=True)
 class VariableDensity(SamplingPattern):
-    """The same number of pixels in every plane, drawn with polynomial density around a fully sampled centre.
+    """The same number of pixels in every plane, drawn with polynomial density around a fully sampled center.
 
-    Outside the centre pixels are drawn in proportion to (1 - r)^power, r the distance from the zero frequency, 1 in the
-    corners (Lustig, Donoho & Pauly, Magn. Reson. Med. 2007), independently in every plane.
+    Outside the center, pixels are drawn in proportion to (1 - r)^power, with r the distance from the zero frequency, 1
+    in the corners (Lustig, Donoho & Pauly, Magn. Reson. Med. 2007), independently in every plane.
 
     Args:
-        ratio: share of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
-            least one, the centre included.
+        ratio: fraction of the pixels to sample, in (0, 1]; every plane has round(ratio * height * width) of them, at
+            least one, the center included.
         power: non-negative; 0 is uniform.
-        center: share of each side that the fully sampled centre takes, in [0, 1]: a rectangle of round(center *
+        center: fraction of each side that the fully sampled center takes, in [0, 1]: a rectangle of round(center *
             height) x round(center * width) pixels.
 
     Raises:
@@ -44,10 +44,10 @@ class VariableDensity(SamplingPattern):
             raise ValueError(f"center is {self.center}, expected a share, from 0 to 1")
 
     def __call__(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Draw a mask of shape (..., height, width), each plane by itself.
+        """Draw a mask of shape (..., height, width), independently in each plane.
 
         Raises:
-            UsageError: if the centre has more pixels than the ratio allows.
+            UsageError: if the center has more pixels than the ratio allows.
         """
         check_planes(shape)
         height, width = shape[-2:]
