@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from lowrank_unroll.command_line.command_parser import CommandParser
 
@@ -104,12 +104,15 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
     return any(argument in HELP for argument in arguments)
 
 
-def print_help(program: str, command: str) -> None:
-    """Print the short help of a command of the trainer.
+def print_help(program: str, command: str) -> NoReturn:
+    """Print the short help of a command of the trainer, and exit.
 
     Args:
         program: name of the program.
         command: fit, validate, test, predict or prepare.
+
+    Raises:
+        SystemExit: always, with code 0.
     """
     summary, options, examples = TRAINER_HELP[command]
     parser = CommandParser(
@@ -126,3 +129,4 @@ def print_help(program: str, command: str) -> None:
     parser.add_argument("--data.help", metavar="CLASS", help="list the arguments of a class of data")
     parser.add_argument(HELP_ALL, action="store_true", help="list every option, over a thousand lines")
     parser.print_help()
+    parser.exit()
