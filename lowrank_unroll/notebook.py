@@ -145,7 +145,7 @@ def _batch(sample: Sample) -> Sample:
 
 
 def _of_tensors(sample: Sample) -> Sample:
-    """The sample with tensors in single precision for NumPy arrays, and one for a scale that is a number."""
+    """Return the sample with tensors in single precision for NumPy arrays and for a scale that is a number."""
     tensors = Sample._make(map(_tensor, sample))
     return tensors._replace(mask=tensors.mask.bool(), scale=torch.as_tensor(tensors.scale, dtype=torch.float32))
 

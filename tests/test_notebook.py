@@ -1,4 +1,4 @@
-"""What a notebook is built of says the same as the command line does, one line each."""
+"""The functions for notebooks agree with the command line."""
 
 import io
 

@@ -17,7 +17,7 @@ class MetricsProgressBar(RichProgressBar):
         super().__init__(**keywords)
         self.theme = replace(self.theme, metrics_format=".4g")
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # type: ignore[override]
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return the metrics that are logged for the bar."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)

@@ -28,7 +28,7 @@ def draw_overview(
     mask: Tensor | None,
     coil_sensitivities: Tensor | None,
 ) -> bytes:
-    """Draw series, where their k-space is sampled, and their coils, as a PNG.
+    """Draw series, their sampling of k-space and their coils, as a PNG.
 
     Args:
         name: of the measurement.
@@ -43,12 +43,12 @@ def draw_overview(
     rows = -(-(len(shown) + len(measured)) // ACROSS)
     figure = Figure(figsize=(ACROSS * INCHES, rows * (INCHES * height / width + 0.2) + 0.4), layout="constrained")
     figure.suptitle(drawable(name))
-    places = iter(figure.subplots(rows, ACROSS, squeeze=False).flat)
+    grid = iter(figure.subplots(rows, ACROSS, squeeze=False).flat)
     for part in shown:
-        _show(next(places), part, white)
+        _show(next(grid), part, white)
     for part in measured:
-        _show(next(places), part, None)
-    for empty in places:
+        _show(next(grid), part, None)
+    for empty in grid:
         empty.axis("off")
     return encode_figure(figure, dpi=100)
 
@@ -61,9 +61,9 @@ def _frame_and_profile(name: str, series: Tensor) -> Iterator[Part]:
 
 def _sampling(mask: Tensor | None) -> Iterator[Part]:
     if mask is not None:
-        share = float(mask.float().mean())
+        sampled = float(mask.float().mean())
         yield Part("sampled k-space of the frame", mask[0, mask.shape[1] // 2].float())
-        yield Part(f"ky over frames, {share:.1%} sampled", mask[0].any(1).float(), stretched=True)
+        yield Part(f"ky over frames, {sampled:.1%} sampled", mask[0].any(1).float(), stretched=True)
 
 
 def _coils(sensitivities: Tensor | None) -> Iterator[Part]:

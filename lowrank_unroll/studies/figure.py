@@ -1,4 +1,4 @@
-"""The figure of a study."""
+"""Figure of a study."""
 
 from collections.abc import Sequence
 

@@ -21,7 +21,7 @@ from lowrank_unroll.networks import NonLocalLowRankNet, NormalizedConvolution, T
 
 @pytest.fixture
 def bars(monkeypatch):
-    """How far each bar of iterations came before it was taken away, and how far it was to come."""
+    """Collect the completed and the total iterations of each bar when it is removed."""
     ended, remove = [], Progress.remove_task
 
     def remove_and_note(progress, task):

@@ -1,4 +1,4 @@
-"""A study runs what is left of it, and its table says what came out."""
+"""Studies run their unfinished cells, and tables hold the results."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ def study(tmp_path):
 
 
 def pretend(folder, cell, values, untrained=0.0, untrained_name="Interpolation"):
-    """Write what the test of a cell would have found."""
+    """Write the results of the test of a cell, without running it."""
     samples = [
         SampleResult(f"image{index}", "synthetic", "", 1.0, {"psnr": value}, {"psnr": 0.0},
                      {untrained_name: {"psnr": untrained + index}}, {"reconstruction": 0.5, untrained_name: 0.1})
@@ -223,7 +223,7 @@ def test_what_another_study_has_left_is_not_taken_for_this_one(refused, command_
 
 
 def record(folder, cell, distances, run="version_0"):
-    """Write what a training would have recorded of its gradients."""
+    """Write the distances of gradients that a training would record."""
     file = folder / cell.label / "runs" / run / "gradient_distance.csv"
     file.parent.mkdir(parents=True)
     file.write_text("step,distance\n" + "".join(f"{20 * n},{value}\n" for n, value in enumerate(distances)))

@@ -1,4 +1,4 @@
-"""What `predict` writes is read back the same."""
+"""Files of `predict`, read back with other libraries."""
 
 import re
 import subprocess
@@ -153,7 +153,7 @@ class TestSeries:
 
 
 def oblique():
-    """A geometry whose directions are a rotation, and where its pixels are."""
+    """Return a geometry whose directions are a rotation, and the positions of its pixels."""
     directions = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
     spacing, centre = torch.tensor([1.5, 2.0, 8.0]), torch.tensor([10.0, -20.0, 35.0])
     geometry = Geometry(centre, directions.float(), spacing, torch.tensor([0.0, 40, 80, 120, 160]), torch.tensor(6))
@@ -315,7 +315,7 @@ class TestImages:
 
 
 class Halved(UnrolledNetwork):
-    """A network that starts from something and halves it."""
+    """A network that halves its start."""
 
     class State(NamedTuple):
         image: torch.Tensor
@@ -332,7 +332,7 @@ class Halved(UnrolledNetwork):
 
 
 class TestBesideOthers:
-    """What a prediction is shown beside, and how near it is."""
+    """Images beside a prediction, and its PSNR."""
 
     @pytest.fixture
     def shown(self, tmp_path, monkeypatch):
