@@ -68,13 +68,16 @@ def run_command(argv: Sequence[str]) -> None:
         UsageError: if there is no such command, or it refuses its arguments.
     """
     name, arguments = _parse_command(argv[:1]), argv[1:]
-    if function := COMMANDS[name].function:
+    function = COMMANDS[name].function
+    if function is None and asks_for_help(arguments):
+        print_help(PROGRAM, name)
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("Loading ...\n")
+    if function is None:
+        _run_trainer(name, arguments)
+    else:
         module, _, attribute = function.partition(".")
         getattr(import_module(f"lowrank_unroll.command_line.{module}"), attribute)(arguments)
-    elif asks_for_help(arguments):
-        print_help(PROGRAM, name)
-    else:
-        _run_trainer(name, arguments)
 
 
 def _parse_command(argv: Sequence[str]) -> str:
@@ -97,8 +100,6 @@ def _parse_command(argv: Sequence[str]) -> str:
 
 
 def _run_trainer(name: str, arguments: Sequence[str]) -> None:
-    if sys.stderr is not None and sys.stderr.isatty():
-        sys.stderr.write("Loading PyTorch and Lightning ...\n")
     _check_datamodules()
     from lowrank_unroll.command_line.reconstruction_cli import run  # noqa: PLC0415  imports PyTorch and Lightning
 

@@ -1,6 +1,7 @@
 """Help is short, and all that it shows can be typed."""
 
 import shlex
+import sys
 
 import pytest
 
@@ -60,3 +61,10 @@ def test_examples_are_understood(words, printed):
 
 def test_all_options_are_listed(printed):
     assert "--trainer.gradient_clip_val" in printed("fit", "--help-all")
+
+
+def test_a_terminal_shows_that_a_command_loads(command_line, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit):
+        command_line("schema", "--help")
+    assert capsys.readouterr().err == "Loading ...\n"
