@@ -126,7 +126,8 @@ class LinearOperator(ABC):
         for _ in range(iterations):
             length = torch.linalg.vector_norm(image)
             image = self.gram(image / length.where(length > 0, 1))
-        return torch.linalg.vector_norm(image).sqrt()
+        norm: Tensor = torch.linalg.vector_norm(image).sqrt()
+        return norm
 
     @property
     def H(self) -> "LinearOperator":  # noqa: N802  as in formulas

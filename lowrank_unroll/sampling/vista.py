@@ -79,8 +79,8 @@ class Vista(CartesianLines):
         lines = lines_per_frame(width, self.acceleration)
         gaussian = (-((frequencies(width, torch.device("cpu")).double() / self.deviation) ** 2) / 2).exp()
         shape = self.background / width + (1 - self.background) * gaussian / gaussian.sum()
-        # If the m densest lines are in all frames, the scale of the others is (lines - m) / (their sum), which is largest
-        # for the right m.
+        # If the m densest lines are in all frames, the scale of the others is (lines - m) / (their sum). The right m
+        # has the largest scale.
         rest = shape.sort().values.cumsum(0).flip(0)
         scale = ((lines - torch.arange(width)) / rest).max()
         return (scale * shape).clamp(max=1)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lowrank_unroll import prox
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches, soft_threshold
 
@@ -99,3 +100,31 @@ class TestSoftThreshold:
     def test_agrees_with_torch_for_real_values(self):
         values = torch.randn(100)
         assert torch.allclose(soft_threshold(values, 0.3), torch.nn.functional.softshrink(values, 0.3))
+
+
+def test_old_names_work_with_a_warning():
+    series = torch.randn(1, 3, 8, 8, dtype=torch.complex64)
+    with pytest.warns(DeprecationWarning, match=r"prox\.Images is now lowrank_unroll\.prox\.Frames"):
+        assert prox.Images is prox.Frames
+    with pytest.warns(DeprecationWarning, match="the argument cuts of Blocks is now offsets"):
+        assert repr(Blocks(4, cuts=((0, 1),))) == repr(Blocks(4, offsets=((0, 1),)))
+    with pytest.warns(DeprecationWarning, match="the argument cut of to_blocks is now offset"):
+        assert torch.equal(prox.to_blocks(series, 4, cut=(1, 2)), prox.to_blocks(series, 4, (1, 2)))
+    with pytest.warns(DeprecationWarning, match=r"the argument places of LowRankProx\.forward is now matches"):
+        LowRankProx()(series, places=None)
+    matches = prox.match_patches(series.real, 2, 2, 4, 2)
+    with pytest.warns(DeprecationWarning, match="the argument positions of to_patches is now matches"):
+        prox.to_patches(series.real, positions=matches, patch=2)
+    with pytest.warns(DeprecationWarning, match=r"Old\.centred is now called centered"):
+
+        class Old(Blocks):
+            centred = True
+
+    assert Old().centered
+
+
+def test_casorati_shrinkage_is_that_of_the_casorati_matrices():
+    series = torch.randn(2, 3, 8, 6, dtype=torch.complex64)
+    threshold = torch.tensor([0.5, 3.0])
+    shrunk = prox.casorati_singular_value_threshold(series, threshold)
+    assert torch.equal(shrunk.flatten(-2), singular_value_threshold(series.flatten(-2), threshold))
