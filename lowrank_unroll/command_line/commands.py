@@ -95,8 +95,8 @@ def _parse_command(argv: Sequence[str]) -> str:
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         hint = did_you_mean(argv[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {argv[0]!r}{hint}")
-    name: str = parser.parse_args(argv).command
-    return name
+    chosen: str = parser.parse_args(argv).command
+    return chosen
 
 
 def _run_trainer(name: str, arguments: Sequence[str]) -> None:
