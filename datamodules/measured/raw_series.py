@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.measured.coil_treatment import Coils, CoilTreatment, Measured, Size, Treated
 from datamodules.measured.ismrmrd.geometry import scan_geometry
-from datamodules.measured.ismrmrd.lines import DIMS, ITEMS
+from datamodules.measured.ismrmrd.lines import DIMS, SERIES_DIMS
 from datamodules.measured.ismrmrd.raw_file import RawFile
 from datamodules.measured.scaling import scale_to_unit_maximum
 from lowrank_unroll.errors import DataError
@@ -49,7 +49,7 @@ class RawSeries(Dataset[Sample]):
             raise DataError(f"{path}: is of a volume of {sizes['kz']} partitions, expected slices, each a series")
         phases, repetitions = (len(self.file.measured_at(dim)) for dim in ("phase", "repetition"))
         self.time = "repetition" if phases == 1 < repetitions else "phase"
-        self.items = self.file.indices([dim for dim in (*ITEMS, "phase") if dim != self.time])
+        self.items = self.file.indices([dim for dim in (*SERIES_DIMS, "phase") if dim != self.time])
         self.names = [f"{path.stem if name is None else name}/{self.file.name_of(item)}" for item in self.items]
         readout = min(self.file.header.recon.matrix_size[0], sizes["kx"])
         noise = self.file.noise() if coils.prewhiten and coils.noise_covariance is None else None

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from datamodules.measured.ismrmrd.header import Header
 from datamodules.measured.ismrmrd.lines import (
     CALIBRATION,
-    NO_IMAGE,
+    NOT_IMAGE,
     REVERSE,
     Lines,
     flags_of,
@@ -45,7 +45,7 @@ def find_calibration(
         file_size: in bytes; lines of more samples than it can hold do not fit.
     """
     flags = heads["flags"]
-    chosen = (flags & flags_of(CALIBRATION) != 0) & (flags & flags_of(*NO_IMAGE.values(), REVERSE) == 0)
+    chosen = (flags & flags_of(CALIBRATION) != 0) & (flags & flags_of(*NOT_IMAGE.values(), REVERSE) == 0)
     rows = np.flatnonzero(chosen & (heads["encoding_space_ref"] == 0))
     if header.calibration_is_embedded or not len(rows):
         return None

@@ -11,7 +11,7 @@ from datamodules.measured.ismrmrd.header import Header, Limit
 
 DIMS = ("average", "repetition", "set", "contrast", "slice", "kz", "coil", "phase", "kx", "ky")
 # Each index of these dimensions is a series.
-ITEMS = ("slice", "average", "repetition", "set", "contrast")
+SERIES_DIMS = ("slice", "average", "repetition", "set", "contrast")
 ALWAYS_NAMED = ("slice", "average")
 
 # The counters that place a readout in k-space, in the order of DIMS: names in the table of readouts and in the header.
@@ -28,7 +28,7 @@ COUNTERS = {
 
 NOISE = 19
 # Flags, by their numbers in the ISMRMRD standard, of readouts that are not lines of the image.
-NO_IMAGE = {
+NOT_IMAGE = {
     "noise measurement": NOISE,
     "navigation": 23,
     "phase correction": 24,
@@ -66,11 +66,11 @@ class Lines(NamedTuple):
     centers: npt.NDArray[np.intp]
     measured: npt.NDArray[np.bool_]
 
-    def place(self, start: int = 0, end: int | None = None) -> tuple[npt.NDArray[np.intp], ...]:
+    def kspace_index(self, start: int = 0, end: int | None = None) -> tuple[npt.NDArray[np.intp], ...]:
         """Return the indices of some lines in k-space, in the order of `COUNTERS`."""
         return tuple(counter[start:end] for counter in self.counters.values())
 
-    def at(self, index: Mapping[str, int]) -> "Lines":
+    def select(self, index: Mapping[str, int]) -> "Lines":
         """Select the lines at an index of some dimensions, whose counters become zero."""
         here = np.logical_and.reduce([self.counters[dim] == number for dim, number in index.items()], axis=0)
         here = np.broadcast_to(here, self.rows.shape)
@@ -87,7 +87,7 @@ def find_lines(heads: npt.NDArray[Any], header: Header, file_size: int) -> Lines
         ValueError: if there are none, they are reversed or of another encoding, differ in channels or samples, have
             more samples than the file can hold, or no valid sample.
     """
-    no_image = list(NO_IMAGE.values()) if header.calibration_is_embedded else [*NO_IMAGE.values(), CALIBRATION]
+    no_image = list(NOT_IMAGE.values()) if header.calibration_is_embedded else [*NOT_IMAGE.values(), CALIBRATION]
     is_line = heads["flags"] & flags_of(*no_image) == 0
     if not is_line.any():
         raise ValueError(f"none of {len(heads)} readouts is a line of an image")

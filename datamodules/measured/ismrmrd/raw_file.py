@@ -16,8 +16,8 @@ from datamodules.measured.ismrmrd.lines import (
     ALWAYS_NAMED,
     COUNTERS,
     DIMS,
-    ITEMS,
     NOISE,
+    SERIES_DIMS,
     Lines,
     check_readouts,
     common_number,
@@ -126,13 +126,13 @@ class RawFile:
         Raises:
             ISMRMRDError: if samples cannot be read, are too few or too many, or hold NaN or infinity.
         """
-        lines = self._lines.at(index)
+        lines = self._lines.select(index)
         sizes = {dim: 1 if dim in index else size for dim, size in self.sizes.items()}
         with self._opened() as content:
             kspace = _assembled(content["data"], lines, sizes)
         sampled = np.zeros([sizes[dim] for dim in (*COUNTERS, "kx")], np.bool_)
-        sampled[..., -lines.samples :][lines.place()] = lines.measured
-        repeats = len(lines.rows) - len(np.unique(np.stack(lines.place()), axis=1).T)
+        sampled[..., -lines.samples :][lines.kspace_index()] = lines.measured
+        repeats = len(lines.rows) - len(np.unique(np.stack(lines.kspace_index()), axis=1).T)
         return KSpace(kspace, sampled.swapaxes(-1, -2), self.header, repeats)
 
     def noise(self) -> npt.NDArray[np.complex64] | None:
@@ -163,7 +163,7 @@ class RawFile:
         Raises:
             ISMRMRDError: if samples cannot be read, are too few or too many, or hold NaN or infinity.
         """
-        lines = None if self._calibration is None else self._calibration.at({"slice": number})
+        lines = None if self._calibration is None else self._calibration.select({"slice": number})
         if lines is None or not len(lines.rows):
             return None
         with self._opened() as content:
@@ -177,7 +177,7 @@ class RawFile:
         Directions that are not of unit length, since a converter left them out, become those of a transverse slice.
         """
         with self._naming_errors():
-            head = self._heads[self._lines.at(index).rows[0]]
+            head = self._heads[self._lines.select(index).rows[0]]
             read, phase, across = (head[f"{name}_dir"].astype(float) for name in ("read", "phase", "slice"))
             if not np.allclose([np.linalg.norm(one) for one in (read, phase, across)], 1, atol=1e-3):
                 read, phase, across = np.eye(3)
@@ -189,7 +189,7 @@ class RawFile:
         None if all stamps are the same; for the indices, see :meth:`measured_at`.
         """
         with self._naming_errors():
-            lines = self._lines.at(index)
+            lines = self._lines.select(index)
             stamps = self._heads["physiology_time_stamp"][lines.rows, 0].astype(float)
             if np.ptp(stamps) == 0:
                 return None
@@ -200,7 +200,7 @@ class RawFile:
 
     def measured_at(self, dim: str, **index: int) -> npt.NDArray[np.intp]:
         """Return the indices along a dimension that have measured samples, in ascending order."""
-        lines = self._lines.at(index)
+        lines = self._lines.select(index)
         return np.unique(lines.counters[dim][lines.measured.any(1)])
 
     def indices(self, dims: Sequence[str]) -> list[dict[str, int]]:
@@ -211,7 +211,7 @@ class RawFile:
 
     def name_of(self, index: Mapping[str, int]) -> str:
         """Return a name of an index: its slice, its average, and the dimensions of which there are several."""
-        named = [dim for dim in (*ITEMS, "kz") if dim in index and (dim in ALWAYS_NAMED or self.sizes[dim] > 1)]
+        named = [dim for dim in (*SERIES_DIMS, "kz") if dim in index and (dim in ALWAYS_NAMED or self.sizes[dim] > 1)]
         return "_".join(f"{dim}{index[dim]}" for dim in named)
 
     @contextmanager
@@ -258,5 +258,5 @@ def _assembled(table: h5py.Dataset, lines: Lines, sizes: Mapping[str, int]) -> n
     end = 0
     for block in read_samples(table, lines.rows, lines.channels, np.full(len(lines.rows), lines.samples)):
         start, end = end, end + len(block)
-        readouts[lines.place(start, end)] = np.stack(block) * lines.measured[start:end, None]
+        readouts[lines.kspace_index(start, end)] = np.stack(block) * lines.measured[start:end, None]
     return kspace.transpose([order.index(dim) for dim in DIMS])

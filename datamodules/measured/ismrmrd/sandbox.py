@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from datamodules.measured.ismrmrd.lines import ITEMS
+from datamodules.measured.ismrmrd.lines import SERIES_DIMS
 from datamodules.measured.ismrmrd.raw_file import ISMRMRDError, RawFile, is_ismrmrd
 
 TIMEOUT = 45.0  # s without progress
@@ -104,6 +104,6 @@ def _read_all(path: Path, sender: Connection) -> None:
     for number in range(file.sizes["slice"]):
         file.calibration(number)
         sender.send(None)
-    for index in file.indices(ITEMS):
+    for index in file.indices(SERIES_DIMS):
         file.kspace(**index)
         sender.send(None)
