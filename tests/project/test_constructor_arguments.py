@@ -1,4 +1,4 @@
-"""A value that cannot be used is refused by the constructor it is given to, in one line that names it."""
+"""Constructors refuse a value that cannot be used, in one line that names the argument."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""The public functions and odd arguments: each call gives the right number, or an error of one line that names it."""
+"""Odd arguments of public functions: each call gives the right number, or an error of one line that names the argument."""
 
 import math
 import re
