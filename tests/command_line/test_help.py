@@ -23,7 +23,7 @@ OF_DYNAMIC_MRI = "--data.predict_kspace"
 
 @pytest.fixture
 def printed(command_line, capsys, monkeypatch):
-    """What a command prints before it exits."""
+    """Run a command that exits without an error; return what it prints."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*words):

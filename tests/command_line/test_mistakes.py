@@ -163,7 +163,7 @@ def files(tmp_path):
     ("words", "code", "named"), MISTAKES, ids=[" ".join(words) or "nothing" for words, *_ in MISTAKES]
 )
 @pytest.mark.usefixtures("files")
-def test_a_mistake_is_told_in_few_words(words, code, named, command_line, capfd):
+def test_a_mistake_ends_in_a_short_message(words, code, named, command_line, capfd):
     with pytest.raises(SystemExit) as stop:
         command_line(*words)
     told = capfd.readouterr()
@@ -191,7 +191,7 @@ def test_a_mistake_is_told_in_few_words(words, code, named, command_line, capfd)
     ids=["log", "warning", "line", "note"],
 )
 @pytest.mark.filterwarnings("default")
-def test_what_is_told_on_the_way_commands_no_terminal(tell, monkeypatch, capsys):
+def test_messages_hold_no_control_characters(tell, monkeypatch, capsys):
     monkeypatch.setattr("lowrank_unroll.__main__.run_command", lambda _: tell())
     monkeypatch.setattr(warnings, "showwarning", lambda *about: sys.stderr.write(warnings.formatwarning(*about[:4])))
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
@@ -207,7 +207,7 @@ def test_debugging_shows_the_traceback(command_line, monkeypatch):
         command_line("fit", *COLOUR, "--data.ratio", "1.5", "--debug")
 
 
-def test_what_is_our_own_fault_keeps_its_traceback(command_line, monkeypatch):
+def test_a_defect_keeps_its_traceback(command_line, monkeypatch):
     def broken(*_):
         raise KeyError("a defect")
 
@@ -216,13 +216,13 @@ def test_what_is_our_own_fault_keeps_its_traceback(command_line, monkeypatch):
         command_line("fit", *COLOUR)
 
 
-def test_arguments_that_another_class_does_not_take_are_named(command_line, capsys):
+def test_discarded_arguments_are_named(command_line, capsys):
     with pytest.raises(SystemExit):
         command_line("fit", "--config", "color_cs/demo.yaml", "--data", "CinePhantom", "--print_config")
     assert capsys.readouterr().err == ("Note: CinePhantom replaces SamplePhotos and does not take its 'ratio': 0.4\n")
 
 
-def test_defaults_that_nobody_gave_are_not_named(command_line, capsys):
+def test_discarded_defaults_are_not_named(command_line, capsys):
     with pytest.raises(SystemExit):
         command_line("fit", "--config", "color_cs/pretrained.yaml", "--print_config")
     assert "Note" not in capsys.readouterr().err

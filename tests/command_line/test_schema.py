@@ -1,4 +1,4 @@
-"""What editors are told of configs is what the command line takes."""
+"""The JSON schema accepts the configs that the command line accepts."""
 
 import copy
 import json
@@ -26,21 +26,21 @@ def config_of(name):
     return yaml.safe_load((config_folder() / name).read_text())
 
 
-def places(section, at=()):
-    """Where the keys of a config are."""
+def key_paths(section, at=()):
+    """Yield the path of each key of a config."""
     items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
     for key, value in items:
         if isinstance(section, dict):
             yield (*at, key)
-        yield from places(value, (*at, key))
+        yield from key_paths(value, (*at, key))
 
 
-def with_typo(config, place):
+def with_typo(config, path):
     changed = copy.deepcopy(config)
     section = changed
-    for key in place[:-1]:
+    for key in path[:-1]:
         section = section[key]
-    section[f"{place[-1]}x"] = section.pop(place[-1])
+    section[f"{path[-1]}x"] = section.pop(path[-1])
     return changed
 
 
@@ -48,24 +48,24 @@ def with_typo(config, place):
 def test_every_config_is_valid_and_no_key_of_it_can_be_mistyped(name, editor):
     config = config_of(name)
     editor.validate(config)
-    for place in places(config):
-        free = "plugins" in place and "init_args" in place[:-1]  # a class of another package
-        assert editor.is_valid(with_typo(config, place)) == free, place
+    for path in key_paths(config):
+        free = "plugins" in path and "init_args" in path[:-1]  # a class of another package
+        assert editor.is_valid(with_typo(config, path)) == free, path
 
 
-def demo_with(place, value):
-    """The config of the colour demo with another value at a place."""
+def demo_with(path, value):
+    """Return the config of the colour demo with another value at a path."""
     config = config_of("color_cs/demo.yaml")
-    *path, last = place
+    *sections, last = path
     section = config
-    for key in path:
+    for key in sections:
         section = section[key]
     section[last] = value
     return config
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("path", "value"),
     [
         (("model", "class_path"), "ColourCS"),
         (("model", "init_args", "network", "class_path"), "TLRNett"),
@@ -80,15 +80,15 @@ def demo_with(place, value):
         (("optimizer",), "Adam"),
     ],
 )
-def test_values_that_the_command_line_refuses_are_invalid(place, value, editor, refused, tmp_path):
-    config = demo_with(place, value)
+def test_values_that_the_command_line_refuses_are_invalid(path, value, editor, refused, tmp_path):
+    config = demo_with(path, value)
     assert not editor.is_valid(config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert refused("fit", "--config", "config.yaml", "--print_config")
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("path", "value"),
     [
         (("model", "init_args", "network", "init_args", "start"), "ZeroFilled"),
         (("model", "init_args", "network", "init_args", "start"), None),
@@ -100,8 +100,8 @@ def test_values_that_the_command_line_refuses_are_invalid(place, value, editor, 
         (("prediction",), {"image_formats": ["png", "tiff"]}),
     ],
 )
-def test_values_that_the_command_line_takes_are_valid(place, value, editor, command_line, tmp_path):
-    config = demo_with(place, value)
+def test_values_that_the_command_line_takes_are_valid(path, value, editor, command_line, tmp_path):
+    config = demo_with(path, value)
     editor.validate(config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit) as stop:

@@ -11,14 +11,14 @@ LISTING = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for
 
 
 def imported(*statements):
-    """The packages that a new Python has imported after each of some statements."""
+    """Return the packages that a new Python process has imported after each statement."""
     words = [sys.executable, "-c", "\n".join(f"{statement}\n{LISTING}" for statement in statements)]
     printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     return [set(json.loads(line)) for line in printed.splitlines() if line.startswith("[")]
 
 
-def words_end(words):
-    """Statements that run the command line until it exits."""
+def run_until_exit(words):
+    """Return statements that run the command line until it exits."""
     return (
         f"import contextlib, sys; sys.argv[1:] = {words}; from lowrank_unroll.__main__ import main\n"
         "with contextlib.suppress(SystemExit): main()"
@@ -27,7 +27,7 @@ def words_end(words):
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["fit", "--help"], ["fitt"], []])
 def test_help_needs_no_pytorch(words):
-    assert not imported(words_end(words))[-1] & HEAVY
+    assert not imported(run_until_exit(words))[-1] & HEAVY
 
 
 def test_linear_algebra_and_networks_need_only_pytorch():
@@ -37,14 +37,22 @@ def test_linear_algebra_and_networks_need_only_pytorch():
 
 
 @pytest.mark.parametrize("command", ["list", "schema"])
-def test_what_there_is_costs_no_pytorch_until_it_is_asked_for(command):
+def test_lists_import_pytorch_only_when_they_run(command):
     assert "torch" not in imported(f"import sys; sys.argv[1:] = ['{command}']; import lowrank_unroll.__main__")[-1]
 
 
-def test_comparing_needs_no_pytorch():
-    assert not imported(words_end(["compare", "--help"]))[-1] & {"torch", "lightning", "wandb"}
+def test_compare_needs_no_pytorch():
+    assert not imported(run_until_exit(["compare", "--help"]))[-1] & {"torch", "lightning", "wandb"}
 
 
-def test_training_does_not_wait_for_what_it_may_not_need():
+def test_training_imports_no_optional_package():
     words = ["fit", "--config", "color_cs/demo.yaml", "--print_config"]
-    assert not imported(words_end(words))[-1] & {"wandb", "sigpy", "nibabel", "pydicom", "pooch", "requests", "pandas"}
+    assert not imported(run_until_exit(words))[-1] & {
+        "wandb",
+        "sigpy",
+        "nibabel",
+        "pydicom",
+        "pooch",
+        "requests",
+        "pandas",
+    }

@@ -1,4 +1,4 @@
-"""Odd arguments of public functions: each call gives the right number, or an error of one line that names the argument."""
+"""Odd arguments of public functions: each call gives the right number, or an error of one line that names them."""
 
 import math
 import re
