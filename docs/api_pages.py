@@ -14,11 +14,14 @@ from sphinx.util.nodes import make_refnode
 
 import lowrank_unroll
 
+INTERNAL = ("__", ".torch_private")  # __main__ would run, and torch_private collects names of PyTorch
+
 
 def public_names() -> list[str]:
     """Return the dotted names in the `__all__` of every package."""
-    packages = [f"lowrank_unroll.{module.name}" for module in pkgutil.iter_modules(lowrank_unroll.__path__)]
-    modules = {name: importlib.import_module(name) for name in ["datamodules", *packages] if not name.endswith("__")}
+    names = [f"lowrank_unroll.{module.name}" for module in pkgutil.iter_modules(lowrank_unroll.__path__)]
+    names = ["datamodules", *(name for name in names if not name.endswith(INTERNAL))]
+    modules = {name: importlib.import_module(name) for name in names}
     return sorted(f"{name}.{public}" for name, module in modules.items() for public in getattr(module, "__all__", []))
 
 
