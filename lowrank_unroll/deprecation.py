@@ -10,7 +10,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def moved_names(old: str, new: Mapping[str, str]) -> Callable[[str], Any]:
+def moved_names(old: str, new: Mapping[str, str], stacklevel: int = 2) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a module whose names have moved.
 
     The new module is imported when it is asked for, since it may be above the old one.
@@ -18,6 +18,7 @@ def moved_names(old: str, new: Mapping[str, str]) -> Callable[[str], Any]:
     Args:
         old: the module.
         new: where each old name is now: the module that has it under the same name, or ``"module:new_name"``.
+        stacklevel: of the warning; 3 if the module has a ``__getattr__`` of its own that calls this one.
     """
 
     def find(name: str) -> Any:
@@ -25,7 +26,7 @@ def moved_names(old: str, new: Mapping[str, str]) -> Callable[[str], Any]:
             raise AttributeError(f"module {old!r} has no attribute {name!r}")
         module, _, renamed = new[name].partition(":")
         current = renamed or name
-        warnings.warn(f"{old}.{name} is now {module}.{current}", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{old}.{name} is now {module}.{current}", DeprecationWarning, stacklevel=stacklevel)
         return getattr(import_module(module), current)
 
     return find
