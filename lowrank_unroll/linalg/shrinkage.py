@@ -129,7 +129,7 @@ _PARAMETER_NAMES: dict[type[Shrinkage], tuple[str, ...]] = {}
 
 
 def _numbers(value: Any) -> Sequence[Any]:
-    """Return the numbers of a tensor that can be read without waiting; anything else as it is.
+    """Return the numbers of a tensor, none if it cannot be read at once, or the value itself if it is no tensor.
 
     Comparing numbers is faster than comparing small tensors.
     """

@@ -212,6 +212,16 @@ def test_a_compiler_that_fails_is_called_again_when_it_changes_or_after_a_day(co
     assert compiler.count() == 3
 
 
+def test_a_failure_does_not_hide_the_library_of_another_process(compiler, folder):
+    def fail(target):
+        raise cpp_compiler.CompilationError("it has not ended after 120 s")
+
+    assert anew() is not None
+    assert cpp_cache._compile(only(folder, "*.so"), tuple(cpp_library.SIGNATURES), fail) is not None
+    assert anew() is not None
+    assert compiler.count() == 1
+
+
 def test_many_at_once_compile_once(compiler):
     compiler.does("sleep 0.3")
     with ThreadPoolExecutor(6) as pool:

@@ -54,18 +54,18 @@ def cached_library(name: str, functions: tuple[str, ...], compile_to: Callable[[
         UnsafeError: if other users can write to the cache.
         OSError: if the cache cannot be written.
     """
-    made = _private_folder() / f"{name}.so"
-    for path in (made, made.with_suffix(".json")):
+    target = _private_folder() / f"{name}.so"
+    for path in (target, target.with_suffix(".json")):
         remove_leftovers(path)
-    library = _load_cached(made, functions)
+    library = _load_cached(target, functions)
     if library is not None:
         return library
-    with _lock(made):
+    with _lock(target):
         # Another process may have compiled it in the meantime.
-        return _load_cached(made, functions) or _compile(made, functions, compile_to)
+        return _load_cached(target, functions) or _compile(target, functions, compile_to)
 
 
-def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path], None]) -> ctypes.CDLL:
+def _compile(target: Path, functions: tuple[str, ...], compile_to: Callable[[Path], None]) -> ctypes.CDLL:
     """Compile a library, try it, store it with its checksum, and load it.
 
     Raises:
@@ -73,19 +73,22 @@ def _compile(made: Path, functions: tuple[str, ...], compile_to: Callable[[Path]
         OSError: if the cache cannot be written.
     """
     try:
-        with written_whole(made, PRIVATE_FILE) as temporary:
+        with written_whole(target, PRIVATE_FILE) as temporary:
             compile_to(temporary)
             _try_to_load(temporary, functions)
             checksum = _checksum(temporary.read_bytes())
     except (CompilationError, OSError) as error:
+        library = _load_cached(target, functions)
+        if library is not None:  # another process, for which this one did not wait any longer, has succeeded
+            return library
         with suppress(OSError):  # the disk may be full
-            _write_record(made, failed=str(error), at=time.time())
+            _write_record(target, failed=str(error), at=time.time())
         raise
-    _write_record(made, checksum=checksum)
-    library = _load_cached(made, functions)
+    _write_record(target, checksum=checksum)
+    library = _load_cached(target, functions)
     if library is None:
-        failed = f"{made} cannot be loaded"
-        _write_record(made, failed=failed, at=time.time())
+        failed = f"{target} cannot be loaded"
+        _write_record(target, failed=failed, at=time.time())
         raise CompilationError(failed)
     return library
 
@@ -95,25 +98,25 @@ def _try_to_load(path: Path, functions: tuple[str, ...]) -> None:
     run_isolated([sys.executable, "-I", "-S", "-c", TRIAL, str(path), *functions])
 
 
-def _load_cached(made: Path, functions: tuple[str, ...]) -> ctypes.CDLL | None:
+def _load_cached(target: Path, functions: tuple[str, ...]) -> ctypes.CDLL | None:
     """Load the library from the cache; None if there is none that works.
 
     Raises:
         CompilationError: if by its record it could not be compiled less than a day ago.
     """
-    record = _read_record(made)
+    record = _read_record(target)
     failed_at = record.get("at")
     if isinstance(failed_at, float) and 0 <= time.time() - failed_at < RETRY_AFTER:
-        retry = f"the next try is after a day, or once {made.with_suffix('.json')} is removed"
+        retry = f"the next try is after a day, or once {target.with_suffix('.json')} is removed"
         raise CompilationError(f"{record.get('failed')} ({retry})")
-    file = _open_own(made)
+    file = _open_own(target)
     if file is None:
         return None
     with os.fdopen(file, "rb", closefd=False) as content:
         intact = _checksum(content.read()) == record.get("checksum")
     with suppress(OSError, AttributeError):  # compiled for another system, or without a function
         if intact:
-            library = ctypes.CDLL(_path_of_open(file, made))
+            library = ctypes.CDLL(_path_of_open(file, target))
             if all(hasattr(library, name) for name in functions):
                 return library  # the file stays open: if closed, another file could get its path in /proc
     os.close(file)
@@ -162,8 +165,8 @@ def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_record(made: Path) -> dict[str, str | float]:
-    file = _open_own(made.with_suffix(".json"))
+def _read_record(target: Path) -> dict[str, str | float]:
+    file = _open_own(target.with_suffix(".json"))
     if file is None:
         return {}
     with os.fdopen(file, "rb") as content:
@@ -174,14 +177,14 @@ def _read_record(made: Path) -> dict[str, str | float]:
     return record if isinstance(record, dict) else {}
 
 
-def _write_record(made: Path, **record: str | float) -> None:
-    write_whole(made.with_suffix(".json"), json.dumps(record).encode(), PRIVATE_FILE)
+def _write_record(target: Path, **record: str | float) -> None:
+    write_whole(target.with_suffix(".json"), json.dumps(record).encode(), PRIVATE_FILE)
 
 
 @contextmanager
-def _lock(made: Path) -> Iterator[None]:
+def _lock(target: Path) -> Iterator[None]:
     """Lock a file in the block, after waiting for other processes, for no longer than a compilation may take."""
-    file = os.open(made.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
+    file = os.open(target.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         os.fchmod(file, PRIVATE_FILE)
         deadline = time.monotonic() + TIMEOUT
