@@ -30,8 +30,10 @@ def method_names(networks: Sequence[nn.Module]) -> list[str]:
     for network in networks:
         own = _settings(network)
         others = [_settings(other) for other in networks if type(other) is type(network)]
-        differing = [key for key, value in own.items() if any(other.get(key) != value for other in others)]
-        names.append(", ".join([type(network).__name__, *(f"{key} {_text(own[key])}" for key in differing)]))
+        differing = [
+            f"{key} {_text(value)}" for key, value in own.items() if any(other.get(key) != value for other in others)
+        ]
+        names.append(type(network).__name__ + (f" ({', '.join(differing)})" if differing else ""))
     return unique_names(names)
 
 

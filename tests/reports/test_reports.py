@@ -340,7 +340,7 @@ class TestPage:
 def test_methods_of_one_class_are_named_by_the_settings_in_which_they_differ():
     networks = [BART("-m -i 50"), BART("-m -i 100"), ZeroFilled(), ZeroFilled()]
     assert method_names(networks) == [
-        "BART, options -m -i 50", "BART, options -m -i 100", "ZeroFilled", "ZeroFilled, no. 2",
+        "BART (options -m -i 50)", "BART (options -m -i 100)", "ZeroFilled", "ZeroFilled, no. 2",
     ]  # fmt: skip
 
 
