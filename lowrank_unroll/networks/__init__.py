@@ -1,8 +1,8 @@
 """Unrolled networks and iterative baselines: modules called as ``network(measurement, operator)``, one file each."""
 
 from lowrank_unroll.networks.bart import BART
+from lowrank_unroll.networks.dynamic_feature_unrolled_net import DynamicFeatureUnrolledNet
 from lowrank_unroll.networks.feature_unrolled_net import FeatureUnrolledNet
-from lowrank_unroll.networks.feature_unrolled_series_net import FeatureUnrolledSeriesNet
 from lowrank_unroll.networks.l_plus_s_net import LplusSNet
 from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
@@ -22,9 +22,9 @@ from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
     "BART",
+    "DynamicFeatureUnrolledNet",
     "DynamicTLRNet",
     "FeatureUnrolledNet",
-    "FeatureUnrolledSeriesNet",
     "LinearInterpolation",
     "LocallyLowRankNet",
     "LocallyLowRankRecon",

@@ -17,8 +17,8 @@ from lowrank_unroll.operators.noise_level import estimate_noise
 from lowrank_unroll.prox import from_blocks, to_blocks, total_variation_step
 from lowrank_unroll.sample import SERIES_AXES
 
-# The regularisation begins strong, a fraction of the series, which removes aliasing in few iterations, and falls by the
-# same factor in each of them, to a fraction of that in all.
+# The regularisation begins strong, relative to the series, which removes aliasing in few iterations. Over all of them
+# it falls to this fraction of its first strength, by the same factor in each.
 FIRST_STRENGTH, FALL = 0.02, 0.015
 SEED = 3407
 
@@ -45,17 +45,17 @@ class RegularizedIteration(nn.Module):
 
     Args:
         block: pixels a side.
-        cut: by how many pixels the first block is cut at the top and left.
+        offset: rows and columns that the first block lacks, at the top and left.
         low_rank: threshold of singular values, relative to the strength times sqrt(frames) + block.
         tv_weights: of the differences in time, height and width, relative to the strength.
         decay: factor by which the strength falls.
     """
 
     def __init__(
-        self, block: int, cut: tuple[int, int], low_rank: float, tv_weights: tuple[float, float, float], decay: float
+        self, block: int, offset: tuple[int, int], low_rank: float, tv_weights: tuple[float, float, float], decay: float
     ) -> None:
         super().__init__()
-        self.block, self.cut = block, cut
+        self.block, self.offset = block, offset
         self.low_rank, self.tv_weights = low_rank, tv_weights
         self.decay = decay
 
@@ -71,11 +71,11 @@ class RegularizedIteration(nn.Module):
 
     def shrink(self, series: Tensor, strength: Tensor) -> Tensor:
         """Shrink the singular values of the Casorati matrix of each block of a series, less its mean over time."""
-        matrices = to_blocks(series, self.block, self.cut)
+        matrices = to_blocks(series, self.block, self.offset)
         static = matrices.mean(-2, keepdim=True)
         threshold = self.low_rank * (math.sqrt(series.shape[1]) + self.block) * strength
         shrunk = static + singular_value_threshold(matrices - static, threshold[:, None])
-        return from_blocks(shrunk, series.shape[-2:], self.block, self.cut)
+        return from_blocks(shrunk, series.shape[-2:], self.block, self.offset)
 
 
 class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
@@ -90,10 +90,10 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
     which leaves no seams (Zhang, Pauly & Levesque, Magn. Reson. Med. 2015); the shifts are drawn once, so that results
     repeat.
 
-    The strength s falls in the iterations that there are (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19,
-    2008) to what the noise demands: sigma^2 / rms, as in a Bayesian estimate (Chang, Yu & Vetterli, IEEE TIP 9, 2000),
-    with sigma from the k-space (``noise_level.estimate_noise``) and rms the root mean square of the first series. There
-    is nothing to train: run ``test`` or ``predict``, or let a network start from it.
+    The strength s falls over the iterations (fixed-point continuation: Hale, Yin & Zhang, SIAM J. Optim. 19, 2008) to
+    what the noise demands: sigma^2 / rms, as in a Bayesian estimate (Chang, Yu & Vetterli, IEEE TIP 9, 2000), with
+    sigma from the k-space (``noise_level.estimate_noise``) and rms the root mean square of the first series. There is
+    nothing to train: run ``test`` or ``predict``, or let a network start from it.
 
     Args:
         block: pixels a side.
@@ -130,10 +130,10 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
                 stacklevel=2,
             )
         generator = torch.Generator().manual_seed(SEED)
-        cuts = torch.randint(block, (iterations, 2), generator=generator, device="cpu").tolist()
+        offsets = torch.randint(block, (iterations, 2), generator=generator, device="cpu").tolist()
         weights = (temporal_tv, spatial_tv, spatial_tv)
         decay = FALL ** (1 / iterations)
-        iterates = (RegularizedIteration(block, (top, left), low_rank, weights, decay) for top, left in cuts)
+        iterates = (RegularizedIteration(block, (top, left), low_rank, weights, decay) for top, left in offsets)
         super().__init__(iterates, start=ViewSharing())
 
     def initial_state(self, image: Tensor) -> RegularizedState:

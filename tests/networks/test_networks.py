@@ -12,6 +12,7 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.networks import (
     BART,
+    DynamicFeatureUnrolledNet,
     DynamicTLRNet,
     FeatureUnrolledNet,
     LinearInterpolation,
@@ -38,6 +39,7 @@ from lowrank_unroll.prox import casorati
 
 # Small networks for series, and whether they are positively homogeneous.
 DYNAMIC = {
+    DynamicFeatureUnrolledNet: ({"iterations": 2, "features": 4, "blocks": 1}, True),
     DynamicTLRNet: ({"iterations": 2, "features": 4}, True),
     T2LRNet: ({"iterations": 2, "features": 4}, True),
     LplusSNet: ({"iterations": 2, "features": 4}, True),

@@ -1,5 +1,7 @@
 """Convolutions of the features of a series, first in space, then in time."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,7 +44,7 @@ class SpatialConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve features."""
-        return _of_frames(super().forward, features)
+        return _convolve_frames(super().forward, features)
 
 
 class FewOutputsSpatialConvolution(FewOutputsConv2d):
@@ -50,7 +52,7 @@ class FewOutputsSpatialConvolution(FewOutputsConv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve features."""
-        return _of_frames(super().forward, features)
+        return _convolve_frames(super().forward, features)
 
 
 class TemporalConvolution(nn.Conv2d):
@@ -65,11 +67,10 @@ class TemporalConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve features."""
-        size = features.shape[2:4]
         curves = features.flatten(2, 3)
         if curves.device.type == "cpu" and torch.is_grad_enabled():
-            return self._multiply(curves).unflatten(2, size)
-        return super().forward(curves.movedim(-1, 1)).movedim(1, -1).unflatten(2, size)
+            return self._multiply(curves).reshape(features.shape)
+        return super().forward(curves.movedim(-1, 1)).movedim(1, -1).reshape(features.shape)
 
     def _multiply(self, curves: Tensor) -> Tensor:
         # PyTorch's CPU backend takes five times as long for the gradient of these kernels as for a matrix's.
@@ -79,8 +80,7 @@ class TemporalConvolution(nn.Conv2d):
         return functional.linear(gathered, self.weight.squeeze(-1).movedim(2, 1).flatten(1, 2))
 
 
-def _of_frames(convolve, features: Tensor) -> Tensor:  # noqa: ANN001
+def _convolve_frames(convolve: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
     """Convolve the frames of features as images, whose channels are last in memory as they are here."""
-    frames = features.flatten(0, 1).movedim(-1, 1)
-    convolved: Tensor = convolve(frames)
-    return convolved.movedim(1, -1).unflatten(0, features.shape[:2])
+    frames = convolve(features.flatten(0, 1).movedim(-1, 1)).movedim(1, -1)
+    return frames.reshape(*features.shape[:2], *frames.shape[1:])
