@@ -59,7 +59,7 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
 
     @property
     def stage(self) -> str | None:
-        """Stage of the trainer: fit, validate, test or predict; None without one, as in `lowrank-unroll prepare`."""
+        """The stage of the trainer, such as fit or test; None without one, as in ``lowrank-unroll prepare``."""
         return None if self.trainer is None else self.trainer.state.fn
 
     @abstractmethod

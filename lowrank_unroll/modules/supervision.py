@@ -45,7 +45,7 @@ class Supervised:
     def objective(
         self, task: "ReconstructionModule", reconstruct: Reconstruct, batch: Sample, stage: Stage, step: int
     ) -> tuple[Tensor, Tensor]:
-        """Reconstruct the whole measurement, and compare to the target; see :class:`Supervision`."""
+        """Reconstruct the whole measurement, and compare to the target; see ``Supervision``."""
         reconstruction, penalty = reconstruct(batch)
         with torch.autocast(task.device.type, enabled=False):
             return task.loss(reconstruction, batch) + penalty, reconstruction
@@ -87,7 +87,7 @@ class SSDU:
     def objective(
         self, task: "ReconstructionModule", reconstruct: Reconstruct, batch: Sample, stage: Stage, step: int
     ) -> tuple[Tensor, Tensor]:
-        """Reconstruct from a part of the samples, and compare to the others; see :class:`Supervision`.
+        """Reconstruct from a part of the samples, and compare to the others; see ``Supervision``.
 
         Validation takes one split of each batch, the same in every epoch. Returned is the last reconstruction.
         """
