@@ -28,7 +28,8 @@ class SpaceTimeConvolutions(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Correct features (batch, time, height, width, feature)."""
-        return features + self.time(functional.relu(self.space(features), inplace=True))
+        correction: Tensor = self.time(functional.relu(self.space(features), inplace=True))
+        return features + correction
 
 
 class SpatialConvolution(nn.Conv2d):
