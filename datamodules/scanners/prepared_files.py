@@ -16,6 +16,7 @@ from datamodules.loading.caches import hdf5_damage, needs_build
 from datamodules.loading.data_module import Split
 from datamodules.loading.lazy_arrays import HDF5Array
 from datamodules.loading.source_names import source_names
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, UsageError, first_line
 
 PREPARED = "prepared"  # folder
@@ -57,6 +58,9 @@ class PreparedFiles:
         is_raw: returns whether a file of the pattern is a raw file; None if all are.
         dataset: name of the dataset in messages.
         hint: advice that is added to the error if there is no raw file.
+
+    Raises:
+        ValueError: if ``processes`` is below 1.
     """
 
     root: Path
@@ -68,6 +72,9 @@ class PreparedFiles:
     is_raw: Callable[[Path], bool] | None = None
     dataset: str = "the dataset"
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, processes=self.processes)
 
     def raw_files(self) -> list[Path]:
         """Return all raw files, in order.

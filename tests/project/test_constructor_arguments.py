@@ -3,6 +3,7 @@
 import inspect
 import math
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from datamodules import (
     CMRxRecon,
     Compose,
     ImageFolder,
+    PreparedFiles,
     RandomApply,
     RawScans,
     SamplePhotos,
@@ -34,6 +36,7 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS, LogSquaredError
 from lowrank_unroll.networks import (
     BART,
+    DynamicFeatureUnrolledNet,
     DynamicTLRNet,
     FeatureUnrolledNet,
     LocallyLowRankNet,
@@ -87,6 +90,8 @@ LINES = (EquispacedLines, RandomLines, KtGaussian, Vista)
 FASTER = {"acceleration": 4}
 
 # The constructor, the argument that it refuses, its value, what is expected, and the arguments beside it.
+FILES = {"root": Path(), "pattern": "*.h5", "split_of": str, "prepare": print, "key": ""}
+
 REFUSED = [
     *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *DYNAMIC, RawScans) for value in (0, -4)),
     *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
@@ -137,6 +142,7 @@ REFUSED = [
         for name in ("low_rank", "temporal_tv", "spatial_tv")
         for value in (-0.1, math.nan, math.inf)
     ),
+    *((DynamicFeatureUnrolledNet, name, 0, COUNT) for name in ("features", "iterations", "blocks")),
     *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
     (NonLocalLowRankNet, "channels", 0, COUNT),
     (NonLocalLowRankNet, "depth", 1, "expected at least 2"),
@@ -174,6 +180,7 @@ REFUSED = [
     (TrainingPictures, "every_n_validations", 0, COUNT),
     (TestReport, "panels", 0, COUNT),
     (TestReport, "cines", -1, NOT_NEGATIVE),
+    (PreparedFiles, "processes", 0, COUNT, FILES),
     (PredictionWriter, "image_formats", ["jpg"], "expected one or more of 'png', 'comparison.png', 'tiff'"),
     (PredictionWriter, "series_formats", [], "expected one or more of 'h5'"),
 ]

@@ -1,5 +1,6 @@
 """A wheel holds all that is needed, and nothing that would collide with others."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -58,10 +59,18 @@ def requirements(extras):
     return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
 
 
+def optional_names(file):
+    """Yield the dotted names that a file imports by `import_extra`, each split at its dots."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="import_extra"), args=[ast.Constant(value=str(name)), *_]):
+                yield name.split(".")
+
+
 def test_each_requirement_is_imported_and_each_import_is_required():
     installed = packages_distributions()
     files = [*(CHECKOUT / "lowrank_unroll").rglob("*.py"), *(CHECKOUT / "datamodules").rglob("*.py")]
-    modules = {name for file in files for name, *_ in imported_names(file)}
+    modules = {name for file in files for name, *_ in [*imported_names(file), *optional_names(file)]}
     foreign = modules - sys.stdlib_module_names - {"lowrank_unroll", "datamodules", "cuda"}
     imported = {canonicalize_name(name) for module in foreign for name in installed.get(module, [module])}
     # This one is required for the releases that are excluded; `cuda` comes with PyTorch where that is for CUDA.
