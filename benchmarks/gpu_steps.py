@@ -106,7 +106,7 @@ def typical_milliseconds(step: Step, repeats: int) -> float:
 
 
 def kernels_of(step: Step) -> tuple[int, float, dict[str, float]]:
-    """How many kernels a step has, for how many milliseconds the GPU works, and which part of that each kind takes."""
+    """Return the number of kernels of a step, the milliseconds of GPU time, and the share of it of each kind."""
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
         step()
         torch.cuda.synchronize()
@@ -120,7 +120,7 @@ def kernels_of(step: Step) -> tuple[int, float, dict[str, float]]:
 
 
 def row(case: Case, size: tuple[int, ...], repeats: int) -> Iterator[str]:
-    """What is measured of a case, as text."""
+    """Measure a case, and yield the results as text."""
     module, batch = problem(case, size)
     step = step_of(module, module.reconstruct, batch)
     torch.cuda.reset_peak_memory_stats()

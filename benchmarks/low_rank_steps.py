@@ -1,4 +1,4 @@
-"""What forming matrices costs beside shrinking them: a low-rank step of an image and of a series, part by part.
+"""Time of forming matrices beside that of shrinking them: a low-rank step of an image and of a series, part by part.
 
     python benchmarks/low_rank_steps.py
 
@@ -45,7 +45,7 @@ def milliseconds(function: Callable[[], Any]) -> float:
 
 
 def parts(matricization: Matricization, image: Tensor, threshold_logit: float) -> Iterator[str]:
-    """How many matrices of what size, and how long each part of a step takes."""
+    """Yield the number and size of the matrices, and the time of each part of a step."""
     prox = LowRankProx(matricization=matricization, threshold_logit=threshold_logit)
     matches = matricization.locate(image)
     matrices = matricization.split(image, matches)

@@ -1,4 +1,4 @@
-"""How long the command line and the imports take to start, beside PyTorch and Lightning alone: CPU seconds.
+"""Start-up time of the command line and the imports, beside PyTorch and Lightning alone: CPU seconds.
 
 python benchmarks/startup.py
 """

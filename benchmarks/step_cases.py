@@ -1,4 +1,4 @@
-"""What `train_step.py` measures: cases, and the problem of each as ours and the naive network solve it."""
+"""The cases that `train_step.py` measures, and the problem of each as ours and the naive network solve it."""
 
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple

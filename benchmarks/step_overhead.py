@@ -1,4 +1,4 @@
-"""How much of a training with `fit` is neither forward nor backward pass: loading, logging, checks, Adam, Lightning."""
+"""Time of `fit` outside the forward and backward pass: loading, logging, checks, Adam, Lightning."""
 
 import tempfile
 from pathlib import Path

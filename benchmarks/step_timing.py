@@ -1,4 +1,4 @@
-"""How long a step takes, by the clock of the device that does it."""
+"""The time of a step, by the clock of the device that computes it."""
 
 import time
 from collections.abc import Callable

@@ -40,8 +40,8 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
     """Reconstruct a sample.
 
     Args:
-        network: called as ``network(measurement, operator)`` on the device of its weights; or the name of one in the
-            box, a file of weights or a checkpoint, see :func:`lowrank_unroll.weights.load_network`.
+        network: called as ``network(measurement, operator)`` on the device of its weights; or the name of a
+            bundled one, a file of weights or a checkpoint, see :func:`lowrank_unroll.weights.load_network`.
         sample: of colour or of dynamic MRI.
         operator: of batches; None for that of :func:`operator_of`.
 

@@ -57,7 +57,7 @@ def quiet_trainer(**kwargs):
 
 
 def same(one, other):
-    """Whether two parts of checkpoints are equal to the bit."""
+    """Return whether two parts of checkpoints are equal to the bit."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):

@@ -117,7 +117,7 @@ show(image, sample)
 # That was a minute. A network that was trained for longer comes with the package, by its name:
 
 image = reconstruct("color_cs", sample)
-print(f"from the box: {quality(image, sample)['psnr']:.2f} dB")
+print(f"bundled network: {quality(image, sample)['psnr']:.2f} dB")
 show(image, sample)
 
 # %%

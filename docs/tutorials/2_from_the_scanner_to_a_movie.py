@@ -92,7 +92,7 @@ axes.imshow(plt.imread(overview))
 # With a trained network
 # ----------------------
 #
-# The network in the box was trained on real hearts. In Python it takes the sample from above. We compare with the
+# The bundled network was trained on real hearts. In Python it takes the sample from above. We compare with the
 # reference by the PSNR of magnitudes, after a fit of one factor, since every scanner has a unit of its own. The network
 # is one decibel above its start, on real hearts as on this simulated one.
 
@@ -106,7 +106,7 @@ with h5py.File(next(newest.glob("predictions/**/*.h5"))) as file:
     low_rank = torch.tensor(file["series"][:]).abs()
 learned = (reconstruct("dynamic_mri", sample) * sample.scale).abs()
 
-found = {"zero-filled": zero_filled.abs(), "locally low rank": low_rank, "network of the box": learned}
+found = {"zero-filled": zero_filled.abs(), "locally low rank": low_rank, "bundled network": learned}
 for name, series in found.items():
     found[name] = series * (series * heart).sum() / series.square().sum()
     print(f"{name}: {float(psnr(found[name][None], heart[None])[0]):.2f} dB")
@@ -126,4 +126,4 @@ for (above, below), (title, series) in zip(grid.T, ({"reference": heart} | found
 
 from lowrank_unroll.notebook import animate
 
-animate(found["network of the box"])
+animate(found["bundled network"])

@@ -81,7 +81,7 @@ class SinglePixelCamera(ReconstructionModule):
     image_axes = COLOUR_AXES
 
     def operator(self, batch):
-        """What the detector sees."""
+        """Return the forward model of the detector."""
         return Mask(batch.mask) @ WalshTransform()
 
     def metrics(self):

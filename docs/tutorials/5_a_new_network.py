@@ -31,7 +31,7 @@ from lowrank_unroll.sample import SERIES_AXES
 
 
 class State(NamedTuple):
-    """What goes from one iteration to the next: the series (batch, time, height, width), complex."""
+    """The state that one iteration hands to the next: the series (batch, time, height, width), complex."""
 
     image: Tensor
 

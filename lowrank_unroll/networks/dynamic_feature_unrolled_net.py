@@ -1,6 +1,5 @@
 """An unrolled network of complex series that carries its features from one iteration to the next."""
 
-import math
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import at_least_single
+from lowrank_unroll.networks.feature_unrolled_net import TRUST, TRUST_GAIN
 from lowrank_unroll.networks.layers.space_time_convolutions import (
     FewOutputsSpatialConvolution,
     SpaceTimeConvolutions,
@@ -15,12 +15,9 @@ from lowrank_unroll.networks.layers.space_time_convolutions import (
 )
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual, gradient_step
-from lowrank_unroll.operators.noise_level import estimate_noise
+from lowrank_unroll.operators.noise_level import estimate_noise, root_mean_square
 from lowrank_unroll.sample import SERIES_AXES
 
-# As in FeatureUnrolledNet: before training sigmoid(3), about 95 %, of the residual is corrected.
-TRUST = 3.0
-TRUST_GAIN = 10.0
 # The noise has some 1 to 10 % of the RMS of a series, and should be as large as the other channels.
 NOISE_GAIN = 10.0
 
@@ -109,8 +106,8 @@ class DynamicFeatureUnrolledNet(UnrolledNetwork[DynamicFeatureState]):
 
     def initial_state(self, image: Tensor) -> DynamicFeatureState:
         """Start from the first series, without features and as if there were no noise."""
-        norm = torch.linalg.vector_norm(image.detach().flatten(1), dim=1) / math.sqrt(image[0].numel())
-        scale = norm.where(norm > 0, 1)[:, None, None, None]
+        rms = root_mean_square(image)
+        scale = rms.where(rms > 0, 1)[:, None, None, None]
         features = scale.new_zeros((*image.shape, self.features))
         return DynamicFeatureState(image, features, scale, torch.zeros_like(scale))
 

@@ -13,7 +13,7 @@ from lowrank_unroll.networks.layers.fista import extrapolate
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.view_sharing import ViewSharing
 from lowrank_unroll.operators import LinearOperator, gradient_step
-from lowrank_unroll.operators.noise_level import estimate_noise
+from lowrank_unroll.operators.noise_level import estimate_noise, root_mean_square
 from lowrank_unroll.prox import from_blocks, to_blocks, total_variation_step
 from lowrank_unroll.sample import SERIES_AXES
 
@@ -138,22 +138,15 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
 
     def initial_state(self, image: Tensor) -> RegularizedState:
         """Start from the shared views, as if there were no noise."""
-        strength = FIRST_STRENGTH * _rms(image)
+        strength = FIRST_STRENGTH * root_mean_square(image)
         return RegularizedState(
             image, image, image.new_zeros((3, *image.shape)), strength, torch.zeros_like(strength), 1.0
         )
 
     def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> RegularizedState:
         """Start from the shared views, with the regularisation that the noise of the measurement demands."""
-        noise, rms = estimate_noise(measurement, operator, image), _rms(image)
+        noise, rms = estimate_noise(measurement, operator, image), root_mean_square(image)
         # The ratio has no unit, so that its square neither over- nor underflows.
         last_strength = (noise / rms.where(rms > 0, 1)).square() * rms
         state = self.initial_state(image)
         return state._replace(strength=torch.maximum(state.strength, last_strength), last_strength=last_strength)
-
-
-@torch.no_grad()
-def _rms(series: Tensor) -> Tensor:
-    """Return the root mean square of each series (batch, ...)."""
-    norm: Tensor = torch.linalg.vector_norm(series.flatten(1), dim=1)
-    return norm / math.sqrt(series[0].numel())

@@ -1,4 +1,4 @@
-"""The noise level of measured k-space, from the k-space itself."""
+"""The noise level of measured k-space, from the k-space itself, and the RMS of the series that it is compared to."""
 
 import math
 
@@ -37,3 +37,10 @@ def estimate_noise(measurement: Tensor, operator: LinearOperator, series: Tensor
         measured, residual = measured[:, chosen], residual[:, chosen]
     magnitudes = residual.abs().where(measured != 0, torch.nan)
     return (magnitudes.nanquantile(QUANTILE, dim=1) / math.sqrt(-2 * math.log(1 - QUANTILE))).nan_to_num(0)
+
+
+@torch.no_grad()
+def root_mean_square(series: Tensor) -> Tensor:
+    """Return the root mean square of each series (batch, ...), shape (batch,)."""
+    norm: Tensor = torch.linalg.vector_norm(series.flatten(1), dim=1)
+    return norm / math.sqrt(series[0].numel())

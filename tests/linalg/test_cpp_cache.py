@@ -33,7 +33,7 @@ class Compiler:
         self.path.chmod(0o755)
 
     def makes(self, code):
-        """What C++ is compiled to."""
+        """Compile C++ code."""
         source = self.path.with_suffix(".cpp")
         source.write_text(code)
         real = next(filter(None, map(shutil.which, cpp_compiler.COMPILERS)))

@@ -162,7 +162,7 @@ def test_a_network_and_its_gradient(network, problem, monkeypatch):
 
 @pytest.fixture
 def _nothing_waits():
-    """What waits for the GPU is an error."""
+    """Raise an error if the code of the context waits for the GPU."""
     yield
     torch.cuda.set_sync_debug_mode("default")
 

@@ -91,7 +91,7 @@ def test_is_non_expansive(A, distance, threshold):
 
 @given(matrices(), thresholds)
 def test_moreau_identity(A, threshold):
-    """What is taken away is the projection of A onto the matrices of spectral norm <= threshold."""
+    """The part that is taken away is the projection of A onto the matrices of spectral norm <= threshold."""
     removed = A - singular_value_threshold(A, threshold)
     assert torch.linalg.matrix_norm(removed, 2) <= threshold + 1e-12
     U, S, Vh = np.linalg.svd(A.numpy(), full_matrices=False)

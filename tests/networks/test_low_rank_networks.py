@@ -99,7 +99,7 @@ class TestNonLocal:
 
 
 def test_tensor_nuclear_norm_reaches_a_fixed_point():
-    """Where the proximal gradient step leaves the image as it is, it minimises the objective."""
+    """An image that the proximal gradient step leaves as it is minimises the objective."""
     measurement, operator, _ = sampled(photo(16))
     network = TensorNuclearNormRecon(threshold=0.02, iterations=500)
     *_, before, last = network.states(measurement, operator)

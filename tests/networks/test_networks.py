@@ -380,7 +380,7 @@ class TestCheckpointedIterations:
     NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
 
     def saved_bytes(self, network, measurement, operator):
-        """How much a forward pass keeps for the backward pass, each storage once."""
+        """Return the bytes that a forward pass keeps for the backward pass, each storage once."""
         storages = {}
 
         def keep(tensor):

@@ -186,7 +186,7 @@ def test_the_example_of_a_shrinkage_has_the_gradient_it_says(capsys, place):
 
 
 def few(words):
-    """What makes a command of a page short; of networks and data of one's own it knows less."""
+    """Return arguments that make a command of a page short; fewer for networks and data of one's own."""
     short = [*SHORT, "--trainer.max_epochs", "2", *([] if "--model.network" in words else SMALL_NETWORK)]
     if {"my_measurements.Measurements", "my_camera.yaml"} & set(words):
         return [*short, "--data.batch_size", "2"]

@@ -54,7 +54,7 @@ def test_installed_wheel_runs_from_an_empty_folder(wheel, tmp_path):
 
 
 def requirements(extras):
-    """What pyproject.toml requires, by name."""
+    """Return the requirements of pyproject.toml, by name."""
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
     return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
 

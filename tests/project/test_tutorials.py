@@ -26,13 +26,13 @@ def train_and_look(printed, folder):
         said(printed, label)[0] for label in ("LinearInterpolation", "before training", "after training")
     )
     assert interpolation < before < after - 0.2
-    assert said(printed, "from the box")[0] > after
-    assert said(printed, "from the box")[0] > said(printed, "NonLocalLowRankRecon")[0]
+    assert said(printed, "bundled network")[0] > after
+    assert said(printed, "bundled network")[0] > said(printed, "NonLocalLowRankRecon")[0]
 
 
 def from_the_scanner_to_a_movie(printed, folder):
     zero_filled, low_rank, learned = (
-        said(printed, label)[0] for label in ("zero-filled", "locally low rank", "network of the box")
+        said(printed, label)[0] for label in ("zero-filled", "locally low rank", "bundled network")
     )
     assert zero_filled + 15 < low_rank
     assert low_rank + 0.5 < learned
