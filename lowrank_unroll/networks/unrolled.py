@@ -36,7 +36,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     A new network is a subclass that passes its iterations here and defines their :meth:`initial_state`.
 
     Args:
-        iterations: modules, each called as ``iteration(state, measurement, operator)``.
+        iterations: modules, each called as ``iteration(state, measurement, operator)``; the same module several times
+            for iterations that share their weights.
         checkpoint_iterations: keep about sqrt(2 N) of the states of N iterations for the backward pass, and compute the
             rest again, segment by segment, and in each one iteration by iteration (Chen et al., arXiv 1604.06174).
             Memory then hardly grows with the number of iterations; a step takes up to two more forward passes.
@@ -66,8 +67,11 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
     ) -> None:
         super().__init__()
-        self.iterations = nn.ModuleList(iterations)
-        check_at_least(1, iterations=len(self.iterations))
+        in_order = list(iterations)
+        check_at_least(1, iterations=len(in_order))
+        # Once each: files of weights take no tensor under two names.
+        self.iterations = nn.ModuleList(dict.fromkeys(in_order))
+        self._order = [list(self.iterations).index(iteration) for iteration in in_order]
         self.checkpoint_iterations = checkpoint_iterations
         self.register_module("start", start)  # raises a TypeError for anything but a module
 
@@ -126,7 +130,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         """Yield all states, from the initial one to the last: one more than there are iterations."""
         state, measurement, operator = self._start(measurement, operator)
         yield state
-        yield from _walk(self.iterations, state, measurement, operator)
+        yield from _walk(self._in_order(), state, measurement, operator)
 
     def penalty(self, state: State) -> Tensor | float:
         """Return the term that a state adds to the training loss, dimensionless; 0 unless a network overrides it."""
@@ -154,12 +158,16 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
             one_by_one = partial(_in_segments, advance, lengths=repeat(1))
-            advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self.iterations)))
-        state, penalty = advance(self.iterations, state, self.penalty(state))
+            advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self._order)))
+        state, penalty = advance(self._in_order(), state, self.penalty(state))
         _check_state(state, self)
         if self._penalties is not None:
             self._penalties.append(penalty)
         return state.image, penalty
+
+    def _in_order(self) -> list[nn.Module]:
+        """Return the iterations as they run, those that share their weights several times."""
+        return [self.iterations[index] for index in self._order]
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
         """Return the initial state, and the measurement and operator without shifts, which are cheaper to iterate."""

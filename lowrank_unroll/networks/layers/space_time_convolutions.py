@@ -38,10 +38,11 @@ class SpatialConvolution(nn.Conv2d):
     Args:
         before: channels that go in.
         after: channels that come out.
+        bias: add a learned constant to each channel.
     """
 
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__(before, after, kernel_size=3, padding=1, bias=False)
+    def __init__(self, before: int, after: int, *, bias: bool = False) -> None:
+        super().__init__(before, after, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve features."""
