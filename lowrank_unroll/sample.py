@@ -46,15 +46,22 @@ class Sample(NamedTuple):
 
     Attributes:
         measurement: what was acquired; colour: (batch, channel, height, width), float32 in [0, 1];
-            dynamic MRI: k-space (batch, coil, time, height, width), complex64.
+            dynamic MRI: k-space (batch, coil, time, height, width), complex64; along a trajectory (batch, coil, time,
+            samples), multiplied by the root of the weights.
         target: the image to reconstruct, None where it is not known; colour: as measurement; dynamic MRI: (batch, time,
             height, width), complex64.
-        mask: True where sampled, boolean; colour: as measurement; dynamic MRI: (batch, 1, time, height, width).
-        coil_sensitivities: (batch, coil, 1, height, width), complex64, or None where there are no coils.
+        mask: True where sampled, boolean; colour: as measurement; dynamic MRI: (batch, 1, time, height, width); along a
+            trajectory (batch, 1, time, samples).
+        coil_sensitivities: (batch, coil, 1, height, width), complex64, or None where there are no coils; along a
+            trajectory always given, ones for a single coil, since nothing else tells the size of the image.
         scale: what an image is multiplied by to return to the data's own unit, (batch,), float32.
         name: human-readable name; a list of names in a batch.
         origin: "measured", "synthetic", or "semi-synthetic" (real images, simulated measurement); a list in a batch.
         geometry: of a series from a scanner; None where it is not known.
+        trajectory: of non-Cartesian k-space, positions of the samples along height and width in cycles per field of
+            view, (batch, time, samples, 2), float32; None on a Cartesian grid.
+        weights: of the samples of a trajectory, see :func:`lowrank_unroll.operators.series_operator`, (batch, time,
+            samples), float32; None on a Cartesian grid.
     """
 
     measurement: Tensor
@@ -65,10 +72,17 @@ class Sample(NamedTuple):
     name: str | list[str]
     origin: str | list[str]
     geometry: Geometry | None = None
+    trajectory: Tensor | None = None
+    weights: Tensor | None = None
 
     @classmethod
     def stack(cls, samples: Sequence[Self]) -> Self:
-        """Stack samples into a batch; a field that is None in every sample stays None."""
+        """Stack samples into a batch; a field that is None in every sample stays None.
+
+        Raises:
+            UsageError: if some samples are on a Cartesian grid and others along a trajectory; names one of each.
+        """
+        _check_one_kind_of_kspace(samples)
         fields = zip(*samples, strict=True)
         return cls._make(None if values[0] is None else default_collate(list(values)) for values in fields)
 
@@ -95,6 +109,15 @@ class Sample(NamedTuple):
             return None if field is None else function(field)
 
         return type(self)._make(map(apply, self))
+
+
+def _check_one_kind_of_kspace(samples: Sequence[Sample]) -> None:
+    names = {sample.trajectory is None: sample.name for sample in samples}
+    if len(names) > 1:
+        raise UsageError(
+            f"{names[True]} is measured on a Cartesian grid and {names[False]} along a trajectory, which are no batch: "
+            "give --data.batch_size 1"
+        )
 
 
 def known_target(batch: Sample) -> Tensor:

@@ -16,7 +16,7 @@ from lowrank_unroll.command_line.class_schemas import classes_of, docstring_summ
 from lowrank_unroll.command_line.command_parser import CommandParser, did_you_mean
 from lowrank_unroll.command_line.configs import config_folder, config_names
 from lowrank_unroll.errors import UsageError
-from lowrank_unroll.sampling import SamplingPattern
+from lowrank_unroll.sampling import SamplingPattern, TrajectoryPattern
 
 END_OF_SENTENCE = re.compile(r"(?<=\.)\s")
 ROLE = re.compile(r":\w+:`~?([^`]*)`")  # a cross-reference in a docstring
@@ -74,7 +74,7 @@ def data() -> dict[str, str]:
 
 def patterns() -> dict[str, str]:
     """Return the sampling patterns."""
-    return _described(one for one in classes_of(sampling) if issubclass(one, SamplingPattern))
+    return _described(one for one in classes_of(sampling) if issubclass(one, SamplingPattern | TrajectoryPattern))
 
 
 def trained_weights() -> dict[str, str]:
