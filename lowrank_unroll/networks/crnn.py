@@ -8,23 +8,26 @@ from torch import Tensor, nn
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.space_time_convolutions import SpatialConvolution
+from lowrank_unroll.networks.normalized import rms_scale
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
 
 
 class CRNNState(NamedTuple):
-    """The series x, (batch, time, height, width), complex, and the hidden features of the recurrent layers.
+    """The series x, (batch, time, height, width), complex, its unit, and the hidden features of the recurrent layers.
 
-    The hidden features are real, (layer, batch, time, height, width, feature).
+    The unit, (batch, 1, 1, 1), is the root mean square of the first series. The hidden features are real, (layer,
+    batch, time, height, width, feature).
     """
 
     image: Tensor
+    scale: Tensor
     hidden: Tensor
 
 
 class RecurrentConvolution(nn.Module):
-    """A layer that recurs over iterations (paper, Eq. 7): h = ReLU(W_in * x + W_it * h of the previous iteration + b).
+    """A layer that recurs over iterations i, CRNN-i of the paper: h_i = ReLU(W_in * x_i + W_it * h_(i-1) + b).
 
     Args:
         before: channels that go in.
@@ -46,11 +49,10 @@ class RecurrentConvolution(nn.Module):
 
 
 class BidirectionalConvolution(RecurrentConvolution):
-    """A layer that recurs over iterations and, in both directions, over time (paper, Eq. 10).
+    """A layer that recurs over iterations i and, in both directions, over time t, BCRNN-t-i of the paper.
 
-        h_t = ReLU(W_in * x_t + W_it * h_t of the previous iteration + W_time * h_(t-1) + b)
-
-    forwards, and the same with h_(t+1) backwards, with the same weights; the two are added.
+    f_(i,t) = ReLU(W_in * x_(i,t) + W_it * h_(i-1,t) + W_time * f_(i,t-1) + b)
+    g_(i,t) = ReLU(W_in * x_(i,t) + W_it * h_(i-1,t) + W_time * g_(i,t+1) + b);    h = f + g
     """
 
     def __init__(self, before: int, features: int) -> None:
@@ -85,23 +87,24 @@ class CRNNIteration(nn.Module):
 
     def forward(self, state: CRNNState, measurement: Tensor, operator: LinearOperator) -> CRNNState:
         """Advance the state by one iteration."""
-        features, hidden = torch.view_as_real(state.image), []
+        features, hidden = torch.view_as_real(state.image / state.scale), []
         for layer, previous in zip(self.layers, state.hidden, strict=True):
             features = layer(features, previous)
             hidden.append(features)
         correction = torch.view_as_complex(at_least_single(self.write(features)).contiguous())
-        # For a partial isometry this is the projection onto the measurement; for several coils, that of the image of
-        # each, combined by the sensitivities.
-        image = gradient_step(state.image + correction, measurement, operator)
-        return CRNNState(image, torch.stack(hidden))
+        # For a single coil this is the projection onto the measurement. For several, it is that of the image of each
+        # coil, combined by the sensitivities, if their squared magnitudes add up to 1.
+        image = gradient_step(state.image + state.scale * correction, measurement, operator)
+        return CRNNState(image, state.scale, torch.stack(hidden))
 
 
 class CRNN(UnrolledNetwork[CRNNState]):
     """A recurrent network that hands its features on to the next iteration, and in a layer to the next frame.
 
-    All iterations share their weights, and the two directions of time, too: 297,794 by default, as published. All
-    convolutions have a bias, so that this network is not positively homogeneous. Data consistency is that of a
-    measurement without noise, as published; for several coils it is a gradient step of size 1.
+    All iterations share their weights, and so do the two directions of time: 297,794 parameters by default, as
+    published, with a bias in each convolution. Unlike the published one, it works in units of the root mean square of
+    its start, and so is positively homogeneous. Data consistency is that of a measurement without noise, as published;
+    for several coils it is a gradient step of size 1.
 
     Args:
         features: channels of the hidden features.
@@ -124,10 +127,10 @@ class CRNN(UnrolledNetwork[CRNNState]):
         start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
-        super().__init__([CRNNIteration(features)] * iterations, checkpoint_iterations, start)
+        super().__init__([CRNNIteration(features)], checkpoint_iterations, start, iterations)
         self.features = features
 
     def initial_state(self, image: Tensor) -> CRNNState:
         """Start from the first image, and hidden features of zero."""
-        shared = cast("CRNNIteration", self.iterations[0])
-        return CRNNState(image, image.real.new_zeros((len(shared.layers), *image.shape, self.features)))
+        shared, scale = cast("CRNNIteration", self.iterations[0]), rms_scale(image)
+        return CRNNState(image, scale, scale.new_zeros((len(shared.layers), *image.shape, self.features)))

@@ -36,13 +36,13 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     A new network is a subclass that passes its iterations here and defines their :meth:`initial_state`.
 
     Args:
-        iterations: modules, each called as ``iteration(state, measurement, operator)``; the same module several times
-            for iterations that share their weights.
+        iterations: modules, each called as ``iteration(state, measurement, operator)``.
         checkpoint_iterations: keep about sqrt(2 N) of the states of N iterations for the backward pass, and compute the
             rest again, segment by segment, and in each one iteration by iteration (Chen et al., arXiv 1604.06174).
             Memory then hardly grows with the number of iterations; a step takes up to two more forward passes.
         start: a network, called as ``start(measurement, operator)``, from whose image the iterations start; None for
             A^H y. Its parameters are trained, too.
+        repetitions: number of times that all iterations run, one after the other, with the same weights.
 
     Attributes:
         image_axes: names of the dims of an image, without the batch; None for images of any kind.
@@ -64,14 +64,16 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     _penalties: list[Tensor | float] | None = None  # inside `collected_penalties`, the list to which calls add theirs
 
     def __init__(
-        self, iterations: Iterable[nn.Module], checkpoint_iterations: bool = False, start: nn.Module | None = None
+        self,
+        iterations: Iterable[nn.Module],
+        checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
+        repetitions: int = 1,
     ) -> None:
         super().__init__()
-        in_order = list(iterations)
-        check_at_least(1, iterations=len(in_order))
-        # Once each: files of weights take no tensor under two names.
-        self.iterations = nn.ModuleList(dict.fromkeys(in_order))
-        self._order = [list(self.iterations).index(iteration) for iteration in in_order]
+        self.iterations = nn.ModuleList(iterations)
+        self.repetitions = repetitions
+        check_at_least(1, iterations=len(self.iterations) * repetitions)
         self.checkpoint_iterations = checkpoint_iterations
         self.register_module("start", start)  # raises a TypeError for anything but a module
 
@@ -158,7 +160,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         advance = partial(self._advance, measurement, operator)
         if self.checkpoint_iterations and torch.is_grad_enabled():
             one_by_one = partial(_in_segments, advance, lengths=repeat(1))
-            advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self._order)))
+            advance = partial(_in_segments, one_by_one, lengths=decreasing_lengths(len(self._in_order())))
         state, penalty = advance(self._in_order(), state, self.penalty(state))
         _check_state(state, self)
         if self._penalties is not None:
@@ -166,8 +168,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         return state.image, penalty
 
     def _in_order(self) -> list[nn.Module]:
-        """Return the iterations as they run, those that share their weights several times."""
-        return [self.iterations[index] for index in self._order]
+        return list(self.iterations) * self.repetitions
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
         """Return the initial state, and the measurement and operator without shifts, which are cheaper to iterate."""
