@@ -22,9 +22,9 @@ REPEATS = 5
 IMAGE = (1, 3, 256, 256)
 SERIES = (1, 16, 128, 128)
 CASES: dict[str, tuple[Matricization, tuple[int, ...], float]] = {
-    "2 x 2 patches, 16 neighbours": (Patches(), IMAGE, -4.0),
-    "3 x 3 patches, 24 neighbours": (Patches(3, 3, 24), IMAGE, -4.0),
-    "6 x 6 patches, 24 neighbours": (Patches(6, 3, 24), IMAGE, -4.0),
+    "2 x 2 patches, 16 neighbors": (Patches(), IMAGE, -4.0),
+    "3 x 3 patches, 24 neighbors": (Patches(3, 3, 24), IMAGE, -4.0),
+    "6 x 6 patches, 24 neighbors": (Patches(6, 3, 24), IMAGE, -4.0),
     "2 x 2 patches of a series": (Patches(radius=5), SERIES, -6.7),
     "8 x 8 blocks": (Blocks(8), SERIES, -6.0),
     "16 x 16 blocks": (Blocks(16), SERIES, -6.0),

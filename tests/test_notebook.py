@@ -11,7 +11,6 @@ from torch import nn
 
 from datamodules import ImageFolder, measure_image, measure_series
 from datamodules.dynamic_mri.phantom import beating_heart
-from datamodules.loading.data_module import collate
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import psnr, ser, ssim
 from lowrank_unroll.networks import TLRNet, ViewSharing, ZeroFilled
@@ -121,7 +120,7 @@ class TestReconstruction:
     )
     def test_a_sample_is_reconstructed_as_in_a_batch(self, sample):
         network = ZeroFilled() if sample.coil_sensitivities is None else ViewSharing()
-        image, batch = reconstruct(network, sample), collate([sample, sample])
+        image, batch = reconstruct(network, sample), Sample.stack([sample, sample])
         assert image.shape == sample.target.shape
         assert torch.equal(network(batch.measurement, operator_of(batch))[1], image)
         assert torch.equal(reconstruct(network, batch)[1], image)
@@ -160,7 +159,7 @@ class TestReconstruction:
         values = quality(image, sample)
         for name, metric in {"psnr": psnr, "ssim": ssim, "ser": ser}.items():
             assert values[name] == pytest.approx(float(metric(image[None], sample.target[None])))
-        both = quality(torch.stack([image, image]), collate([sample, sample]))
+        both = quality(torch.stack([image, image]), Sample.stack([sample, sample]))
         assert both == pytest.approx(values)
 
     def test_series_are_judged_as_series(self):
@@ -177,7 +176,7 @@ class TestReconstruction:
 
 class TestPictures:
     def test_a_picture_has_a_row_for_each_sample_and_shows_itself(self):
-        batch = collate([measure_series(heart()), measure_series(heart(), seed=1)])
+        batch = Sample.stack([measure_series(heart()), measure_series(heart(), seed=1)])
         picture = show(reconstruct(ZeroFilled(), batch), batch)
         assert len(picture.axes) == 10
         assert picture._repr_html_().startswith('<img src="data:image/png;base64,iVBORw0KGgo')

@@ -111,14 +111,9 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     def _loading(self, batch_size: int) -> dict[str, Any]:
         return {
             "batch_size": batch_size,
-            "collate_fn": collate,
+            "collate_fn": Sample.stack,
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             "worker_init_fn": ignore_interrupts,
         }
-
-
-def collate(samples: list[Sample]) -> Sample:
-    """Stack samples into a batch; a field that is None in every sample stays None."""
-    return Sample.stack(samples)

@@ -162,10 +162,11 @@ class ReconstructionModule(OptimizedModule):
         """Return one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
 
         Args:
-            image: a target, measurement or reconstruction; if it has not three channels, their mean is shown, in grey.
+            image: a target, measurement or reconstruction; unless it has three channels, their mean is shown in grey. Of
+                a complex image the magnitude is shown, relative to the target's largest.
             target: of the same sample, to take the brightness from.
         """
-        return as_colors(image)
+        return as_colors(relative_magnitude(image, target) if image.is_complex() else image)
 
     def picture_of_mask(self, mask: Tensor) -> Tensor | None:
         """Return the mask of one sample as colours, sampled 1; None where a task is not about sampling.
@@ -249,3 +250,8 @@ def _best(higher_is_better: bool | None) -> Mode | None:
 def as_colors(image: Tensor) -> Tensor:
     """Return an image (channel, height, width) as colours (3, height, width): three channels, or the mean in grey."""
     return image if len(image) == COLORS else image.mean(0, keepdim=True).expand(COLORS, -1, -1)
+
+
+def relative_magnitude(image: Tensor, target: Tensor) -> Tensor:
+    """Return the magnitude of an image, 1 at the largest magnitude of the target, to draw it."""
+    return image.abs() / target.abs().max().clamp(min=torch.finfo(target.real.dtype).tiny)

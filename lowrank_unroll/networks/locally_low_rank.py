@@ -84,7 +84,7 @@ class LocallyLowRankRecon(UnrolledNetwork[RegularizedState]):
         min_x 1/2 ||A x - y||^2 + s (t sum_b ||B_b (x - mean of x over time)||_* + sum_d w_d ||D_d x||_1)
 
     with B_b x the Casorati matrix of block b and D_d the differences in time, height and width. A block holds few
-    different curves over time (Trzasko & Manduca, ISMRM 2011), and neighbours in time and space differ little. The mean
+    different curves over time (Trzasko & Manduca, ISMRM 2011), and neighbors in time and space differ little. The mean
     over time is left to total variation: where whole lines of k-space are missing, a wrong static image has a smaller
     nuclear norm than the right one. It starts from :class:`ViewSharing`. Each iteration shifts the grid of blocks,
     which leaves no seams (Zhang, Pauly & Levesque, Magn. Reson. Med. 2015); the shifts are drawn once, so that results

@@ -147,8 +147,9 @@ class Patches(Matricization):
     Args:
         patch: pixels a side.
         stride: pixels between reference patches, each of which has a group; at most ``patch``.
-        neighbours: patches in a group.
+        neighbors: patches in a group.
         radius: of the search for similar patches, in pixels up, down, left and right.
+        neighbours: deprecated spelling of ``neighbors``, until version 0.2.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -157,18 +158,23 @@ class Patches(Matricization):
     threshold_unit: ClassVar[str] = RMS_NORM
     centered: ClassVar[bool] = True
 
-    def __init__(self, patch: int = 2, stride: int = 2, neighbours: int = 16, radius: int = 10) -> None:
-        check_at_least(1, patch=patch, stride=stride, neighbours=neighbours, radius=radius)
+    def __init__(
+        self, patch: int = 2, stride: int = 2, neighbors: int = 16, radius: int = 10, neighbours: int | None = None
+    ) -> None:
+        if neighbours is not None:
+            warnings.warn("the argument neighbours of Patches is now neighbors", DeprecationWarning, stacklevel=2)
+            neighbors = neighbours
+        check_at_least(1, patch=patch, stride=stride, neighbors=neighbors, radius=radius)
         if stride > patch:
             raise ValueError(f"stride is {stride}, expected at most patch, {patch}: pixels would be in no patch")
-        self.patch, self.stride, self.neighbours, self.radius = patch, stride, neighbours, radius
+        self.patch, self.stride, self.neighbors, self.radius = patch, stride, neighbors, radius
 
     def locate(self, image: Tensor) -> Tensor:
         """Return the matches, see :func:`match_patches`, of images (batch, channel, height, width)."""
-        return match_patches(_real_channels(image), self.patch, self.stride, self.neighbours, self.radius)
+        return match_patches(_real_channels(image), self.patch, self.stride, self.neighbors, self.radius)
 
     def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
-        """Return the groups of patches, (batch, group, neighbours, channel * patch * patch)."""
+        """Return the groups of patches, (batch, group, neighbors, channel * patch * patch)."""
         return to_patches(_real_channels(image), self._matches(image, matches), self.patch)
 
     def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class Band(NamedTuple):
     bottom: int
 
 
-def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radius: int) -> Tensor:
+@renamed_arguments(neighbours="neighbors")
+def match_patches(image: Tensor, patch: int, stride: int, neighbors: int, radius: int) -> Tensor:
     """Find the patches around each reference patch that are most similar to it, itself the first.
 
     Reference patches lie on a grid; the last of a row or column ends at the border of the image. The most similar
@@ -48,18 +49,18 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
         image: (batch, channel, height, width), real.
         patch: pixels a side of a patch.
         stride: pixels between reference patches, at most ``patch``, so that every pixel is in one.
-        neighbours: patches in a group; where fewer are within the radius, the reference patch repeats.
+        neighbors: patches in a group; where fewer are within the radius, the reference patch repeats.
         radius: of the search, in pixels up, down, left and right.
 
     Returns:
-        (batch, group, neighbours), int64, row * width + column of the first pixel of each patch of a group. It has no
+        (batch, group, neighbors), int64, row * width + column of the first pixel of each patch of a group. It has no
         gradient.
 
     Raises:
         ValueError: if the image is smaller than a patch.
 
     >>> image = torch.tensor([[1.0, 2.0], [1.0, 2.0]])[None, None]
-    >>> match_patches(image, patch=1, stride=1, neighbours=2, radius=1)
+    >>> match_patches(image, patch=1, stride=1, neighbors=2, radius=1)
     tensor([[[0, 2],
              [1, 3],
              [2, 0],
@@ -68,7 +69,7 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
     height, width = image.shape[-2:]
     if min(height, width) < patch:
         raise ValueError(f"the image is {height} x {width}, smaller than a patch of {patch} pixels a side")
-    compiled = native.match_patches(image, patch, stride, neighbours, radius)
+    compiled = native.match_patches(image, patch, stride, neighbors, radius)
     if compiled is not None:
         return compiled
     with torch.no_grad():
@@ -83,7 +84,7 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbours: int, radiu
             Band(some, min(top, last), min(top + (len(some) - 1) * stride, last) + patch)
             for top, some in zip(tops, torch.split(rows, in_band), strict=True)
         )
-        nearest = [_nearest(padded, patch, band, columns, neighbours, radius) for band in bands]
+        nearest = [_nearest(padded, patch, band, columns, neighbors, radius) for band in bands]
     return torch.cat(nearest, dim=1)
 
 
@@ -93,14 +94,14 @@ def to_patches(image: Tensor, matches: Tensor, patch: int) -> Tensor:
 
     Args:
         image: (batch, channel, height, width).
-        matches: see :func:`match_patches`, (batch, group, neighbours).
+        matches: see :func:`match_patches`, (batch, group, neighbors).
         patch: pixels a side of a patch.
 
     Returns:
-        (batch, group, neighbours, channel * patch * patch).
+        (batch, group, neighbors, channel * patch * patch).
 
     >>> image = torch.tensor([[1.0, 2.0], [1.0, 2.0]])[None, None]
-    >>> to_patches(image, match_patches(image, patch=1, stride=1, neighbours=2, radius=1), patch=1).squeeze()
+    >>> to_patches(image, match_patches(image, patch=1, stride=1, neighbors=2, radius=1), patch=1).squeeze()
     tensor([[1., 1.],
             [2., 2.],
             [1., 1.],
@@ -117,7 +118,7 @@ def add_patches(matrices: Tensor, matches: Tensor, patch: int, size: Sequence[in
     """Add the rows of matrices to an image, each at its patch: the adjoint of :func:`to_patches`.
 
     Args:
-        matrices: (batch, group, neighbours, channel * patch * patch).
+        matrices: (batch, group, neighbors, channel * patch * patch).
         matches: see :func:`match_patches`.
         patch: pixels a side of a patch.
         size: height and width of the image.
@@ -149,7 +150,7 @@ def map_patches(function: Callable[[Tensor], Tensor], image: Tensor, matches: Te
     all matrices, they are computed in chunks to save memory.
 
     Args:
-        function: of matrices (batch, group, neighbours, channel * patch * patch), which treats each by itself.
+        function: of matrices (batch, group, neighbors, channel * patch * patch), which treats each by itself.
         image: (batch, channel, height, width).
         matches: see :func:`match_patches`.
         patch: pixels a side of a patch.
@@ -198,17 +199,17 @@ def _chunk_size(like: Tensor) -> int:
     return CHUNK if like.device.type == "cpu" else CHUNK_ON_A_GPU
 
 
-def _nearest(padded: Tensor, patch: int, band: Band, columns: Tensor, neighbours: int, radius: int) -> Tensor:
+def _nearest(padded: Tensor, patch: int, band: Band, columns: Tensor, neighbors: int, radius: int) -> Tensor:
     """Return the matches of :func:`match_patches` for the reference patches of a band."""
     width = padded.shape[-1] - 2 * radius
     differences = torch.cat(list(_differences(padded, patch, band, columns, radius)), dim=1).transpose(1, 2)
-    count = min(neighbours, differences.shape[-1])
+    count = min(neighbors, differences.shape[-1])
     nearest, chosen = differences.topk(count, dim=-1, largest=False)
     side = 2 * radius + 1
     shift = (chosen // side - radius) * width + chosen % side - radius
     first = (band.rows[:, None] * width + columns).flatten()[:, None]
     matches = first + torch.where(nearest.isinf(), 0, shift)
-    return torch.cat([matches, first.expand(*matches.shape[:-1], neighbours - count)], dim=-1)
+    return torch.cat([matches, first.expand(*matches.shape[:-1], neighbors - count)], dim=-1)
 
 
 def _differences(padded: Tensor, patch: int, band: Band, columns: Tensor, radius: int) -> Iterator[Tensor]:

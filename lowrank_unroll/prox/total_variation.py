@@ -13,7 +13,7 @@ def total_variation_step(series: Tensor, dual: Tensor, weights: Tensor) -> tuple
 
         argmin_x 1/2 ||x - v||^2 + sum_d w_d ||D_d x||_1 = v - D^H q,    q = argmin ||v - D^H q||^2 with abs(q_d) <= w_d
 
-    D_d are the differences of neighbours in time, height and width (Chambolle, "An algorithm for total variation
+    D_d are the differences of neighbors in time, height and width (Chambolle, "An algorithm for total variation
     minimization and applications", J. Math. Imaging Vision 20, 2004). The step is one of projected gradient descent. An
     iterative method needs one such step per iteration, if it starts it from the q of the iteration before.
 

@@ -12,24 +12,20 @@ class Stopwatch:
 
     Args:
         device: where the work is done.
-        running: False measures nothing and does not wait for the accelerator: ``seconds`` stays 0.
     """
 
-    def __init__(self, device: torch.device, *, running: bool = True) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.running = running
         self.seconds = 0.0
 
     def __enter__(self) -> Self:
-        if self.running:
-            self._begin = self._now()
+        self._begin = self._now()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self.running:
-            self.seconds = self._now() - self._begin
+        self.seconds = self._now() - self._begin
 
     def _now(self) -> float:
         if self.device.type != "cpu":

@@ -11,12 +11,12 @@ from lightning.pytorch.loggers import CSVLogger
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
-from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.callbacks import MetricsProgressBar, ReconstructionProgress, reconstruction_progress
 from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import NonLocalLowRankNet, NormalizedConvolution, TLRNet
+from lowrank_unroll.sample import Sample
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def bars(monkeypatch):
 
 def predict(network, tmp_path, **settings):
     photos = Images([np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)], ["holiday"])
-    loader = DataLoader(MaskedImages(photos, 0.4, seed=0), batch_size=1, collate_fn=collate)
+    loader = DataLoader(MaskedImages(photos, 0.4, seed=0), batch_size=1, collate_fn=Sample.stack)
     trainer = Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",

@@ -13,7 +13,6 @@ from skimage import io
 from torch import nn
 from torch.utils.data import DataLoader
 
-from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.callbacks import SpectrumMonitor
@@ -24,6 +23,7 @@ from lowrank_unroll.networks import LplusSNet, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.prox import Casorati, LowRankProx
 from lowrank_unroll.reports.spectrum_record import SpectrumRow, sampled_singular_values, spectrum_row
+from lowrank_unroll.sample import Sample
 
 MONITOR = ["--trainer.callbacks+=SpectrumMonitor", "--trainer.callbacks.every_n_steps", "1"]
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
@@ -53,7 +53,7 @@ def fitted(monitor, network, pixels=None, **options):
     """Train a network on two batches of two images of 8 x 8 pixels."""
     pixels = torch.randint(0, 256, (4, 8, 8, 3), dtype=torch.uint8) if pixels is None else pixels
     images = Images([image.numpy() for image in pixels], [str(index) for index in range(4)])
-    loader = DataLoader(MaskedImages(images, 0.5, seed=0), batch_size=2, collate_fn=collate)
+    loader = DataLoader(MaskedImages(images, 0.5, seed=0), batch_size=2, collate_fn=Sample.stack)
     trainer = L.Trainer(
         accelerator="cpu", enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         limit_val_batches=0, callbacks=[monitor], **{"max_epochs": 1, "logger": False} | options,

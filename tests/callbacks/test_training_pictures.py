@@ -13,7 +13,6 @@ from PIL import Image, ImageChops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from datamodules.loading.data_module import collate
 from lowrank_unroll import pictures
 from lowrank_unroll.callbacks import TrainingPictures
 from lowrank_unroll.modules import ColorCS, DynamicMRI
@@ -54,7 +53,7 @@ def train(task, folder, *callbacks, batch_size=3, **kwargs):
     """Two epochs on five samples; the module with its weights."""
     torch.manual_seed(0)
     build, samples = TASKS[task]
-    module, loader = build(), DataLoader(samples(5), batch_size=batch_size, collate_fn=collate)
+    module, loader = build(), DataLoader(samples(5), batch_size=batch_size, collate_fn=Sample.stack)
     options = {"max_epochs": 2, "logger": False, "enable_checkpointing": False, **kwargs}
     trainer = L.Trainer(
         accelerator="cpu", default_root_dir=folder, enable_progress_bar=False, enable_model_summary=False,
@@ -95,7 +94,7 @@ def test_no_sample_is_reconstructed_twice_and_the_first_are_shown(batch_size, tm
             assert torch.equal(panel.zero_filled, sample.target * sample.mask)
             error = (panel.reconstruction - panel.target).square().mean()
             assert panel.reconstruction_psnr == pytest.approx(float(10 * (panel.target.max() ** 2 / error).log10()))
-            assert not torch.equal(panel.reconstruction, module.eval()(collate([sample]))[0])  # it has been trained
+            assert not torch.equal(panel.reconstruction, module.eval()(Sample.stack([sample]))[0])  # it has been trained
 
 
 def counted(function, calls):

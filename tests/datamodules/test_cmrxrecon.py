@@ -10,12 +10,12 @@ import torch
 from datamodules import CMRxRecon
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
-from datamodules.loading.data_module import collate
 from datamodules.measured.coil_treatment import Coils
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial
 
 pytest.importorskip("sigpy")
@@ -99,7 +99,7 @@ def test_samples(root):
     assert np.linalg.norm((magnitude - expected)[bright]) < 0.05 * np.linalg.norm(expected[bright])
 
     data.setup("test")
-    batch = collate([data.dataset(next(split for split, found in cines.items() if found))[0]])
+    batch = Sample.stack([data.dataset(next(split for split, found in cines.items() if found))[0]])
     assert batch.measurement.shape[1] == COILS
     operator = DynamicMRI(NuclearNormRecon()).operator(batch)
     assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)

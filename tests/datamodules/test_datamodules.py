@@ -23,7 +23,6 @@ from datamodules import (
     ReconstructionDataModule,
     SamplePhotos,
 )
-from datamodules.loading.data_module import collate
 from datamodules.loading.drawn_datasets import IndexedDataset
 from datamodules.loading.samplers import DrawSampler
 from datamodules.photographs.image_files import Images, read_images, read_mask
@@ -112,7 +111,7 @@ class TestMaskedImages:
 
 def test_collate_keeps_the_type_and_none(images):
     dataset = MaskedImages(images, 0.3, seed=1)
-    batch = collate([dataset[0], dataset[1]])
+    batch = Sample.stack([dataset[0], dataset[1]])
     assert batch.target.shape == (2, 3, 20, 24)
     assert batch.coil_sensitivities is None
     assert batch.name == ["a", "b"]

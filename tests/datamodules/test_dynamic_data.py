@@ -15,12 +15,12 @@ from datamodules import CineImages, CinePhantom
 from datamodules.dynamic_mri.acquisition import Acquisition, SimulatedDataset
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.loading.crops import Crops, Window
-from datamodules.loading.data_module import collate
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.kspace_files import KSpaceFiles, read_kspace
 from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, Uniform, VariableDensity
 
 SHAPE = (6, 20, 16)
@@ -53,14 +53,14 @@ class TestMeasuredCines:
         assert sample.measurement.dtype == sample.target.dtype == torch.complex64
         assert (sample.coil_sensitivities is None) == (coils == 1)
         assert sample.origin == "semi-synthetic"
-        batch = collate([sample])
+        batch = Sample.stack([sample])
         assert DynamicMRI(NuclearNormRecon()).zero_filled(batch).abs().max() == pytest.approx(1)
         original = torch.from_numpy(magnitude_cine().frames.astype(np.float32))
         assert torch.allclose(sample.target.abs() * sample.scale, original, rtol=1e-5)
 
     @pytest.mark.parametrize("coils", [1, 3])
     def test_without_noise_the_measurement_is_the_operators(self, coils):
-        batch = collate([dataset(magnitude_cine(), coils=coils)[0]])
+        batch = Sample.stack([dataset(magnitude_cine(), coils=coils)[0]])
         operator = DynamicMRI(NuclearNormRecon()).operator(batch)
         assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)
 
@@ -80,7 +80,7 @@ class TestMeasuredCines:
         few = next(sample for sample in map(samples.__getitem__, range(50)) if not sample.coil_sensitivities[2:].any())
         without = few._replace(measurement=few.measurement[:2], coil_sensitivities=few.coil_sensitivities[:2])
         module = DynamicMRI(NuclearNormRecon(iterations=20))
-        with_all, with_two = (module.reconstruct(collate([sample])) for sample in (few, without))
+        with_all, with_two = (module.reconstruct(Sample.stack([sample])) for sample in (few, without))
         torch.testing.assert_close(with_all, with_two)
 
     def test_complex_series_keep_their_phase(self):
@@ -272,7 +272,7 @@ class TestCineImages:
 class TestKSpaceFiles:
     @pytest.fixture
     def arrays(self):
-        batch = collate([dataset(complex_cine(), coils=3)[0]])
+        batch = Sample.stack([dataset(complex_cine(), coils=3)[0]])
         return {
             "kspace": (batch.measurement * batch.scale)[0].numpy(),
             "mask": batch.mask[0, 0].numpy(),
@@ -341,7 +341,7 @@ class TestKSpaceFiles:
     def test_sensitivities_may_have_any_scale(self, tmp_path, arrays, gain):
         arrays, batch = arrays
         louder = arrays | {"coil_sensitivities": gain * arrays["coil_sensitivities"]}
-        sample = collate([read_kspace(self.write(tmp_path, louder), Coils())[0]])
+        sample = Sample.stack([read_kspace(self.write(tmp_path, louder), Coils())[0]])
         module = DynamicMRI(NuclearNormRecon(iterations=5))
         # Coils that are louder see the same k-space of an image that is fainter.
         expected = module.predict_step(batch, 0) / gain

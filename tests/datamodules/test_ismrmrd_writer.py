@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
-from datamodules.loading.data_module import collate
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.ismrmrd.header import Header, Limit, Space, parse_header
 from datamodules.measured.ismrmrd.lines import COUNTERS
@@ -26,6 +25,7 @@ from lowrank_unroll.metrics.functional import psnr
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import LocallyLowRankRecon
 from lowrank_unroll.operators import Fourier
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import EquispacedLines, Vista
 
 ismrmrd = pytest.importorskip("ismrmrd")
@@ -158,7 +158,7 @@ class TestPhantom:
         )  # fmt: skip
         module = DynamicMRI(LocallyLowRankRecon(8, iterations=20))
         direct = KSpaceFiles([tmp_path / "direct.npz"])[0]
-        found, expected = (module.predict_step(collate([one]), 0)[0] for one in (sample, direct))
+        found, expected = (module.predict_step(Sample.stack([one]), 0)[0] for one in (sample, direct))
         assert (found - expected).norm() <= 1e-4 * expected.norm()
         qualities = [float(psnr(one.abs()[None], heart.abs()[None])) for one in (found, expected)]
         assert qualities[0] == pytest.approx(qualities[1], rel=1e-4)

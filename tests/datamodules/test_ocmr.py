@@ -19,7 +19,6 @@ from conftest import SHORT, SMALL_NETWORK, forkserver
 from datamodules import OCMR
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
-from datamodules.loading.data_module import collate
 from datamodules.loading.lazy_arrays import HDF5Array, hdf5_datasets
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.coils import compression_matrix, estimate_sensitivities, mix_coils
@@ -33,6 +32,7 @@ from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial
 
 ismrmrd = pytest.importorskip("ismrmrd")
@@ -239,7 +239,7 @@ class TestDataModule:
         assert torch.allclose(operator(batch.target), batch.measurement, atol=1e-5)
 
         single = OCMR(multi_coil=False, **choices)
-        sample = collate([single.dataset("val")[0]])
+        sample = Sample.stack([single.dataset("val")[0]])
         assert sample.measurement.shape == (1, 1, 2, HEIGHT, WIDTH)
         assert sample.coil_sensitivities is None
 

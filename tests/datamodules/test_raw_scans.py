@@ -11,7 +11,6 @@ from conftest import SHORT, SMALL_NETWORK
 
 from datamodules import OCMR, RawScans
 from datamodules.loading.crops import Crops, Window
-from datamodules.loading.data_module import collate
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.raw_series import RawSeries
 from datamodules.scanners import raw_scans
@@ -22,6 +21,7 @@ from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import ViewSharing
 from lowrank_unroll.operators import Fourier
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import VariableDensity, Vista
 
 pytest.importorskip("ismrmrd")
@@ -145,7 +145,7 @@ class TestRawScans:
         (sample,) = [test[0]]
         assert sample.measurement.shape == (COILS, TIME, HEIGHT, WIDTH)
         assert (sample.origin, sample.target.shape) == ("measured", (TIME, HEIGHT, WIDTH))
-        batch = collate([sample])
+        batch = Sample.stack([sample])
         predicted = OPERATOR(batch)(batch.target)
         # Measured, and not simulated from the image: ESPIRiT's maps of so few pixels explain it, but not to the digit.
         assert 0.001 < (predicted - batch.measurement).norm() / batch.measurement.norm() < 0.1

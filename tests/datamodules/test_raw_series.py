@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities
-from datamodules.loading.data_module import collate
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.coils import calibration_width, mix_coils, noise_covariance, time_average, whitening_matrix
 from datamodules.measured.ismrmrd import sandbox
@@ -30,6 +29,7 @@ from lowrank_unroll.errors import DataError
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import LocallyLowRankRecon
 from lowrank_unroll.operators import Fourier
+from lowrank_unroll.sample import Sample
 
 ismrmrd = pytest.importorskip("ismrmrd")
 xsd = pytest.importorskip("ismrmrd.xsd")
@@ -173,7 +173,7 @@ class TestSeries:
         )  # fmt: skip
         module = DynamicMRI(LocallyLowRankRecon(8, iterations=10))
         raw, same = (
-            module.predict_step(collate([series]), 0)
+            module.predict_step(Sample.stack([series]), 0)
             for series in (sample, read_kspace(tmp_path / "direct.npz", KEEP_ALL)[0])
         )
         assert (raw - same).norm() <= 1e-4 * same.norm()

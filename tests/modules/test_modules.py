@@ -5,10 +5,9 @@ from conftest import quiet_trainer
 from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.acquisition import Acquisition
-from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError, color_cs
+from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError, ReconstructionModule, color_cs
 from lowrank_unroll.modules.dynamic_mri import PROFILE_GAP
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.networks import (
@@ -21,6 +20,7 @@ from lowrank_unroll.networks import (
     TLRNet,
 )
 from lowrank_unroll.operators import Mask
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial
 
 
@@ -81,7 +81,7 @@ def test_what_needs_it_has_large_images_in_tiles(monkeypatch, network, tiles):
     monkeypatch.setattr(color_cs, "TILE", 16)
     module, sizes = ColorCS(network).eval(), []
     network.iterations[0].register_forward_hook(lambda _, inputs, output: sizes.append(tuple(output.image.shape[-2:])))
-    batch = collate([MaskedImages(photos((48, 40)), 0.4, seed=0)[0]])
+    batch = Sample.stack([MaskedImages(photos((48, 40)), 0.4, seed=0)[0]])
     with torch.no_grad():
         module(batch)
     assert set(sizes) == ({(16, 16)} if tiles else {(48, 40)})
@@ -90,7 +90,7 @@ def test_what_needs_it_has_large_images_in_tiles(monkeypatch, network, tiles):
 def test_color_cs_tiles_unless_training():
     network = ZeroFilling()
     module = ColorCS(network, tile_size=16)
-    batch = collate([MaskedImages(photos((32, 32)), 0.4, seed=0)[0]])
+    batch = Sample.stack([MaskedImages(photos((32, 32)), 0.4, seed=0)[0]])
     module(batch)
     assert network.sizes == [(32, 32)]
     module.eval()(batch)
@@ -107,7 +107,7 @@ class Slanted(torch.nn.Module):
 @pytest.mark.parametrize("tile_size", [None, 8])
 def test_a_self_ensemble_turns_and_flips_with_the_image(tile_size):
     module = ColorCS(Slanted(), tile_size=tile_size, self_ensemble=True).eval()
-    batch = collate([MaskedImages(photos((12, 10)), 0.4, seed=0)[0]])
+    batch = Sample.stack([MaskedImages(photos((12, 10)), 0.4, seed=0)[0]])
     reconstruction = module(batch)
     assert not torch.allclose(module.network(batch.measurement, Mask(batch.mask)), reconstruction)
     for change in (lambda x: x.rot90(1, (-2, -1)), lambda x: x.flip(-1), lambda x: x.transpose(-2, -1)):
@@ -118,7 +118,7 @@ def test_a_self_ensemble_turns_and_flips_with_the_image(tile_size):
 def test_a_self_ensemble_calls_the_network_as_often_as_is_said_and_not_in_training():
     network = ZeroFilling()
     module = ColorCS(network, tile_size=16, self_ensemble=True)
-    batch = collate([MaskedImages(photos((40, 32)), 0.4, seed=0)[0]])
+    batch = Sample.stack([MaskedImages(photos((40, 32)), 0.4, seed=0)[0]])
     module(batch)
     assert network.sizes == [(40, 32)]
     assert torch.allclose(module.eval()(batch), batch.measurement, atol=1e-6)
@@ -127,7 +127,7 @@ def test_a_self_ensemble_calls_the_network_as_often_as_is_said_and_not_in_traini
 
 def test_predictions_are_in_the_datas_own_unit():
     images = photos((16, 16))
-    batch = collate([MaskedImages(images, 1.0, seed=0)[0]])
+    batch = Sample.stack([MaskedImages(images, 1.0, seed=0)[0]])
     predicted = ColorCS(ZeroFilling()).predict_step(batch, 0)
     assert torch.equal(predicted[0].permute(1, 2, 0).round().byte(), torch.from_numpy(images.pixels[0]))
 
@@ -153,7 +153,7 @@ def test_scheduler_steps_once_per_epoch():
         optimizer=lambda weights: torch.optim.SGD(weights, lr=1e-3),
         scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5),
     )
-    data = DataLoader(MaskedImages(photos((8, 8)), 0.4, seed=0, patches_per_image=4), collate_fn=collate)
+    data = DataLoader(MaskedImages(photos((8, 8)), 0.4, seed=0, patches_per_image=4), collate_fn=Sample.stack)
     trainer = quiet_trainer(max_epochs=2)
     trainer.fit(module, data, data)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.25e-3)
@@ -163,7 +163,7 @@ def black_and_constant_batches(steps):
     pixels = [np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), 128, np.uint8), *photos((16, 16), (16, 16)).pixels]
     images = Images(pixels, ["black", "constant", "noise", "more noise"])
     dataset = MaskedImages(images, 0.4, seed=0)
-    return DataLoader([dataset[draw] for draw in range(4 * steps)], batch_size=4, collate_fn=collate)
+    return DataLoader([dataset[draw] for draw in range(4 * steps)], batch_size=4, collate_fn=Sample.stack)
 
 
 @pytest.mark.parametrize("gradient", ["exact", "pinv"])
@@ -195,7 +195,7 @@ class Penalised(TLRNet):
 class TestPenalties:
     @pytest.fixture
     def batch(self):
-        return collate([MaskedImages(photos((16, 16)), 0.4, seed=0)[0]])
+        return Sample.stack([MaskedImages(photos((16, 16)), 0.4, seed=0)[0]])
 
     @pytest.mark.parametrize(
         ("network", "expected"),
@@ -233,7 +233,9 @@ class TestDynamicMRI:
         moving = torch.randn(4, 16, 12, dtype=torch.complex64, generator=generator)
         cines = [moving[:1].expand(4, -1, -1), moving, torch.zeros_like(moving)]
         acquisition = Acquisition(PseudoRadial(lines=4), coils=2)
-        return collate([acquisition.measure(cine, f"cine {i}", "synthetic", generator) for i, cine in enumerate(cines)])
+        return Sample.stack(
+            [acquisition.measure(cine, f"cine {i}", "synthetic", generator) for i, cine in enumerate(cines)]
+        )
 
     @pytest.mark.parametrize("network", [DynamicTLRNet, T2LRNet, LplusSNet, SLRNet])
     def test_training_survives_static_and_zero_series(self, network, batch):
@@ -276,3 +278,8 @@ class TestDynamicMRI:
         assert picture.shape == (3, 16 + PROFILE_GAP + 2 * 4, 12)
         assert 0.5 < picture[:, :16].max() <= 1
         assert torch.equal(picture[0], picture[2])
+
+    def test_by_default_a_picture_of_a_complex_image_is_its_magnitude(self, batch):
+        target = batch.target[1]
+        picture = ReconstructionModule.picture(DynamicMRI(NuclearNormRecon()), target[:1], target)
+        assert torch.allclose(picture, (target[:1].abs() / target.abs().max()).expand(3, -1, -1))

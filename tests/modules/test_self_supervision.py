@@ -12,11 +12,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.acquisition import Acquisition
-from datamodules.loading.data_module import collate
 from lowrank_unroll.callbacks.gradient_distance import gradient_distance
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import SSDU, ColorCS, DynamicMRI, SquaredError, relative_error
 from lowrank_unroll.networks import LocallyLowRankNet, T2LRNet
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import Uniform
 
 
@@ -75,7 +75,7 @@ class Recorder(nn.Module):
 
 @pytest.mark.parametrize("masks", [1, 3])
 def test_the_network_sees_neither_targets_nor_the_samples_of_the_loss(masks):
-    batch = collate([sample(seed=number) for number in range(2)])
+    batch = Sample.stack([sample(seed=number) for number in range(2)])
     without = batch._replace(target=torch.full_like(batch.target, torch.nan))
     network = Recorder()
     module = DynamicMRI(network, self_supervision=SSDU(masks=masks, center=2))
@@ -90,7 +90,7 @@ def test_the_network_sees_neither_targets_nor_the_samples_of_the_loss(masks):
 
 
 def test_the_loss_is_that_of_the_samples_of_the_loss_mask():
-    batch = collate([sample()])
+    batch = Sample.stack([sample()])
     ssdu = SSDU(center=2)
     module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=ssdu)
     module.log = lambda *_, **__: None
@@ -105,7 +105,7 @@ def test_the_loss_is_that_of_the_samples_of_the_loss_mask():
 
 def test_checkpoints_stay_plain(tmp_path):
     module = DynamicMRI(T2LRNet(features=2, iterations=1), self_supervision=SSDU())
-    trainer = fit(module, collate([sample()]))
+    trainer = fit(module, Sample.stack([sample()]))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     loaded = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert same(loaded["state_dict"], module.state_dict())
@@ -147,7 +147,7 @@ def test_a_second_loss_is_refused():
 
 @pytest.mark.parametrize(("ssdu", "told"), [(SSDU(center=1000), "0 samples"), (SSDU(share=1e-9), "share 1e-09 of")])
 def test_an_empty_loss_mask_is_refused_by_name(ssdu, told):
-    batch = collate([sample(), sample(seed=1)])
+    batch = Sample.stack([sample(), sample(seed=1)])
     with pytest.raises(UsageError, match=f"loss mask of series 0, series 1 is empty.*{told}.*self_supervision.center"):
         ssdu.split(batch, 0)
 
@@ -158,7 +158,7 @@ def test_the_former_name_of_the_center_is_known_for_one_release():
 
 
 def test_a_gradient_is_compared_without_targets():
-    batch = collate([sample()])
+    batch = Sample.stack([sample()])
     module = DynamicMRI(LocallyLowRankNet(2, 1), self_supervision=SSDU(center=2))
     assert gradient_distance(module, batch._replace(target=None)) == 0
 
@@ -167,7 +167,7 @@ def test_colours_learn_without_targets():
     module = ColorCS(Recorder(), self_supervision=SSDU(center=0))
     mask = torch.rand(2, 3, 8, 8) < 0.5
     image = torch.rand(2, 3, 8, 8)
-    batch = collate([sample()])._replace(
+    batch = Sample.stack([sample()])._replace(
         measurement=image * mask, target=torch.full_like(image, torch.nan), mask=mask, coil_sensitivities=None
     )
     fit(module, batch)

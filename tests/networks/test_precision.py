@@ -12,7 +12,6 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.acquisition import Acquisition
-from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll.linalg import (
@@ -27,6 +26,7 @@ from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError
 from lowrank_unroll.networks import DynamicTLRNet, LocallyLowRankNet, LplusSNet, SLRNet, T2LRNet, TLRNet
 from lowrank_unroll.operators import CoilSensitivity, Fourier, LinearOperator, Mask, proximal_step
 from lowrank_unroll.prox import LowRankProx, RelativeThreshold
+from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial
 
 HALVES = [torch.bfloat16, torch.float16]
@@ -150,7 +150,7 @@ def test_half_precision_is_decomposed_in_single(half):
 def image_batch(*pixels):
     images = Images(list(pixels), [f"image {index}" for index in range(len(pixels))])
     dataset = MaskedImages(images, 0.4, seed=0)
-    return collate([dataset[index] for index in range(len(pixels))])
+    return Sample.stack([dataset[index] for index in range(len(pixels))])
 
 
 def noise_batch():
@@ -161,7 +161,9 @@ def series_batch():
     generator = torch.Generator().manual_seed(0)
     cines = torch.randn(2, 4, 16, 12, dtype=torch.complex64, generator=generator)
     acquisition = Acquisition(PseudoRadial(lines=4), coils=2)
-    return collate([acquisition.measure(cine, f"cine {i}", "synthetic", generator) for i, cine in enumerate(cines)])
+    return Sample.stack(
+        [acquisition.measure(cine, f"cine {i}", "synthetic", generator) for i, cine in enumerate(cines)]
+    )
 
 
 def case_of(network, **choices):

@@ -36,31 +36,45 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS, LogSquaredError
 from lowrank_unroll.networks import (
     BART,
+    CRNN,
+    DCCNN,
+    CineVN,
     DynamicFeatureUnrolledNet,
+    DynamicISTANetPlus,
     DynamicTLRNet,
     FeatureUnrolledNet,
+    FrameDCCNN,
+    ISTANetPlus,
+    JotlasNet,
     LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
     LplusSNet,
+    MoDL,
     NonLocalLowRankNet,
     NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
+    ResidualUNet,
     SLRNet,
     T2LRNet,
     TensorNuclearNormRecon,
     TLRNet,
+    UnrolledDnCNN,
+    VarNet,
 )
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches
 from lowrank_unroll.sampling import (
     EquispacedLines,
+    GoldenAngleRadial,
     KtGaussian,
     OneOf,
     PseudoRadial,
     RandomLines,
+    Spiral,
     Uniform,
+    UniformRadial,
     VariableDensity,
     Vista,
 )
@@ -77,7 +91,7 @@ GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
 
 COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
 DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
-LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet)
+LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet, JotlasNet)
 ITERATIVE = (
     NuclearNormRecon,
     LowRankPlusSparseRecon,
@@ -144,6 +158,14 @@ REFUSED = [
     ),
     *((DynamicFeatureUnrolledNet, name, 0, COUNT) for name in ("features", "iterations", "blocks")),
     *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
+    *((kind, name, 0, COUNT) for kind in (CRNN, DynamicISTANetPlus) for name in ("features", "iterations")),
+    *((ISTANetPlus, name, 0, COUNT) for name in ("channels", "features", "iterations")),
+    *((kind, name, 0, COUNT) for kind in (DCCNN, FrameDCCNN) for name in ("features", "iterations", "depth")),
+    *((MoDL, name, 0, COUNT) for name in ("features", "iterations")),
+    (MoDL, "depth", 1, "expected at least 2"),
+    *((kind, name, 0, COUNT) for kind in (VarNet, CineVN) for name in ("features", "iterations", "pools")),
+    *((ResidualUNet, name, 0, COUNT) for name in ("channels", "features", "pools")),
+    *((UnrolledDnCNN, name, 0, COUNT) for name in ("channels", "features", "iterations", "depth")),
     (NonLocalLowRankNet, "channels", 0, COUNT),
     (NonLocalLowRankNet, "depth", 1, "expected at least 2"),
     *(
@@ -151,7 +173,7 @@ REFUSED = [
         for name in ("first_threshold", "last_threshold")
         for value in (0.0, 1.0, -0.1, math.nan)
     ),
-    *((Patches, name, 0, COUNT) for name in ("patch", "stride", "neighbours", "radius")),
+    *((Patches, name, 0, COUNT) for name in ("patch", "stride", "neighbors", "radius")),
     (Patches, "stride", 3, "expected at most patch, 2"),
     (Blocks, "block", 0, COUNT),
     (Blocks, "offsets", ((0, 8),), "numbers from 0 to 7"),
@@ -172,6 +194,12 @@ REFUSED = [
     *((kind, "center_lines", -1, NOT_NEGATIVE, FASTER) for kind in (EquispacedLines, RandomLines, KtGaussian)),
     *((kind, "deviation", value, AMOUNT, FASTER) for kind in (KtGaussian, Vista) for value in (0, -0.1, math.inf)),
     *((Vista, "background", value, SHARE, FASTER) for value in (0, 1.1)),
+    *((kind, "spokes", value, COUNT) for kind in (GoldenAngleRadial, UniformRadial) for value in (0, -8)),
+    *((kind, "samples", 0, COUNT, {"spokes": 3}) for kind in (GoldenAngleRadial, UniformRadial)),
+    (GoldenAngleRadial, "tiny", 0, COUNT, {"spokes": 3}),
+    (Spiral, "interleaves", 0, COUNT),
+    (Spiral, "samples", 0, COUNT, {"interleaves": 3}),
+    *((Spiral, name, value, AMOUNT, {"interleaves": 3}) for name in ("turns", "power") for value in (0.0, math.inf)),
     # modules and callbacks
     *((LogSquaredError, "floor", value, AMOUNT) for value in (0, -1e-8, math.inf)),
     *((ColorCS, "tile_size", value, f"{COUNT}, or null", {"network": nn.Identity()}) for value in (0, -32)),

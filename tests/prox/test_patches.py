@@ -49,16 +49,16 @@ class TestMatching:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # compiled, and by PyTorch
     def test_it_finds_what_comparing_all_finds(self, channels, dtype):
         image = torch.rand(2, channels, 13, 11, dtype=dtype)
-        found = match_patches(image, patch=3, stride=2, neighbours=6, radius=3)
+        found = match_patches(image, patch=3, stride=2, neighbors=6, radius=3)
         for one, matches in zip(image, found, strict=True):
             assert matches.tolist() == [nearest[:6] for nearest in brute_force(one, 3, 2, 3)]
 
     @given(SIZES, PATCHES, st.integers(1, 9), st.integers(1, 4))
-    def test_the_first_is_the_reference_and_all_are_in_the_image(self, size, patch, neighbours, radius):
+    def test_the_first_is_the_reference_and_all_are_in_the_image(self, size, patch, neighbors, radius):
         image = torch.rand(2, 3, *size).round()  # many ties
-        matches = match_patches(image, patch, patch, neighbours, radius)
+        matches = match_patches(image, patch, patch, neighbors, radius)
         rows, columns = matches // size[1], matches % size[1]
-        assert matches.shape[-1] == neighbours
+        assert matches.shape[-1] == neighbors
         assert rows.min() >= 0
         assert rows.max() <= size[0] - patch
         assert columns.max() <= size[1] - patch
@@ -68,12 +68,12 @@ class TestMatching:
         assert {(size[0] - patch, size[1] - patch), (0, 0)} <= firsts
 
     @given(SIZES, PATCHES, st.data(), st.integers(1, 9), st.integers(1, 20), st.integers(1, 6))
-    def test_compiled_code_finds_patches_as_near_as_pytorch_does(self, size, patch, data, neighbours, radius, channels):
+    def test_compiled_code_finds_patches_as_near_as_pytorch_does(self, size, patch, data, neighbors, radius, channels):
         stride = data.draw(st.integers(1, patch))
         image = torch.randint(5, (2, channels, *size)).float()  # whole numbers, whose distances are exact
         distances = []
         for dtype in (torch.float32, torch.float64):
-            matches = match_patches(image.to(dtype), patch, stride, neighbours, radius)
+            matches = match_patches(image.to(dtype), patch, stride, neighbors, radius)
             matrices = to_patches(image, matches, patch)
             distances.append((matrices - matrices[:, :, :1]).square().sum(-1))
         assert torch.equal(*distances)
@@ -88,7 +88,7 @@ class TestMatching:
     def test_a_copy_is_found_wherever_it_is(self):
         image = torch.rand(1, 3, 20, 20)
         image[..., 12:15, 10:13] = image[..., 3:6, 6:9]
-        matches = match_patches(image, patch=3, stride=3, neighbours=2, radius=12)
+        matches = match_patches(image, patch=3, stride=3, neighbors=2, radius=12)
         assert matches[0, matches[0, :, 0] == 3 * 20 + 6].tolist() == [[3 * 20 + 6, 12 * 20 + 10]]
 
     def test_brightness_of_all_changes_nothing(self):
@@ -106,25 +106,25 @@ class TestMatching:
 
 class TestGathering:
     @given(SIZES, PATCHES, st.integers(1, 5))
-    def test_adding_is_the_adjoint_of_gathering(self, size, patch, neighbours):
+    def test_adding_is_the_adjoint_of_gathering(self, size, patch, neighbors):
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        matches = match_patches(image, patch, patch, neighbours, 3)
+        matches = match_patches(image, patch, patch, neighbors, 3)
         matrices = to_patches(image, matches, patch)
         other = torch.randn_like(matrices)
         back = add_patches(other, matches, patch, size)
         assert torch.allclose((matrices * other).sum(), (image * back).sum())
 
     @given(SIZES, PATCHES, st.data(), st.integers(1, 5))
-    def test_averaging_what_was_gathered_gives_the_image(self, size, patch, data, neighbours):
+    def test_averaging_what_was_gathered_gives_the_image(self, size, patch, data, neighbors):
         stride = data.draw(st.integers(1, patch))
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        matches = match_patches(image, patch, stride, neighbours, 3)
+        matches = match_patches(image, patch, stride, neighbors, 3)
         assert torch.allclose(average_patches(to_patches(image, matches, patch), matches, patch, size), image)
 
     @given(SIZES, PATCHES, st.integers(1, 5))
-    def test_pixels_are_counted_as_often_as_they_are_gathered(self, size, patch, neighbours):
+    def test_pixels_are_counted_as_often_as_they_are_gathered(self, size, patch, neighbors):
         image = torch.randn(2, 3, *size, dtype=torch.float64)
-        matches = match_patches(image, patch, patch, neighbours, 3)
+        matches = match_patches(image, patch, patch, neighbors, 3)
         counts = count_patches(matches, patch, size, image)
         gathered = add_patches(to_patches(image, matches, patch), matches, patch, size)
         assert torch.allclose(counts * image, gathered)
@@ -268,7 +268,7 @@ def test_what_similar_patches_have_in_common_is_not_shrunk():
         (lambda: Blocks(4, ()), r"offsets is \(\), expected one pair or more"),
         (lambda: Blocks(4, ((0, 4),)), "numbers from 0 to 3"),
         (lambda: Patches(2, 3), "stride is 3, expected at most patch, 2"),
-        (lambda: Patches(neighbours=0), "neighbours is 0"),
+        (lambda: Patches(neighbors=0), "neighbors is 0"),
     ],
 )
 def test_what_is_out_of_range_is_refused(make, message):
@@ -278,7 +278,7 @@ def test_what_is_out_of_range_is_refused(make, message):
 
 def test_a_network_says_which_matrices_it_shrinks():
     shown = str(LowRankProx(matricization=Patches(3, 2)))
-    assert "matricization=Patches(patch=3, stride=2, neighbours=16, radius=10)" in shown
+    assert "matricization=Patches(patch=3, stride=2, neighbors=16, radius=10)" in shown
     assert "matricization=Casorati()" in str(LowRankProx(matricization="casorati"))
 
 

@@ -112,6 +112,8 @@ def test_old_names_work_with_a_warning():
         assert torch.equal(prox.to_blocks(series, 4, cut=(1, 2)), prox.to_blocks(series, 4, (1, 2)))
     with pytest.warns(DeprecationWarning, match=r"the argument places of LowRankProx\.forward is now matches"):
         LowRankProx()(series, places=None)
+    with pytest.warns(DeprecationWarning, match="the argument neighbours of Patches is now neighbors"):
+        assert repr(prox.Patches(neighbours=4)) == repr(prox.Patches(neighbors=4))
     matches = prox.match_patches(series.real, 2, 2, 4, 2)
     with pytest.warns(DeprecationWarning, match="the argument positions of to_patches is now matches"):
         prox.to_patches(series.real, positions=matches, patch=2)

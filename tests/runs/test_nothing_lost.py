@@ -16,7 +16,6 @@ import torch
 from conftest import TINY_BASELINE
 from torch.utils.data import DataLoader
 
-from datamodules.loading.data_module import collate
 from lowrank_unroll.callbacks import TestReport, report
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import DynamicMRI
@@ -50,7 +49,9 @@ def run_a_test(folder):
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False, default_root_dir=folder, callbacks=[TestReport()],
     )  # fmt: skip
-    trainer.test(DynamicMRI(NuclearNormRecon(iterations=1)), DataLoader([sample], collate_fn=collate), verbose=False)
+    trainer.test(
+        DynamicMRI(NuclearNormRecon(iterations=1)), DataLoader([sample], collate_fn=Sample.stack), verbose=False
+    )
 
 
 def files(folder):

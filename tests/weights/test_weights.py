@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from skimage import io
 from torch import nn
 
-from datamodules.loading.data_module import collate
 from datamodules.photographs.image_files import read_images
 from datamodules.photographs.masked_images import MaskedImages
 from lowrank_unroll import networks
@@ -26,7 +25,7 @@ from lowrank_unroll.networks import LocallyLowRankNet, LocallyLowRankRecon, NonL
 from lowrank_unroll.operators import Mask, SampledFourier, coil_operator
 from lowrank_unroll.prox import Patches, trained_low_rank_steps
 from lowrank_unroll.runs import is_damaged
-from lowrank_unroll.sample import COLOUR_AXES
+from lowrank_unroll.sample import COLOUR_AXES, Sample
 from lowrank_unroll.weights import TrainedNetwork, load_network, load_weights, read_trained, shipped, write_trained
 from lowrank_unroll.weights.sources import BUNDLED
 
@@ -36,14 +35,14 @@ DESCRIPTION = {
     "init_args": {
         "features": 4,
         "iterations": 2,
-        "patches": {"class_path": "lowrank_unroll.prox.Patches", "init_args": {"neighbours": 5}},
+        "patches": {"class_path": "lowrank_unroll.prox.Patches", "init_args": {"neighbors": 5}},
         "start": None,
     },
 }
 
 
 def small_network():
-    network = NonLocalLowRankNet(features=4, iterations=2, patches=Patches(neighbours=5))
+    network = NonLocalLowRankNet(features=4, iterations=2, patches=Patches(neighbors=5))
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
     return network
@@ -304,7 +303,7 @@ def test_the_box_predicts_without_fit(command_line):
     command_line("predict", "--config", "color_cs/pretrained.yaml", "--data.predict_images", "photo.png",
                  "--trainer.accelerator", "cpu")  # fmt: skip
     written = io.imread("runs/color_cs_pretrained/version_0/predictions/photo.png")
-    sample = collate([MaskedImages(read_images(Path("photo.png")), 0.4, seed=3407)[0]])
+    sample = Sample.stack([MaskedImages(read_images(Path("photo.png")), 0.4, seed=3407)[0]])
     with torch.no_grad():
         expected = load_network("color_cs")(sample.measurement, Mask(sample.mask))[0] * sample.scale
     assert abs(expected.permute(1, 2, 0).clamp(0, 255).numpy() - written).max() <= 0.51

@@ -19,7 +19,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from datamodules.dynamic_mri.cine_files import read_cines
-from datamodules.loading.data_module import collate
 from lowrank_unroll import __version__
 from lowrank_unroll.callbacks import PredictionWriter
 from lowrank_unroll.errors import UsageError
@@ -436,7 +435,7 @@ def predict(folder, samples, batch_size=1, module=None, **formats):
         enable_model_summary=False, default_root_dir=folder, callbacks=[PredictionWriter(**formats)],
     )  # fmt: skip
     trainer.predict(
-        module or Echo(), DataLoader(samples, batch_size=batch_size, collate_fn=collate), return_predictions=False
+        module or Echo(), DataLoader(samples, batch_size=batch_size, collate_fn=Sample.stack), return_predictions=False
     )
     found = folder / "predictions"
     return found, {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
