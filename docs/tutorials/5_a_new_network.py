@@ -66,7 +66,7 @@ class SharedNet(UnrolledNetwork[State]):
     image_is_complex = True
 
     def __init__(self, features=8, iterations=3):
-        super().__init__([Iteration(features)] * iterations, start=ViewSharing())
+        super().__init__([Iteration(features)], start=ViewSharing(), repetitions=iterations)
 
     def initial_state(self, image):
         """Begin with the first image."""
