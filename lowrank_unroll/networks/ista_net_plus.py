@@ -14,6 +14,7 @@ from lowrank_unroll.networks.layers.convolutions import (
     from_channels,
     to_channels,
 )
+from lowrank_unroll.networks.normalized import rms_scale
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.prox import soft_threshold
@@ -23,14 +24,19 @@ SYMMETRY_WEIGHT = 0.01
 
 
 class ISTANetPlusState(NamedTuple):
-    """The image x, and the symmetry residual B(F(D r)) - D r, real, (batch, feature, ...); unless training, a zero."""
+    """The image x, its unit, and the symmetry residual.
+
+    The unit is the root mean square of the first image, (batch, 1, ...). The symmetry residual B(F(D r)) - D r in this
+    unit, (batch, feature, ...), is real; unless training, it is a zero.
+    """
 
     image: Tensor
+    scale: Tensor
     symmetry_residual: Tensor
 
 
 class SparseCorrection(nn.Module):
-    """The part of an image that is sparse in a learned transform (paper, Eq. 13): G(B(soft(F(D r), theta))).
+    """The part of an image that is sparse in a learned transform: G(B(soft(F(D r), theta))).
 
     D and G are single convolutions. F and its mirror image B, which is to invert it, are convolution, ReLU and
     convolution.
@@ -60,7 +66,7 @@ class SparseCorrection(nn.Module):
 
 
 class ISTANetPlusIteration(nn.Module):
-    """One iteration: r = x - relu(mu) A^H (A x - y);    x = r + G(B(soft(F(D r), theta))).
+    """One iteration: r = x - relu(mu) A^H (A x - y);    x = r + G(B(soft(F(D r), theta))), in units of the scale.
 
     Args:
         correction: the second summand.
@@ -73,9 +79,10 @@ class ISTANetPlusIteration(nn.Module):
 
     def forward(self, state: ISTANetPlusState, measurement: Tensor, operator: LinearOperator) -> ISTANetPlusState:
         """Advance the state by one iteration."""
-        descended = gradient_step(state.image, measurement, operator, self.step_size.relu())
-        correction, residual = self.correct(descended)
-        return ISTANetPlusState(descended + correction, residual)
+        image, scale, _ = state
+        descended = gradient_step(image, measurement, operator, self.step_size.relu())
+        correction, residual = self.correct(descended / scale)
+        return ISTANetPlusState(descended + scale * correction, scale, residual)
 
     def correct(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the correction of an image, and the symmetry residual."""
@@ -98,15 +105,16 @@ class _UnrolledISTA(UnrolledNetwork[ISTANetPlusState]):
         return SYMMETRY_WEIGHT * state.symmetry_residual.square().mean()
 
     def initial_state(self, image: Tensor) -> ISTANetPlusState:
-        """Start from the first image."""
-        return ISTANetPlusState(image, image.real.new_zeros(()))
+        """Start from the first image, in units of its root mean square."""
+        scale = rms_scale(image)
+        return ISTANetPlusState(image, scale, scale.new_zeros(()))
 
 
 class ISTANetPlus(_UnrolledISTA):
-    """Unrolled ISTA for images (batch, channel, height, width) in [0, 1], with a learned sparse transform.
+    """Unrolled ISTA for images (batch, channel, height, width), with a learned sparse transform.
 
-    The soft threshold is absolute, as published, so that this network is not positively homogeneous. With one channel
-    and 9 iterations it has 336,978 parameters, as published.
+    Unlike the published one, it works in units of the root mean square of its start, and so is positively homogeneous.
+    For one channel it has 336,978 parameters, those of the published convolutions, step sizes and thresholds.
 
     Args:
         channels: channels of the image.
@@ -138,6 +146,8 @@ class ISTANetPlus(_UnrolledISTA):
 
 class DynamicISTANetPlus(_UnrolledISTA):
     """:class:`ISTANetPlus` for complex series (batch, time, height, width), with convolutions in space and time.
+
+    By default it has 293,780 parameters.
 
     Args:
         features: channels of the learned transform.

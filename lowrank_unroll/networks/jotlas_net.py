@@ -62,15 +62,16 @@ class JotlasIteration(nn.Module):
     Args:
         features: channels of the sparse transform; the low-rank transform has half of them.
         gradient: gradient of the shrinkage.
+        momentum: initial value.
     """
 
-    def __init__(self, features: int, gradient: ShrinkageGradient) -> None:
+    def __init__(self, features: int, gradient: ShrinkageGradient, momentum: float) -> None:
         super().__init__()
         self.prox = LowRankProx(*_transform(max(1, features // 2)), gradient=gradient)
         encoder, decoder = _transform(features)
         self.sparse = nn.Sequential(encoder, AttentionThreshold(features), decoder)
         self.step_size = nn.Parameter(torch.tensor(1.0))
-        self.momentum = nn.Parameter(torch.tensor(0.0))
+        self.momentum = nn.Parameter(torch.tensor(momentum))
 
     def forward(self, state: JotlasState, measurement: Tensor, operator: LinearOperator) -> JotlasState:
         """Advance the state by one iteration."""
@@ -117,7 +118,10 @@ class JotlasNet(UnrolledNetwork[JotlasState]):
         start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, features=features, iterations=iterations)
-        super().__init__((JotlasIteration(features, gradient) for _ in range(iterations)), checkpoint_iterations, start)
+        momenta = (number / (number + 3) for number in range(iterations))  # those of Nesterov
+        super().__init__(
+            (JotlasIteration(features, gradient, momentum) for momentum in momenta), checkpoint_iterations, start
+        )
         # The last extrapolation is never used, and a parameter without gradient would stall multi-device training.
         self.iterations[-1].momentum.requires_grad_(False)
 

@@ -12,23 +12,34 @@ from lowrank_unroll.errors import UsageError
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.networks import (
     BART,
+    CRNN,
+    DCCNN,
+    CineVN,
     DynamicFeatureUnrolledNet,
+    DynamicISTANetPlus,
     DynamicTLRNet,
     FeatureUnrolledNet,
+    FrameDCCNN,
+    ISTANetPlus,
+    JotlasNet,
     LinearInterpolation,
     LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
     LplusSNet,
+    MoDL,
     NonLocalLowRankNet,
     NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
+    ResidualUNet,
     SLRNet,
     T2LRNet,
     TensorNuclearNormRecon,
     TLRNet,
+    UnrolledDnCNN,
     UnrolledNetwork,
+    VarNet,
     ViewSharing,
     ZeroFilled,
     load_reference_weights,
@@ -45,6 +56,14 @@ DYNAMIC = {
     LplusSNet: ({"iterations": 2, "features": 4}, True),
     SLRNet: ({"iterations": 2, "features": 4}, False),
     LocallyLowRankNet: ({"iterations": 2, "features": 4}, True),
+    CRNN: ({"iterations": 2, "features": 4}, True),
+    DynamicISTANetPlus: ({"iterations": 2, "features": 4}, True),
+    JotlasNet: ({"iterations": 2, "features": 4}, True),
+    DCCNN: ({"iterations": 2, "features": 4}, True),
+    FrameDCCNN: ({"iterations": 2, "features": 4}, True),
+    MoDL: ({"iterations": 2, "features": 4}, True),
+    VarNet: ({"iterations": 2, "features": 2, "pools": 2}, True),
+    CineVN: ({"iterations": 2, "features": 2, "pools": 1}, True),
     NuclearNormRecon: ({"iterations": 4}, True),
     LowRankPlusSparseRecon: ({"iterations": 4}, True),
     LocallyLowRankRecon: ({"block": 4, "iterations": 4}, True),
@@ -143,6 +162,8 @@ def test_every_network_is_tested():
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
     elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net
+    elsewhere |= {ISTANetPlus}  # in test_ista_net_plus
+    elsewhere |= {ResidualUNet, UnrolledDnCNN}  # in test_cascades
     assert classes - {UnrolledNetwork} - elsewhere == {TLRNet, *DYNAMIC}
 
 
@@ -237,7 +258,7 @@ class TestDynamicNetworks:
         measurement, operator = acquisition()
         image, penalty = dynamic_network.forward_with_penalty(measurement, operator)
         assert torch.equal(image, dynamic_network(measurement, operator))
-        assert (penalty > 0) == isinstance(dynamic_network, SLRNet)
+        assert (penalty > 0) == isinstance(dynamic_network, SLRNet | DynamicISTANetPlus)
 
 
 def test_nuclear_norm_minimises_its_objective():
@@ -377,7 +398,7 @@ class TestRefusedMeasurements:
 
 
 class TestCheckpointedIterations:
-    NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet)
+    NETWORKS = (DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, CRNN)
 
     def saved_bytes(self, network, measurement, operator):
         """Return the bytes that a forward pass keeps for the backward pass, each storage once."""
