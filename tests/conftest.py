@@ -21,11 +21,12 @@ settings.register_profile("project", deadline=None, max_examples=50, derandomize
 settings.load_profile("project")
 
 # Words that make any colour config, any config of dynamic MRI, and any baseline of that finish within seconds.
-SHORT = [
+ONE_PASS = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"),
     *("--trainer.limit_test_batches", "1", "--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
-    *("--data.num_workers", "0", "--model.network.init_args.iterations", "2", "--report.untrained", "[]"),
+    *("--data.num_workers", "0", "--report.untrained", "[]"),
 ]
+SHORT = [*ONE_PASS, "--model.network.init_args.iterations", "2"]
 SMALL_NETWORK = ["--model.network.init_args.features", "4"]
 TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
@@ -37,10 +38,13 @@ TINY_BASELINE = [
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
 PRETRAINED = {"color_cs/pretrained.yaml", "dynamic_mri/pretrained.yaml"}
 UNTRAINED = {"color_cs/non_local_low_rank.yaml", "dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
+WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
 
 
 def tiny(config):
     """The words for a config of the collection."""
+    if config in WITHOUT_ITERATIONS:
+        return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES]
     if config.startswith("color_cs/"):
         words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
     else:

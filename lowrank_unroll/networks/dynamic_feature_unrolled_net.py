@@ -13,9 +13,10 @@ from lowrank_unroll.networks.layers.space_time_convolutions import (
     SpaceTimeConvolutions,
     SpatialConvolution,
 )
+from lowrank_unroll.networks.normalized import rms_scale
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual, gradient_step
-from lowrank_unroll.operators.noise_level import estimate_noise, root_mean_square
+from lowrank_unroll.operators.noise_level import estimate_noise
 from lowrank_unroll.sample import SERIES_AXES
 
 # The noise has some 1 to 10 % of the RMS of a series, and should be as large as the other channels.
@@ -106,8 +107,7 @@ class DynamicFeatureUnrolledNet(UnrolledNetwork[DynamicFeatureState]):
 
     def initial_state(self, image: Tensor) -> DynamicFeatureState:
         """Start from the first series, without features and as if there were no noise."""
-        rms = root_mean_square(image)
-        scale = rms.where(rms > 0, 1)[:, None, None, None]
+        scale = rms_scale(image)
         features = scale.new_zeros((*image.shape, self.features))
         return DynamicFeatureState(image, features, scale, torch.zeros_like(scale))
 
