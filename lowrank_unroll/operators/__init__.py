@@ -1,7 +1,13 @@
 """Linear forward models of an acquisition, and the steps that make an image agree with its measurement."""
 
 from lowrank_unroll.deprecation import moved_names
-from lowrank_unroll.operators.acquisition import CartesianParts, cartesian_parts
+from lowrank_unroll.operators.acquisition import (
+    CartesianParts,
+    TrajectoryParts,
+    cartesian_parts,
+    series_operator,
+    trajectory_parts,
+)
 from lowrank_unroll.operators.coils import CoilSensitivity, SingleCoil, coil_operator
 from lowrank_unroll.operators.conjugate_gradients import cg_iterates, conjugate_gradients, solve_cg
 from lowrank_unroll.operators.data_consistency import (
@@ -10,9 +16,12 @@ from lowrank_unroll.operators.data_consistency import (
     project_onto_measurement,
     proximal_step,
 )
+from lowrank_unroll.operators.density import density_weights, radial_weights, unit_norm_weights
+from lowrank_unroll.operators.diagonal import Diagonal
 from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncenteredFourier
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator, Scaled, Sum
 from lowrank_unroll.operators.mask import Mask
+from lowrank_unroll.operators.non_uniform_fourier import NonUniformFourier
 from lowrank_unroll.operators.shapes import check_tensor
 
 __all__ = [
@@ -20,13 +29,16 @@ __all__ = [
     "CartesianParts",
     "CoilSensitivity",
     "Composition",
+    "Diagonal",
     "Fourier",
     "LinearOperator",
     "Mask",
+    "NonUniformFourier",
     "SampledFourier",
     "Scaled",
     "SingleCoil",
     "Sum",
+    "TrajectoryParts",
     "UncenteredFourier",
     "adjoint_residual",
     "cartesian_parts",
@@ -34,10 +46,15 @@ __all__ = [
     "check_tensor",
     "coil_operator",
     "conjugate_gradients",
+    "density_weights",
     "gradient_step",
     "project_onto_measurement",
     "proximal_step",
+    "radial_weights",
+    "series_operator",
     "solve_cg",
+    "trajectory_parts",
+    "unit_norm_weights",
 ]
 
 __getattr__ = moved_names(

@@ -1,0 +1,170 @@
+"""Kaiser-Bessel interpolation between an oversampled Cartesian grid of k-space and a trajectory, as a sparse matrix."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from lowrank_unroll.linalg import full_precision
+from lowrank_unroll.operators.linear_operator import LinearOperator
+
+# Aliases of a kernel's transform, on either side, that its error is summed over: the others are below the rounding.
+ALIASES = 8
+# Width, beyond which double precision gains nothing.
+WIDEST = 16
+
+
+def grid_size(side: int, oversampling: float) -> int:
+    """Return the even size, of small prime factors, of an oversampled grid for a side of the image."""
+    return 2 * int(next_fast_len(math.ceil(side * oversampling / 2)))
+
+
+class KaiserBessel(NamedTuple):
+    """The Kaiser-Bessel kernel on a grid of unit spacing, with integral 1.
+
+    Its shape parameter beta depends on the width and on the oversampling: Beatty et al., "Rapid gridding reconstruction
+    with a minimal oversampling ratio", IEEE Transactions on Medical Imaging 24, 2005, equations 4 and 5.
+
+    Attributes:
+        width: number of grid points, per axis, that a sample is interpolated from.
+        oversampling: size of the grid over that of the image.
+    """
+
+    width: int
+    oversampling: float
+
+    @property
+    def beta(self) -> float:
+        """The shape parameter."""
+        ratio = self.width * (self.oversampling - 0.5) / self.oversampling
+        return math.pi * math.sqrt(max(ratio**2 - 0.8, 0))
+
+    def weights(self, distance: Tensor) -> Tensor:
+        """Return the kernel at distances of at most half the width."""
+        root = (1 - (2 * distance / self.width).square()).clamp(min=0).sqrt()
+        return torch.special.i0(self.beta * root) * (self.beta / (self.width * math.sinh(self.beta)))
+
+    def transform(self, position: Tensor) -> Tensor:
+        """Return the Fourier transform of the kernel at positions in units of the grid's field of view."""
+        square = (math.pi * self.width * position) ** 2 - self.beta**2
+        root = square.abs().sqrt()
+        values = torch.where(square > 0, torch.sinc(root / math.pi), root.sinh() / root.clamp(min=1e-9))
+        return values * (self.beta / math.sinh(self.beta))
+
+    def error(self) -> float:
+        """Return the root mean square of the aliasing of an image's axis, relative to the image."""
+        pixels = torch.linspace(-0.5, 0.5, 129, dtype=torch.float64) / self.oversampling
+        aliases = self.transform(pixels[:, None] + torch.arange(-ALIASES, ALIASES + 1))
+        kept = aliases[:, ALIASES].clone()
+        aliases[:, ALIASES] = 0
+        return float((aliases.square().sum(1) / kept.square()).mean().sqrt())
+
+
+def narrowest_kernel(oversampling: float, accuracy: float) -> KaiserBessel:
+    """Return the narrowest kernel whose error is at most the accuracy, relative, per axis."""
+    kernels = [KaiserBessel(width, oversampling) for width in range(3, WIDEST + 1)]
+    return next((kernel for kernel in kernels if kernel.error() <= accuracy), kernels[-1])
+
+
+class Interpolation(LinearOperator):
+    """The interpolation from the FFT of centered images to samples: a sparse matrix for all frames at once.
+
+    The matrix is block diagonal over frames. The origin of the image is at index G // 2 of a side of G points, so that
+    neighbours in its FFT have opposite signs; the matrix takes the sign out. The grid is periodic.
+
+    Args:
+        points: (frames, samples, 2), float64, in units of the grid's spacing.
+        grid: even numbers of grid points, (height, width).
+        kernels: one for each axis.
+        dtype: of the matrix, real.
+    """
+
+    def __init__(
+        self, points: Tensor, grid: Sequence[int], kernels: Sequence[KaiserBessel], dtype: torch.dtype
+    ) -> None:
+        self.shape = len(points), points.shape[1], math.prod(grid)
+        frames, samples, grid_points = self.shape
+        rows, columns = (_axis(points[..., axis], grid[axis], kernels[axis], dtype) for axis in (0, 1))
+        first = torch.arange(frames, dtype=torch.int32, device=points.device)[:, None, None, None] * grid_points
+        index = first + rows.index[..., :, None] * grid[1] + columns.index[..., None, :]
+        weight = rows.weight[..., :, None] * columns.weight[..., None, :]
+        self.matrix, self.transposed = _with_transpose(
+            index.reshape(frames * samples, -1), weight.flatten(), frames * grid_points
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return samples (frames, samples, ...) of grids (frames, grid points, ...), real or complex."""
+        return _multiply(self.matrix, self.transposed, image)
+
+    def adjoint(self, measurement: Tensor) -> Tensor:
+        """Return grids (frames, grid points, ...) of samples (frames, samples, ...), real or complex."""
+        return _multiply(self.transposed, self.matrix, measurement)
+
+
+class _Axis(NamedTuple):
+    """The grid points that each sample is interpolated from on an axis, (frames, samples, width)."""
+
+    index: Tensor
+    weight: Tensor
+
+
+def _axis(points: Tensor, size: int, kernel: KaiserBessel, dtype: torch.dtype) -> _Axis:
+    first = torch.ceil(points - kernel.width / 2)[..., None]
+    offsets = torch.arange(kernel.width, device=points.device)
+    index = (first + offsets).int()
+    weight = kernel.weights(points[..., None] - first - offsets).to(dtype)
+    return _Axis(index.remainder(size), weight * (1 - 2 * index.remainder(2)))
+
+
+def _with_transpose(columns: Tensor, values: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return the CSR matrix with entries in these columns (rows, entries of a row), and its transpose."""
+    height, entries = columns.shape
+    starts = torch.arange(height + 1, dtype=torch.int32, device=columns.device) * entries
+    sorted_columns, order = columns.flatten().sort(stable=True)
+    boundaries = torch.arange(width + 1, dtype=torch.int32, device=columns.device)
+    transposed_starts = torch.searchsorted(sorted_columns, boundaries, out_int32=True)
+    rows = (order // entries).int()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        matrix = torch.sparse_csr_tensor(starts, columns.flatten(), values, (height, width), check_invariants=False)
+        transposed = torch.sparse_csr_tensor(
+            transposed_starts, rows, values[order], (width, height), check_invariants=False
+        )
+    return matrix, transposed
+
+
+def _multiply(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
+    """Return the matrix times (blocks, rows, ...), real or complex; differentiable in the latter."""
+    parts = torch.view_as_real(dense) if dense.is_complex() else dense
+    columns = parts.reshape(matrix.shape[1], math.prod(parts.shape[2:]))
+    product = _Product.apply(columns, matrix.to(parts.dtype), transposed.to(parts.dtype))  # type: ignore[no-untyped-call]
+    product = product.reshape(len(dense), matrix.shape[0] // len(dense), *parts.shape[2:])
+    return torch.view_as_complex(product) if dense.is_complex() else product
+
+
+class _Product(torch.autograd.Function):
+    """A sparse matrix times columns; PyTorch's own gradient would transpose the matrix each time."""
+
+    @staticmethod
+    def forward(dense: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+        if dense.is_meta:  # for which PyTorch has no sparse product
+            return dense.new_empty(matrix.shape[0], dense.shape[1])
+        product: Tensor = matrix @ dense
+        return product
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        _, ctx.matrix, ctx.transposed = inputs
+
+    @staticmethod
+    @full_precision
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Product.apply(gradient, ctx.transposed, ctx.matrix), None, None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return _Product.apply(tangent, ctx.matrix, ctx.transposed)  # type: ignore[no-untyped-call, no-any-return]
