@@ -44,7 +44,7 @@ WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
 def tiny(config):
     """The words for a config of the collection."""
     if config in WITHOUT_ITERATIONS:
-        return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES]
+        return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES, "--model.network.start", "ZeroFilled"]
     if config.startswith("color_cs/"):
         words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
     else:
