@@ -16,7 +16,7 @@ from lowrank_unroll.networks.low_rank_plus_sparse import LowRankPlusSparseRecon
 from lowrank_unroll.networks.modl import MoDL
 from lowrank_unroll.networks.non_local_low_rank import NonLocalLowRankNet, NonLocalLowRankRecon
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
-from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon
+from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon, SpectralNuclearNormRecon
 from lowrank_unroll.networks.reference_weights import load_reference_weights
 from lowrank_unroll.networks.residual_u_net import ResidualUNet
 from lowrank_unroll.networks.slr_net import SLRNet
@@ -27,6 +27,7 @@ from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.networks.unrolled_dncnn import UnrolledDnCNN
 from lowrank_unroll.networks.var_net import VarNet
 from lowrank_unroll.networks.view_sharing import ViewSharing
+from lowrank_unroll.networks.with_low_rank import WithLowRank
 from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
@@ -55,11 +56,13 @@ __all__ = [
     "SLRNet",
     "T2LRNet",
     "TLRNet",
+    "SpectralNuclearNormRecon",
     "TensorNuclearNormRecon",
     "UnrolledDnCNN",
     "UnrolledNetwork",
     "VarNet",
     "ViewSharing",
+    "WithLowRank",
     "ZeroFilled",
     "load_reference_weights",
 ]

@@ -13,6 +13,8 @@ from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
 
+LAYERS = 4  # with recurrence
+
 
 class CRNNState(NamedTuple):
     """The series x, (batch, time, height, width), complex, its unit, and the hidden features of the recurrent layers.
@@ -81,7 +83,10 @@ class CRNNIteration(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            [BidirectionalConvolution(2, features), *(RecurrentConvolution(features, features) for _ in range(3))]
+            [
+                BidirectionalConvolution(2, features),
+                *(RecurrentConvolution(features, features) for _ in range(LAYERS - 1)),
+            ]
         )
         self.write = SpatialConvolution(features, 2, bias=True)
 
@@ -132,5 +137,5 @@ class CRNN(UnrolledNetwork[CRNNState]):
 
     def initial_state(self, image: Tensor) -> CRNNState:
         """Start from the first image, and hidden features of zero."""
-        shared, scale = cast("CRNNIteration", self.iterations[0]), rms_scale(image)
-        return CRNNState(image, scale, scale.new_zeros((len(shared.layers), *image.shape, self.features)))
+        scale = rms_scale(image)
+        return CRNNState(image, scale, scale.new_zeros((LAYERS, *image.shape, self.features)))

@@ -41,6 +41,7 @@ from lowrank_unroll.networks import (
     UnrolledNetwork,
     VarNet,
     ViewSharing,
+    WithLowRank,
     ZeroFilled,
     load_reference_weights,
 )
@@ -162,7 +163,7 @@ def test_every_network_is_tested():
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
     elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net
-    elsewhere |= {ISTANetPlus}  # in test_ista_net_plus
+    elsewhere |= {ISTANetPlus, WithLowRank}  # in tests of their own
     elsewhere |= {ResidualUNet, UnrolledDnCNN}  # in test_cascades
     assert classes - {UnrolledNetwork} - elsewhere == {TLRNet, *DYNAMIC}
 
@@ -280,7 +281,7 @@ def test_low_rank_plus_sparse_reaches_a_fixed_point():
 
 
 def _is_built(one):
-    return isinstance(one, type) and issubclass(one, torch.nn.Module) and one is not UnrolledNetwork
+    return isinstance(one, type) and issubclass(one, torch.nn.Module) and one not in {UnrolledNetwork, WithLowRank}
 
 
 class Unchanged(LinearOperator):

@@ -62,6 +62,7 @@ from lowrank_unroll.networks import (
     TLRNet,
     UnrolledDnCNN,
     VarNet,
+    WithLowRank,
 )
 from lowrank_unroll.operators import Mask
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches
@@ -160,6 +161,7 @@ REFUSED = [
     *((FeatureUnrolledNet, name, 0, COUNT) for name in ("channels", "features", "iterations", "blocks")),
     *((kind, name, 0, COUNT) for kind in (CRNN, DynamicISTANetPlus) for name in ("features", "iterations")),
     *((ISTANetPlus, name, 0, COUNT) for name in ("channels", "features", "iterations")),
+    (WithLowRank, "gradient", "autograd", GRADIENTS, {"network": CRNN(features=1)}),
     *((kind, name, 0, COUNT) for kind in (DCCNN, FrameDCCNN) for name in ("features", "iterations", "depth")),
     *((MoDL, name, 0, COUNT) for name in ("features", "iterations")),
     (MoDL, "depth", 1, "expected at least 2"),
