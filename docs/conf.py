@@ -1,6 +1,7 @@
 """Configuration of Sphinx: `sphinx-build -W docs docs/_build`."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
@@ -29,7 +30,7 @@ myst_heading_anchors = 3
 default_role = "code"  # docstrings write `x`
 nitpicky = True
 # Inventories of other projects would have to be downloaded, and the build must work without a network.
-OTHERS = "torch|torchmetrics|lightning|numpy|matplotlib|PIL|rich|abc|collections|datetime|pathlib|typing"
+OTHERS = "torch|torchmetrics|deepinv|mrpro|lightning|numpy|matplotlib|PIL|rich|abc|collections|datetime|pathlib|typing"
 nitpick_ignore_regex = [
     (r"py:.*", rf"({OTHERS})\..*"),
     # Types in signatures that no package exports, such as the state of a network.
@@ -41,6 +42,7 @@ napoleon_use_ivar = True  # fields of a dataclass are documented once
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["deepinv", "mrpro"]  # of lowrank_unroll.interop; the build needs neither
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
@@ -51,7 +53,7 @@ python_maximum_signature_line_length = 88
 sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
     "gallery_dirs": "_tutorials",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": r"\.py$" if find_spec("deepinv") else r"(?<!_in_deepinv)\.py$",  # those that are run
     "within_subsection_order": "FileNameSortKey",
     "matplotlib_animations": True,
     "download_all_examples": False,

@@ -8,6 +8,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 LEAVES = {
     "deprecation",
+    "curves",
     "sample",
     "files",
     "names",
@@ -26,6 +27,7 @@ MAY_IMPORT = {
     "operators": {"linalg"},
     "prox": {"linalg", "operators"},
     "networks": {"linalg", "operators", "prox"},
+    "interop": {"linalg", "operators", "prox", "networks"},
     "runs": set(),
     "weights": {"operators", "prox", "networks", "runs"},
     "modules": {"linalg", "operators", "prox", "networks", "sampling", "metrics", "runs", "weights"},
@@ -42,6 +44,7 @@ MAY_IMPORT = {
     },
     "datamodules": {"operators", "sampling"},
     "deprecation": set(),
+    "curves": set(),
     "sample": set(),
     "files": set(),
     "names": set(),
@@ -55,6 +58,7 @@ MAY_IMPORT = {
 DATA_MAY_IMPORT = {
     "loading": set(),
     "photographs": {"loading"},
+    "spectral": {"loading"},
     "measured": {"loading"},
     "dynamic_mri": {"loading", "measured"},
     "scanners": {"loading", "measured", "dynamic_mri"},

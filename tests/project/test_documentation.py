@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 from conftest import SHORT, SMALL_NETWORK, TINY_PATCHES, save_empty_figures, tiny
+from support.libraries import import_or_skip
 
 from lowrank_unroll.__main__ import main
 from lowrank_unroll.command_line.configs import config_names
@@ -171,6 +172,10 @@ def run_python(page, folder):
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_python_runs(page, place):
+    for library in re.findall(
+        r"^(?:import|from) (deepinv|mrpro|bartorch)\b", "\n".join(blocks(page, "python")), re.MULTILINE
+    ):
+        import_or_skip(library)
     shutil.copy(CHECKOUT / "examples/super_resolution.py", place)
     assert run_python(page, place) or list(own_files(page))
 

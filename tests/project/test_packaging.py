@@ -17,7 +17,7 @@ from test_architecture import imported_names
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-TOOLS = {"test", "docs", "dev"}
+COLLECTIONS = {"test", "docs", "dev", "interop"}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_each_requirement_is_imported_and_each_import_is_required():
     imported = {canonicalize_name(name) for module in foreign for name in installed.get(module, [module])}
     # This one is required for the releases that are excluded; `cuda` comes with PyTorch where that is for CUDA.
     imported.add("pytorch-lightning")
-    assert requirements(PROJECT["optional-dependencies"].keys() - TOOLS).keys() == imported
+    assert requirements(PROJECT["optional-dependencies"].keys() - COLLECTIONS).keys() == imported
 
 
 def test_pinned_versions_are_allowed():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.libraries import import_or_skip
 
 TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("[0-9]*.py"))
 
@@ -74,6 +75,16 @@ def weights_and_biases(printed, folder):
     assert said(printed, "cat, from the checkpoint")[0] > 30
 
 
+def plug_and_play_in_deepinv(printed, folder):
+    assert said(printed, "largest difference of the two denoisers")[0] < 1e-4
+    assert "SVDDenoiser: 0 steps" in printed
+    assert "LowRankDenoiser: 60 steps" in printed
+    trained, untrained, zero_filled = (
+        said(printed, label)[0] for label in ("after training", "before training", "zero-filled")
+    )
+    assert trained < 0.8 * untrained < 0.8 * zero_filled
+
+
 ENDS = {
     "1_train_and_look": train_and_look,
     "2_from_the_scanner_to_a_movie": from_the_scanner_to_a_movie,
@@ -81,7 +92,10 @@ ENDS = {
     "4_a_new_task": a_new_task,
     "5_a_new_network": a_new_network,
     "6_weights_and_biases": weights_and_biases,
+    "7_plug_and_play_in_deepinv": plug_and_play_in_deepinv,
 }
+# As `python FILE` does, also where torchvision does not fit PyTorch.
+WITH_LIBRARIES = "import runpy, sys, support.libraries; runpy.run_path(sys.argv[1], run_name='__main__')"
 
 
 def test_every_tutorial_is_tested():
@@ -91,9 +105,13 @@ def test_every_tutorial_is_tested():
 @pytest.mark.slow(seconds=120)
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda file: file.stem)
 def test_a_tutorial_ends_in_what_it_says(tutorial, tmp_path):
+    words = [tutorial]
+    if "import deepinv" in tutorial.read_text():
+        import_or_skip("deepinv")
+        words = ["-c", WITH_LIBRARIES, tutorial]
     environment = os.environ | {"MPLBACKEND": "agg", "COLUMNS": "200", "PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(
-        [sys.executable, tutorial], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, *words], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
     )
     assert finished.returncode == 0, finished.stderr
     ENDS[tutorial.stem](finished.stdout, tmp_path)
