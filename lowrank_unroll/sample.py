@@ -100,6 +100,20 @@ class Sample(NamedTuple):
         """Return one sample of a batch, without batch dim."""
         return self._map(lambda field: field[index])
 
+    def mask_on_grid(self) -> Tensor:
+        """Return the mask, to be drawn and compared; that of a trajectory has the pixels nearest to its samples.
+
+        Its shape is (batch, 1, time, height, width), or for colour as the measurement; without batch dim for a sample.
+        """
+        if self.trajectory is None or self.coil_sensitivities is None:
+            return self.mask
+        height, width = self.coil_sensitivities.shape[-2:]
+        row, column = self.trajectory.round().long().unbind(-1)
+        row, column = (row + height // 2).clamp(0, height - 1), (column + width // 2).clamp(0, width - 1)
+        count = row.new_zeros(*row.shape[:-1], height * width)
+        count.scatter_add_(-1, row * width + column, self.mask.squeeze(-3).long())
+        return (count > 0).unflatten(-1, (height, width)).unsqueeze(-4)
+
     def _map(self, function: Callable[[Any], Any]) -> Self:
         """Apply a function to all fields, and to those of the geometry; None stays None."""
 

@@ -15,10 +15,11 @@ from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities, smooth_phase
 from datamodules.loading.crops import Crops, DrawnCrops
 from datamodules.loading.drawn_datasets import DrawnDataset
-from datamodules.measured.scaling import fully_sampled_operator, scale_to_unit_maximum
+from datamodules.measured.scaling import scale_to_unit_maximum
 from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.operators import coil_operator, density_weights, series_operator, unit_norm_weights
 from lowrank_unroll.sample import Sample
-from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
+from lowrank_unroll.sampling import PseudoRadial, SamplingPattern, TrajectoryPattern
 
 Number = TypeVar("Number", int, float)
 
@@ -28,7 +29,7 @@ class Acquisition:
     """The simulated measurement of a series.
 
     Args:
-        pattern: sampling pattern of k-space.
+        pattern: sampling pattern of k-space, of masks or trajectories.
         coils: number of receive coils; a single one has sensitivity 1. Or the smallest and largest number, between
             which each sample draws one, log-uniformly; coils are padded with zeros to the largest, so that samples
             stack.
@@ -40,7 +41,7 @@ class Acquisition:
             positive and finite.
     """
 
-    pattern: SamplingPattern
+    pattern: SamplingPattern | TrajectoryPattern
     coils: int | tuple[int, int] = 1
     snr: float | tuple[float, float] | None = None
 
@@ -62,26 +63,43 @@ class Acquisition:
     ) -> Sample:
         """Measure a complex series (time, height, width); the sample is scaled to a zero-filled maximum of 1.
 
-        Given sensitivities (coil, 1, height, width) replace simulated ones.
+        Given sensitivities (coil, 1, height, width) replace simulated ones. Along a trajectory noise is added before
+        k-space is multiplied by the roots of the weights.
         """
-        mask = self.pattern(series.shape, generator)[None]
-        height, width = series.shape[-2:]
+        shape = (series.shape[-2], series.shape[-1])
+        mask, trajectory, weights = _sampling(self.pattern(series.shape, generator)[None], shape)
         if sensitivities is None:
-            sensitivities = self._sensitivities(height, width, generator)
-        kspace = fully_sampled_operator(sensitivities)(series[None])[0]
+            sensitivities = self._sensitivities(*shape, generator, needed=trajectory is not None)
+        coils = None if sensitivities is None else sensitivities[None]
+        kspace = series_operator(mask, coils, trajectory, weights)(series[None])
         if self.snr is not None:
-            kspace = add_noise(kspace, _draw(self.snr, generator), generator)
-        return scale_to_unit_maximum(
-            Sample(kspace * mask, series, mask, sensitivities, torch.tensor(1.0), name, origin)
-        )
+            amplitudes = mask if weights is None else mask * weights.sqrt()[:, None]
+            images = coil_operator(coils)(series[None])
+            kspace = add_noise(kspace[0], _draw(self.snr, generator), generator, images[0], amplitudes[0])[None]
+        one, geometry = torch.ones(1), None
+        batch = Sample(kspace, series[None], mask, coils, one, [name], [origin], geometry, trajectory, weights)
+        return scale_to_unit_maximum(batch.at(0))
 
-    def _sensitivities(self, height: int, width: int, generator: torch.Generator) -> Tensor | None:
+    def _sensitivities(self, height: int, width: int, generator: torch.Generator, needed: bool) -> Tensor | None:
         fewest, most = _limits(self.coils)
-        if most == 1:
+        if most == 1 and not needed:
             return None
         coils = min(most, int(_draw((fewest, most + 1), generator))) if fewest < most else fewest
         sensitivities = coil_sensitivities(coils, height, width, generator)
         return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
+
+
+def _sampling(drawn: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return mask, trajectory and weights of samples that measure images of a shape.
+
+    Args:
+        drawn: a mask, (batch, time, height, width), boolean, or a trajectory, (batch, time, samples, 2).
+        shape: height and width.
+    """
+    if drawn.dtype == torch.bool:
+        return drawn[:, None], None, None
+    weights = unit_norm_weights(density_weights(drawn, shape), drawn, shape)
+    return torch.ones_like(weights, dtype=torch.bool)[:, None], drawn, weights
 
 
 class SimulatedDataset(DrawnDataset):
@@ -131,7 +149,7 @@ class SimulatedDataset(DrawnDataset):
 
 def measure_series(
     series: npt.ArrayLike,
-    pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
+    pattern: SamplingPattern | TrajectoryPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
     *,
     coils: int = 1,
     snr: float | None = None,
@@ -142,7 +160,7 @@ def measure_series(
 
     Args:
         series: (time, height, width), magnitudes, which are given a smooth phase, or complex; in any unit.
-        pattern: sampling pattern of k-space.
+        pattern: sampling pattern of k-space, of masks or trajectories.
         coils: number of simulated receive coils; a single one has sensitivity 1.
         snr: root mean square of the image over the standard deviation of the noise in each of its real and imaginary
             part; None for no noise.
@@ -150,8 +168,8 @@ def measure_series(
         seed: of phase, coils, noise and mask.
 
     Returns:
-        The sample without a batch dim; its k-space is (coil, time, height, width), its target (time, height, width),
-        both complex64 and divided by ``scale``.
+        The sample without a batch dim; its k-space is (coil, time, height, width), along a trajectory (coil, time,
+        samples), its target (time, height, width), both complex64 and divided by ``scale``.
 
     Raises:
         ValueError: if an array is of another shape, a number is too small, or the pattern does not fit.

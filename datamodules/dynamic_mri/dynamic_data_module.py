@@ -13,7 +13,7 @@ from datamodules.loading.data_module import Split
 from datamodules.measured.series_data_module import SPLITS, SeriesDataModule
 from lowrank_unroll.checks import check_sides
 from lowrank_unroll.sample import Sample
-from lowrank_unroll.sampling import PseudoRadial, SamplingPattern
+from lowrank_unroll.sampling import PseudoRadial, SamplingPattern, TrajectoryPattern
 
 
 class DynamicDataModule(SeriesDataModule):
@@ -42,7 +42,7 @@ class DynamicDataModule(SeriesDataModule):
 
     def __init__(
         self,
-        pattern: SamplingPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
+        pattern: SamplingPattern | TrajectoryPattern = PseudoRadial(lines=16),  # noqa: B008  immutable
         coils: int | tuple[int, int] = 1,
         snr: float | tuple[float, float] | None = None,
         frames: int | None = None,

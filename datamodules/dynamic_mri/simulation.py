@@ -83,7 +83,13 @@ def smooth_field(height: int, width: int, generator: torch.Generator, cells: int
     return interpolate(grid, (height, width), mode="bicubic", align_corners=True)[0, 0]
 
 
-def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
+def add_noise(
+    kspace: Tensor,
+    snr: float,
+    generator: torch.Generator,
+    coil_images: Tensor | None = None,
+    amplitudes: Tensor | float = 1.0,
+) -> Tensor:
     """Add complex white Gaussian noise, independent between coils.
 
     With sigma the standard deviation of the real part of the noise, and likewise of the imaginary part, of a value,
@@ -95,9 +101,11 @@ def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
     in the units of Kellman and McVeigh, "Image reconstruction in SNR units", Magnetic Resonance in Medicine 54, 2005.
 
     Args:
-        kspace: fully sampled, (coil, time, height, width), complex64.
+        kspace: (coil, time, ...), complex64; fully sampled on a Cartesian grid, unless ``coil_images`` are given.
         snr: a ratio of amplitudes, not decibels.
         generator: the same state gives the same noise; on the device of ``kspace``.
+        coil_images: that were measured, (coil, time, height, width).
+        amplitudes: numbers by which the k-space is multiplied, such as its mask; the noise then is, too.
 
     Returns:
         The noisy k-space, shape and dtype of ``kspace``.
@@ -106,10 +114,11 @@ def add_noise(kspace: Tensor, snr: float, generator: torch.Generator) -> Tensor:
         ValueError: if the ratio is not positive and finite.
     """
     check_positive(snr=snr)
-    sigma = squared_magnitude(kspace).sum(0).mean().sqrt() / snr
+    signal = kspace if coil_images is None else coil_images
+    sigma = squared_magnitude(signal).sum(0).mean().sqrt() / snr
     # A complex normal number of torch has variance 1, 1/2 in each part.
     noise = torch.randn(kspace.shape, dtype=kspace.dtype, generator=generator, device=kspace.device)
-    return kspace + math.sqrt(2) * sigma * noise
+    return kspace + math.sqrt(2) * sigma * amplitudes * noise
 
 
 def pixel_coordinates(height: int, width: int, device: torch.device) -> Tensor:

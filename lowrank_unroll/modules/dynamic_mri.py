@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, nmse, of_magnitudes, psnr, ser
 from lowrank_unroll.modules.reconstruction import ReconstructionModule
-from lowrank_unroll.operators import LinearOperator, SampledFourier, coil_operator
+from lowrank_unroll.operators import LinearOperator, series_operator
 from lowrank_unroll.sample import SERIES_AXES, Sample
 
 PROFILE_GAP = 2  # grey rows that separate a frame from its profile over time, in pictures
@@ -31,8 +31,8 @@ class DynamicMRI(ReconstructionModule):
     image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
 
     def operator(self, batch: Sample) -> LinearOperator:
-        """Return coil sensitivities, Fourier transform and sampling mask, composed."""
-        return SampledFourier(batch.mask) @ coil_operator(batch.coil_sensitivities)
+        """Return coil sensitivities, Fourier transform and sampling, composed; see :func:`series_operator`."""
+        return series_operator(batch.mask, batch.coil_sensitivities, batch.trajectory, batch.weights)
 
     def metrics(self) -> dict[str, SampleMean]:
         """Return PSNR, SSIM per frame, NMSE and HFEN of magnitudes, and SER of complex series."""

@@ -63,7 +63,8 @@ class SSDU:
         share: of the samples, in the loss mask.
         masks: splits of each measurement in a training step.
         center: rows and columns in the middle of the mask that stay in the input mask, for they hold most of the energy
-            of k-space; 0 for measurements that have no center, such as pixels.
+            of k-space; along a trajectory the samples in a square of as many cycles per field of view. 0 for
+            measurements that have no center, such as pixels.
         centre: deprecated name of ``center``.
 
     Raises:
@@ -108,35 +109,43 @@ class SSDU:
             UsageError: if the loss mask cannot be expected to hold a sample; names the images.
         """
         self._check_share(batch)
-        loss_mask = self.loss_mask(batch.mask, torch.Generator(batch.mask.device).manual_seed(number))
+        generator = torch.Generator(batch.mask.device).manual_seed(number)
+        loss_mask = self.loss_mask(batch.mask, generator, batch.trajectory)
         input_mask = batch.mask & ~loss_mask
         of_input, of_loss = (
             batch._replace(mask=mask, measurement=batch.measurement * mask) for mask in (input_mask, loss_mask)
         )
         return of_input, of_loss
 
-    def loss_mask(self, mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss_mask(
+        self, mask: Tensor, generator: torch.Generator | None = None, trajectory: Tensor | None = None
+    ) -> Tensor:
         """Draw the samples that the loss is taken at.
 
         Args:
-            mask: boolean, (batch, ..., height, width).
+            mask: boolean, (batch, ..., height, width), or (batch, 1, time, samples) along a trajectory.
             generator: on the device of the mask; None for the global one.
+            trajectory: (batch, time, samples, 2), cycles per field of view; None on a grid.
 
         Returns:
             Boolean, shape of ``mask``, and False where that is.
         """
         drawn = torch.rand(mask.shape, generator=generator, device=mask.device) < self.share
-        return drawn & self._outside_center(mask)
+        return drawn & self._outside_center(mask, trajectory)
 
-    def _outside_center(self, mask: Tensor) -> Tensor:
-        height, width = mask.shape[-2:]
-        top, left = height // 2 - self.center // 2, width // 2 - self.center // 2
-        outside = mask.clone()
-        outside[..., max(0, top) : top + self.center, max(0, left) : left + self.center] = False
-        return outside
+    def _outside_center(self, mask: Tensor, trajectory: Tensor | None) -> Tensor:
+        if trajectory is None:
+            height, width = mask.shape[-2:]
+            rows = torch.arange(height, device=mask.device)[:, None] - height // 2
+            columns = torch.arange(width, device=mask.device) - width // 2
+        else:
+            rows, columns = trajectory[:, None].unbind(-1)
+        first = -(self.center // 2)
+        central = [(first <= place) & (place < first + self.center) for place in (rows, columns)]
+        return mask & ~(central[0] & central[1])
 
     def _check_share(self, batch: Sample) -> None:
-        free = int(self._outside_center(batch.mask).sum())
+        free = int(self._outside_center(batch.mask, batch.trajectory).sum())
         if self.share * free < 1:
             raise UsageError(
                 f"the loss mask of {abridged(batch.name, limit=3)} is empty: share {self.share:g} of the {free} "

@@ -14,11 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.names import printable
 from lowrank_unroll.networks.cfl_files import read_cfl, write_cfl
-from lowrank_unroll.operators import Fourier, LinearOperator, cartesian_parts, check_tensor
+from lowrank_unroll.operators import (
+    Fourier,
+    LinearOperator,
+    TrajectoryParts,
+    cartesian_parts,
+    check_tensor,
+    trajectory_parts,
+)
 from lowrank_unroll.sample import SERIES_AXES
 
 Array = npt.NDArray[Any]
@@ -65,8 +73,10 @@ class BART(nn.Module):
         """Reconstruct a batch, series by series.
 
         Args:
-            measurement: k-space, (batch, coil, time, height, width), complex.
-            operator: ``Mask(mask) @ Fourier() @ coil_operator(sensitivities)``.
+            measurement: k-space, (batch, coil, time, height, width), complex; along a trajectory (batch, coil, time,
+                samples).
+            operator: that of :func:`lowrank_unroll.operators.series_operator`. Along a trajectory the program is given
+                its positions (-t), and k-space without the weights.
 
         Returns:
             The series, (batch, time, height, width), dtype and device of the measurement.
@@ -75,11 +85,13 @@ class BART(nn.Module):
             UsageError: if the program is not installed or fails, or the operator is of another kind.
         """
         check_tensor(measurement=measurement)
+        if along := trajectory_parts(operator):
+            return _along_trajectory(self.options, measurement, along)
         parts = cartesian_parts(operator)
         if parts is None:
             raise UsageError(
-                f"BART was given the operator {type(operator).__name__}, expected k-space on a grid: "
-                "Mask(mask) @ Fourier() @ coil_operator(sensitivities)"
+                f"BART was given the operator {type(operator).__name__}, expected k-space on a grid, "
+                "Mask(mask) @ Fourier() @ coil_operator(sensitivities), or along a trajectory, see series_operator"
             )
         batch, coils, *shape = measurement.shape
         mask = parts.mask.broadcast_to(batch, 1, *shape)
@@ -92,13 +104,40 @@ class BART(nn.Module):
         return torch.from_numpy(np.stack(series)).to(measurement)
 
 
-def _pics(options: list[str], kspace: Array, maps: Array, mask: Array) -> Array:
-    """Run the program on k-space, sensitivities and mask, each (coil, time, height, width)."""
+def _along_trajectory(options: list[str], measurement: Tensor, parts: TrajectoryParts) -> Tensor:
+    """Reconstruct a batch of k-space along a trajectory.
+
+    The program transforms images with odd sides wrongly: they get a row or a column of zeros.
+    """
+    batch, _, *samples = measurement.shape
+    sides = torch.tensor(parts.sensitivities.shape[-2:])
+    odd = sides % 2
+    maps = pad(parts.sensitivities, (int(odd[1]), 0, int(odd[0]), 0)).expand(batch, -1, -1, -1, -1)
+    enlarged = (sides + odd) / sides
+    # What has no weight is zero in the measurement, as if it was not measured.
+    measured = parts.mask & (parts.amplitudes > 0)
+    kspace = measurement / parts.amplitudes.where(measured, 1) / float(enlarged.prod().sqrt())
+    trajectory = (parts.trajectory.cpu() * enlarged).expand(batch, *samples, 2)
+    arrays = (kspace[:, :, :, None], maps, measured.expand(batch, 1, *samples)[:, :, :, None], trajectory)
+    series = [_pics(options, *one) for one in zip(*(part.cpu().numpy() for part in arrays), strict=True)]
+    return torch.from_numpy(np.stack(series)[..., odd[0] :, odd[1] :]).to(measurement)
+
+
+def _pics(options: list[str], kspace: Array, maps: Array, mask: Array, trajectory: Array | None = None) -> Array:
+    """Run the program on k-space, sensitivities and mask, each (coil, time, height, width).
+
+    Along a trajectory (time, samples, 2), in cycles per field of view, k-space and mask are (coil, time, 1, samples).
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         for part, array in {"kspace": kspace, "maps": maps, "mask": mask}.items():
             write_cfl(folder / part, np.expand_dims(array.transpose(2, 3, 0, 1), (2, *range(4, 10))))
-        command = [_program(), "pics", *options, "-S", "-p", "mask", "kspace", "maps", "series"]
+        along = []
+        if trajectory is not None:
+            positions = np.pad(trajectory.T, ((0, 1), (0, 0), (0, 0)))  # in three dims
+            write_cfl(folder / "trajectory", np.expand_dims(positions, tuple(range(2, 10))))
+            along = ["-t", "trajectory"]
+        command = [_program(), "pics", *options, "-S", *along, "-p", "mask", "kspace", "maps", "series"]
         threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
         done = subprocess.run(  # noqa: S603  the options are checked
             command, cwd=folder, env=os.environ | threads, capture_output=True, check=False

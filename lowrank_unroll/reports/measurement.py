@@ -78,7 +78,7 @@ def sample_results(
             untrained={name: values[index] for name, values in after.items() if name != TESTED},
             seconds=seconds,
         )
-        for index, mask in enumerate(batch.mask.cpu())
+        for index, mask in enumerate(batch.mask_on_grid().cpu())
     ]
 
 

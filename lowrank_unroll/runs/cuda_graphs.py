@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.torch_private import has_forward_hooks
 
-FIELDS = ("measurement", "mask", "coil_sensitivities")
+FIELDS = ("measurement", "mask", "coil_sensitivities", "trajectory", "weights")
 MOST_SHAPES = 4  # each keeps the memory of a step
 
 Reconstruct = Callable[[Sample], tuple[Tensor, Tensor | float]]  # returns a reconstruction, and penalties of the loss

@@ -13,6 +13,7 @@ from lowrank_unroll.sampling.pattern import SamplingPattern
 from lowrank_unroll.sampling.pseudo_radial import PseudoRadial
 from lowrank_unroll.sampling.radial import GoldenAngleRadial, UniformRadial
 from lowrank_unroll.sampling.random_lines import KtGaussian, RandomLines
+from lowrank_unroll.sampling.shared_pixels import SharedPixels, WholeBands
 from lowrank_unroll.sampling.spiral import Spiral
 from lowrank_unroll.sampling.trajectory import TrajectoryPattern
 from lowrank_unroll.sampling.uniform import Uniform
@@ -27,10 +28,12 @@ __all__ = [
     "PseudoRadial",
     "RandomLines",
     "SamplingPattern",
+    "SharedPixels",
     "Spiral",
     "TrajectoryPattern",
     "Uniform",
     "UniformRadial",
     "VariableDensity",
     "Vista",
+    "WholeBands",
 ]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.operators import LinearOperator, Mask, cartesian_parts
+from lowrank_unroll.operators import LinearOperator, Mask, cartesian_parts, trajectory_parts
 
 SLACK = 1.4  # of the share of measured values, which varies from mask to mask, as masks are random
 # Neighbours in a mask drawn value by value are hardly correlated; in one of blocks or lines nearly all are alike.
@@ -55,7 +55,8 @@ class TrainedFor:
         mask, sensitivities = _mask_and_sensitivities(operator)
         if mask is None:
             expected = "k-space on a Cartesian grid" if self.coils else "values that a mask selects"
-            yield expected, f"the operator {type(operator).__name__}"
+            along = trajectory_parts(operator) is not None
+            yield expected, "k-space along a trajectory" if along else f"the operator {type(operator).__name__}"
             return
         if self.coils is not None:
             count = _number_of_coils(sensitivities)

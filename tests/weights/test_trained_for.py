@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from lowrank_unroll import operators
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.networks import NormalizedConvolution, ViewSharing
 from lowrank_unroll.operators import LinearOperator, Mask, SampledFourier, coil_operator
-from lowrank_unroll.sampling import EquispacedLines, PseudoRadial, Uniform, VariableDensity
+from lowrank_unroll.sampling import EquispacedLines, GoldenAngleRadial, PseudoRadial, Uniform, VariableDensity
 from lowrank_unroll.weights import BeyondTrainingWarning, TrainedFor, TrainedNetwork, export, load_network
 from lowrank_unroll.weights.sources import METADATA, read_trained, write_trained
 from lowrank_unroll.weights.trained_for import UseWarning
@@ -29,6 +30,13 @@ def series_operator(pattern, coils=1, seen=99):
     sensitivities = torch.ones(1, coils, 1, 32, 32, dtype=torch.complex64)
     sensitivities[:, seen:] = 0
     return SampledFourier(mask) @ coil_operator(sensitivities)
+
+
+def radial_operator():
+    trajectory = GoldenAngleRadial(4)(SHAPE, torch.Generator().manual_seed(0))[None]
+    weights = torch.ones_like(trajectory[..., 0])
+    mask, maps = weights[:, None] > 0, torch.ones(1, 2, 1, 32, 32, dtype=torch.complex64)
+    return operators.series_operator(mask, maps, trajectory, weights)
 
 
 def color_operator(share, channels=3):
@@ -73,6 +81,7 @@ ROWS[:, :, ::3] = 1
     ("trained_for", "operator", "what"),
     [
         (SERIES, Trajectory(), "the operator Trajectory"),
+        (SERIES, radial_operator(), "k-space along a trajectory"),
         (SERIES, series_operator(PseudoRadial(4), coils=12), "12"),
         (SERIES, series_operator(Uniform(0.9)), "0."),
         (SERIES, series_operator(Uniform(0.01)), "0.0"),
