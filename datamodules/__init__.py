@@ -24,6 +24,11 @@ from datamodules.scanners.ocmr import OCMR
 from datamodules.scanners.prepared_files import PreparedFiles
 from datamodules.scanners.raw_scans import RawScans
 from datamodules.scanners.scanned_cines import ScannedCines
+from datamodules.spectral.indian_pines import IndianPines
+from datamodules.spectral.masked_cubes import measure_cube
+from datamodules.spectral.spectral_cubes import SpectralCubes
+from datamodules.spectral.spectral_data_module import SpectralDataModule
+from datamodules.spectral.synthetic_cubes import SyntheticCubes
 
 __all__ = [
     "CIFAR100",
@@ -39,6 +44,7 @@ __all__ = [
     "DynamicDataModule",
     "FlipsAndTurns",
     "ImageFolder",
+    "IndianPines",
     "PreparedFiles",
     "RandomApply",
     "RawScans",
@@ -46,6 +52,10 @@ __all__ = [
     "SamplePhotos",
     "ScannedCines",
     "SeriesDataModule",
+    "SpectralCubes",
+    "SpectralDataModule",
+    "SyntheticCubes",
+    "measure_cube",
     "measure_image",
     "measure_series",
 ]

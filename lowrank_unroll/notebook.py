@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule
+from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule, SpectralCS
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.pictures import (
     Movie,
@@ -28,10 +28,11 @@ from lowrank_unroll.weights import load_network
 __all__ = ["animate", "operator_of", "quality", "reconstruct", "show"]
 
 IMAGE_DIMS = 3  # of a single image or series
+COLORS = 3  # a real image of more channels is a cube of bands
 
 
 def operator_of(sample: Sample) -> LinearOperator:
-    """Return the forward model of a sample: for real images a mask, for series coils, Fourier transform and mask."""
+    """Return the forward model of a sample: for real images a mask, for series coils, Fourier transform and sampling."""
     return _task(sample).operator(_batch(sample))
 
 
@@ -73,8 +74,9 @@ def quality(image: Tensor, sample: Sample) -> dict[str, float]:
         sample: that was reconstructed.
 
     Returns:
-        By name, for colour PSNR and SER (dB), SSIM and MSE, see :class:`ColorCS`; for series PSNR and SER (dB), SSIM,
-        NMSE and HFEN, see :class:`DynamicMRI`.
+        By name, for colour PSNR and SER (dB), SSIM and MSE, see :class:`ColorCS`; for cubes of more than three bands
+        PSNR (dB), SAM (degrees), ERGAS and MSE, see :class:`SpectralCS`; for series PSNR and SER (dB), SSIM, NMSE and
+        HFEN, see :class:`DynamicMRI`.
 
     Raises:
         UsageError: if the target is not known, as that of undersampled scans.
@@ -91,6 +93,8 @@ def quality(image: Tensor, sample: Sample) -> dict[str, float]:
 def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) -> Picture:
     """Draw reference, input A^H y, reconstruction, magnified error and mask, if known, in a row for each sample.
 
+    Beside those of a cube of more than three bands are spectra of a few pixels.
+
     Args:
         image: from :func:`reconstruct`.
         sample: that was reconstructed.
@@ -103,9 +107,12 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
     zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
     targets = [None] * len(images) if batch.target is None else batch.target
     psnr = task.metrics()["psnr"].function
-    rows = zip(batch.name, targets, zero_filled, images, batch.mask.cpu(), strict=True)
+    rows = zip(batch.name, targets, zero_filled, images, batch.mask_on_grid().cpu(), strict=True)
     return figure_of_panels(
-        [make_panel(name, tuple(row), task.picture_of_mask(mask), task.picture, psnr) for name, *row, mask in rows]
+        [
+            make_panel(name, tuple(row), task.picture_of_mask(mask), task.picture, psnr, task.curves)
+            for name, *row, mask in rows
+        ]
     )
 
 
@@ -131,7 +138,10 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
 
 
 def _task(sample: Sample) -> ReconstructionModule:
-    return DynamicMRI(nn.Identity()) if _of_tensors(sample).measurement.is_complex() else ColorCS(nn.Identity())
+    measurement = _of_tensors(sample).measurement
+    if measurement.is_complex():
+        return DynamicMRI(nn.Identity())
+    return (SpectralCS if measurement.shape[-IMAGE_DIMS] > COLORS else ColorCS)(nn.Identity())
 
 
 def _is_single(sample: Sample) -> bool:

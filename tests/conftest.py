@@ -30,6 +30,7 @@ SHORT = [*ONE_PASS, "--model.network.init_args.iterations", "2"]
 SMALL_NETWORK = ["--model.network.init_args.features", "4"]
 TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
+TINY_CUBES = ["--data.size", "[16,16,16]", "--data.train_cubes", "1", "--data.patches_per_cube", "4"]
 TINY_BASELINE = [
     *(*SHORT, "--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
     *("--data.train_series", "2", "--data.val_series", "1"),
@@ -37,7 +38,12 @@ TINY_BASELINE = [
 ]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
 PRETRAINED = {"color_cs/pretrained.yaml", "dynamic_mri/pretrained.yaml"}
-UNTRAINED = {"color_cs/non_local_low_rank.yaml", "dynamic_mri/nuclear_norm.yaml", "dynamic_mri/locally_low_rank.yaml"}
+UNTRAINED = {
+    "color_cs/non_local_low_rank.yaml",
+    "dynamic_mri/nuclear_norm.yaml",
+    "dynamic_mri/locally_low_rank.yaml",
+    "spectral_cs/low_rank.yaml",
+}
 WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
 
 
@@ -45,8 +51,9 @@ def tiny(config):
     """The words for a config of the collection."""
     if config in WITHOUT_ITERATIONS:
         return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES, "--model.network.start", "ZeroFilled"]
-    if config.startswith("color_cs/"):
+    if config.startswith(("color_cs/", "spectral_cs/")):
         words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
+        words = [*words, *TINY_CUBES] if config.startswith("spectral_cs/") else words
     else:
         words = TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC
     return [*words, "--model.weights", "null"] if config in PRETRAINED else words

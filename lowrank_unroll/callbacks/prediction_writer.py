@@ -14,6 +14,7 @@ from lowrank_unroll.extras import import_extra
 from lowrank_unroll.metrics import defined_values
 from lowrank_unroll.modules import ReconstructionModule
 from lowrank_unroll.names import path_of_name
+from lowrank_unroll.pictures import Panel, make_panel
 from lowrank_unroll.runs.folders import run_folder
 from lowrank_unroll.sample import COLOUR_AXES, SERIES_AXES, Sample
 from lowrank_unroll.terminal import say
@@ -31,6 +32,7 @@ from lowrank_unroll.writers.places import unused_path, with_suffix
 
 COLORS = 3
 WHITE = 255  # in 8 bits
+PANEL = "panel.png"
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -43,8 +45,9 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         image_formats: of images: "png", 8 bits, in the colors of the task's ``picture``; "comparison.png", measured
-            values, reconstruction and, if it is known, the original side by side; "tiff", all channels in float32,
-            neither rounded nor clipped, colors from 0 to 255.
+            values, reconstruction and, if it is known, the original side by side; "tiff" and "npy", all channels in
+            float32, neither rounded nor clipped, colors from 0 to 255; "panel.png", the row of the test report, with
+            error and, of cubes, spectra.
         series_formats: of complex series: "h5", complex64 with attributes; to look at, "gif", beside the start of the
             network, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
             (DICOM), magnitudes in float32 and in 16 bits; "mrd", complex ISMRMRD images.
@@ -132,6 +135,8 @@ class PredictionWriter(BasePredictionWriter):
             shown = _prediction(values, batch, index, checkpoint)
             if isinstance(pl_module, ReconstructionModule) and before is not None:
                 shown = _beside_others(pl_module, shown, batch, index, before)
+                if PANEL in writers:
+                    shown = shown._replace(panel=_panel(pl_module, shown))
             if shown.psnr is not None:
                 say(f"{shown.name}: PSNR {shown.psnr:.2f} dB")
             shown = crop_to_field_of_view(shown)
@@ -208,6 +213,16 @@ def _beside_others(
     return prediction._replace(target=target * prediction.scale, psnr=psnr)
 
 
+def _panel(module: ReconstructionModule, prediction: Prediction) -> Panel:
+    """Return the row of pictures of a prediction that has a start."""
+    images = (prediction.target, prediction.start, prediction.values)
+    target, start, image = (None if values is None else values / prediction.scale for values in images)
+    assert start is not None and image is not None  # noqa: S101, PT018  only the target may be unknown
+    mask = None if prediction.mask is None else module.picture_of_mask(prediction.mask)
+    psnr = module.metrics()["psnr"].function
+    return make_panel(prediction.name, (target, start, image), mask, module.picture, psnr, module.curves)
+
+
 def _original(batch: Sample, index: int) -> Tensor | None:
     """Return the target if it is known; None where it is zero at all pixels that were not measured, a damaged image."""
     if batch.target is None:
@@ -225,7 +240,7 @@ def _prediction(values: Tensor, batch: Sample, index: int, checkpoint: str) -> P
         str(sample.origin),
         float(sample.scale),
         checkpoint,
-        sample.mask,
+        sample.mask_on_grid(),
         sample.coil_sensitivities,
         sample.geometry,
     )

@@ -104,14 +104,15 @@ class TestReport(Callback):
             methods[name] = TimedImages(reconstruction, watch.seconds)
         metrics = {name: metric.function for name, metric in pl_module.metrics().items()}
         results = sample_results(batch, images["zero-filled"], methods, metrics)
-        for result, mask, *row in zip(results, batch.mask.cpu(), *images.values(), strict=True):
+        for result, mask, *row in zip(results, batch.mask_on_grid().cpu(), *images.values(), strict=True):
             index = next(self._indices)
             panel = series = None
             if index == 0:
                 self._first_images = {name: image.cpu() for name, image in zip(images, row, strict=True)}
             if index < self.panels:
                 colors_of_mask = pl_module.picture_of_mask(mask)
-                panel = make_panel(result.name, tuple(row), colors_of_mask, pl_module.picture, metrics["psnr"])
+                drawing = (colors_of_mask, pl_module.picture, metrics["psnr"], pl_module.curves)
+                panel = make_panel(result.name, tuple(row), *drawing)
             if index < self.cines and row[0].is_complex():
                 frames, captions = comparison(*row)
                 series = PlayedSeries(result.name, captions, frames)

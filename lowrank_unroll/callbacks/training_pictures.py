@@ -59,10 +59,10 @@ class TrainingPictures(Callback):
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
         if not self._panels and reconstruction.is_complex():
             self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
-        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask.cpu(), strict=True)
+        rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask_on_grid().cpu(), strict=True)
         psnr = pl_module.metrics()["psnr"].function
         self._panels += [
-            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.picture, psnr)
+            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.picture, psnr, pl_module.curves)
             for name, *images, mask in rows
         ]
 

@@ -85,7 +85,7 @@ def trained_weights() -> dict[str, str]:
 
 def quality_metrics() -> dict[str, str]:
     """Return the metrics."""
-    names = ("psnr", "ser", "ssim", "frame_ssim", "mse", "nmse", "hfen")
+    names = ("psnr", "ser", "ssim", "frame_ssim", "mse", "nmse", "hfen", "sam", "ergas")
     return {name: docstring_summary(getattr(metrics, name)) for name in names}
 
 

@@ -13,10 +13,12 @@ from lowrank_unroll.metrics.functional import (
 )
 from lowrank_unroll.metrics.high_frequency import hfen
 from lowrank_unroll.metrics.sample_mean import SampleMean
+from lowrank_unroll.metrics.spectral import ergas, sam
 
 __all__ = [
     "SampleMean",
     "defined_values",
+    "ergas",
     "frame_ssim",
     "hfen",
     "is_defined",
@@ -24,6 +26,7 @@ __all__ = [
     "nmse",
     "of_magnitudes",
     "psnr",
+    "sam",
     "ser",
     "ssim",
 ]

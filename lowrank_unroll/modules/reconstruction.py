@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from lowrank_unroll.checks import check_axes
+from lowrank_unroll.curves import Curves
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.losses import SquaredError
@@ -162,8 +163,8 @@ class ReconstructionModule(OptimizedModule):
         """Return one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
 
         Args:
-            image: a target, measurement or reconstruction; unless it has three channels, their mean is shown in grey. Of
-                a complex image the magnitude is shown, relative to the target's largest.
+            image: a target, measurement or reconstruction; unless it has three channels, their mean is shown in grey.
+                Of a complex image the magnitude is shown, relative to the target's largest.
             target: of the same sample, to take the brightness from.
         """
         return as_colors(relative_magnitude(image, target) if image.is_complex() else image)
@@ -173,6 +174,13 @@ class ReconstructionModule(OptimizedModule):
 
         Args:
             mask: boolean, without the dim of the batch.
+        """
+        return None
+
+    def curves(self, image: Tensor) -> Curves | None:
+        """Return curves to draw beside the picture of one image, such as the spectra of pixels; None for none.
+
+        They are drawn of the reconstruction and of the target, at the same pixels.
         """
         return None
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from lowrank_unroll.curves import Curves
 from lowrank_unroll.metrics import defined_values
 from lowrank_unroll.names import drawable
 from lowrank_unroll.pictures.display import Picture
@@ -17,7 +18,10 @@ INCHES = 3.0
 
 
 class Panel(NamedTuple):
-    """One row of the picture: colors (3, height, width), black 0 and white 1, and PSNR in dB; None if unknown."""
+    """One row of the picture: colors (3, height, width), black 0 and white 1, and PSNR in dB; None if unknown.
+
+    Curves are those of the reconstruction and of the target, at the same pixels.
+    """
 
     name: str
     target: Tensor | None
@@ -26,6 +30,8 @@ class Panel(NamedTuple):
     mask: Tensor | None
     zero_filled_psnr: float | None
     reconstruction_psnr: float | None
+    curves: Curves | None = None
+    target_curves: Curves | None = None
 
 
 def make_panel(
@@ -34,6 +40,7 @@ def make_panel(
     mask: Tensor | None,
     to_colors: Callable[[Tensor, Tensor], Tensor],
     psnr: Callable[[Tensor, Tensor], Tensor],
+    to_curves: Callable[[Tensor], Curves | None] | None = None,
 ) -> Panel:
     """Make the row of one sample.
 
@@ -44,14 +51,19 @@ def make_panel(
         to_colors: called as ``to_colors(image, bright)``, returns an image as colors, (3, height, width), its
             brightness taken from the target or, if that is unknown, from the reconstruction.
         psnr: called as ``psnr(images, targets)``, returns a value in dB for each of a batch.
+        to_curves: called as ``to_curves(image)``, returns curves to draw beside the pictures; None for none.
     """
     target, *others = images
+    curves, target_curves = (
+        None if to_curves is None or image is None else to_curves(image.cpu()) for image in (others[-1], target)
+    )
     bright = others[-1] if target is None else target
     zero_filled, reconstruction = (to_colors(image, bright).cpu() for image in others)
     if target is None:
-        return Panel(name, None, zero_filled, reconstruction, mask, None, None)
+        return Panel(name, None, zero_filled, reconstruction, mask, None, None, curves)
     before, after = (defined_values(psnr, image[None], target[None])[0] for image in others)
-    return Panel(name, to_colors(target, bright).cpu(), zero_filled, reconstruction, mask, before, after)
+    colors = to_colors(target, bright).cpu()
+    return Panel(name, colors, zero_filled, reconstruction, mask, before, after, curves, target_curves)
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
@@ -60,19 +72,22 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 
 def figure_of_panels(panels: Sequence[Panel]) -> Picture:
-    """Draw a row of reference, zero-filled, reconstruction, magnified error and mask for each panel.
+    """Draw a row of reference, zero-filled, reconstruction, magnified error, mask and curves for each panel.
 
-    There is no column for what no panel has: a reference and the error, or a mask.
+    There is no column for what no panel has: a reference and the error, a mask, or curves.
     """
     rows = [_titled(panel) for panel in panels]
-    columns = max(map(len, rows))
+    columns = max(len(row) + (panel.curves is not None) for row, panel in zip(rows, panels, strict=True))
     heights = [panel.reconstruction.shape[-2] / panel.reconstruction.shape[-1] for panel in panels]
     size = columns * INCHES, sum(INCHES * height + 0.35 for height in heights)
     figure = Picture(figsize=size, layout="constrained")
     grid = figure.subplots(len(panels), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for axes, row in zip(grid, rows, strict=True):
+    for axes, row, panel in zip(grid, rows, panels, strict=True):
         for place, (title, image) in zip(axes, row.items(), strict=False):
             _show(place, image, title)
+        if panel.curves is not None:
+            _mark(axes[0], panel.curves)
+            _plot(axes[len(row)], panel.curves, panel.target_curves)
     return figure
 
 
@@ -100,6 +115,26 @@ def _show(axes: Any, image: Tensor, title: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("0.6")  # without a frame, white images would merge with the white page
+
+
+def _mark(axes: Any, curves: Curves) -> None:
+    """Circle the pixels of curves in a picture, each in the color of its curve."""
+    for number, (row, column) in enumerate(curves.pixels):
+        for color, width in (("white", 4), (f"C{number}", 2)):
+            axes.plot(column, row, "o", markersize=10, fillstyle="none", color=color, markeredgewidth=width)
+
+
+def _plot(axes: Any, curves: Curves, target: Curves | None) -> None:
+    """Plot curves, and those of the target below them, dashed."""
+    dashed = "" if target is None else ", dashed: reference"
+    for number, curve in enumerate(curves.values):
+        axes.plot(curve, color=f"C{number}", linewidth=1)
+        if target is not None:
+            axes.plot(target.values[number], "--", color=f"C{number}", linewidth=1)
+    axes.set_title(f"{curves.title}{dashed}", fontsize=10)
+    axes.set_xlabel(curves.axis, fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelsize=8)
 
 
 def _pixels(image: Tensor) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ from lowrank_unroll.prox.low_rank import (
     remove_shrinkage,
     trained_low_rank_steps,
 )
-from lowrank_unroll.prox.matricizations import Blocks, Casorati, Frames, Matricization, Patches
+from lowrank_unroll.prox.matricizations import Blocks, Casorati, FourierSlices, Frames, Matricization, Patches
 from lowrank_unroll.prox.patches import (
     add_patches,
     average_patches,
@@ -25,6 +25,7 @@ from lowrank_unroll.prox.unfolding import casorati, casorati_singular_value_thre
 __all__ = [
     "Blocks",
     "Casorati",
+    "FourierSlices",
     "Frames",
     "LowRankProx",
     "Matricization",

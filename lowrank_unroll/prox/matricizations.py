@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.prox.blocks import block_count, from_blocks, to_blocks
 from lowrank_unroll.prox.patches import average_patches, count_patches, map_patches, match_patches, to_patches
 from lowrank_unroll.prox.unfolding import casorati
@@ -79,7 +80,10 @@ class Frames(Matricization):
 
 
 class Casorati(Matricization):
-    """A whole series as one Casorati matrix: (..., time, height, width) becomes time x pixels."""
+    """A whole series as one Casorati matrix: (..., time, height, width) becomes time x pixels.
+
+    Of a multi- or hyperspectral cube (..., band, height, width) it is the unfolding along the spectrum, band x pixels.
+    """
 
     def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
         """Return the Casorati matrix (..., time, height * width)."""
@@ -88,6 +92,22 @@ class Casorati(Matricization):
     def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
         """Return the series."""
         return matrices.reshape(image.shape)
+
+
+class FourierSlices(Matricization):
+    """The slices of the Fourier transform along the spectrum of (..., band, height, width), each height x width: t-SVD.
+
+    The transform is orthonormal (Kilmer & Martin, Linear Algebra Appl. 2011).
+    """
+
+    def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
+        """Return the slices (..., band, height, width), complex."""
+        return torch.fft.fft(at_least_single(image), dim=-3, norm="ortho")
+
+    def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
+        """Return the inverse transform, its real part if ``image`` is real."""
+        joined = torch.fft.ifft(matrices, dim=-3, norm="ortho")
+        return (joined if image.is_complex() else joined.real).to(image.dtype)
 
 
 class Blocks(Matricization):

@@ -21,6 +21,8 @@ _HEADINGS = {
     "mse": Heading("MSE", more_is_better=False),
     "nmse": Heading("NMSE", more_is_better=False),
     "hfen": Heading("HFEN", more_is_better=False),
+    "sam": Heading("SAM, °", more_is_better=False),
+    "ergas": Heading("ERGAS", more_is_better=False),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import h5py
+import numpy as np
 import tifffile
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from lowrank_unroll.pictures import (
     animation,
     comparison,
     draw_overview,
+    draw_panels,
     encode_image,
     magnitude_frames,
     side_by_side,
@@ -26,7 +28,7 @@ from lowrank_unroll.writers.prediction import Prediction
 
 COLOURS = 3
 WHITE = 255
-ImageFormat = Literal["png", "comparison.png", "tiff"]
+ImageFormat = Literal["png", "comparison.png", "tiff", "npy", "panel.png"]
 SeriesFormat = Literal["h5", "gif", "mp4", "png", "nii.gz", "dcm", "mrd"]
 Writer = Callable[[Prediction, Path], None]
 
@@ -55,6 +57,18 @@ def write_tiff(prediction: Prediction, path: Path) -> None:
             tifffile.imwrite(temporary, values.permute(1, 2, 0).contiguous().numpy(), photometric="rgb")
         else:
             tifffile.imwrite(temporary, values.numpy(), photometric="minisblack", metadata={"axes": "CYX"})
+
+
+def write_panel(prediction: Prediction, path: Path) -> None:
+    """Draw the row of pictures, with error and curves, that a test report has of a sample."""
+    if prediction.panel is not None:
+        write_whole(path, draw_panels([prediction.panel]))
+
+
+def write_npy(prediction: Prediction, path: Path) -> None:
+    """Write an image of any number of channels (channel, height, width) in float32, neither rounded nor clipped."""
+    with written_from_memory(path) as content:
+        np.save(content, prediction.values.numpy())
 
 
 def write_h5(prediction: Prediction, path: Path) -> None:
@@ -107,7 +121,13 @@ def _optional(module: str) -> Writer:
     return write
 
 
-IMAGE_WRITERS: dict[ImageFormat, Writer] = {"png": write_png, "comparison.png": write_comparison, "tiff": write_tiff}
+IMAGE_WRITERS: dict[ImageFormat, Writer] = {
+    "png": write_png,
+    "comparison.png": write_comparison,
+    "tiff": write_tiff,
+    "npy": write_npy,
+    "panel.png": write_panel,
+}
 SERIES_WRITERS: dict[SeriesFormat, Writer] = {
     "h5": write_h5,
     "gif": write_gif,

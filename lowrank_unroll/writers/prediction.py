@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lowrank_unroll.pictures import Panel
 from lowrank_unroll.sample import Geometry
 
 
@@ -11,8 +12,8 @@ class Prediction(NamedTuple):
     """One reconstruction, its sample and its origin.
 
     Attributes:
-        values: image (3, height, width), float32, black 0 and white 255, or series (time, height, width), complex64, in
-            the unit of the data.
+        values: image (channel, height, width), float32, or series (time, height, width), complex64, in the unit of the
+            data; for pictures, colors (3, height, width), black 0 and white 255.
         name: of the sample.
         origin: of the sample, see :class:`lowrank_unroll.sample.Sample`.
         scale: factor from the output of the network to the values.
@@ -24,6 +25,7 @@ class Prediction(NamedTuple):
         start_name: its title.
         target: of the sample, as values; None where it is not known.
         psnr: of the values, dB; None where it is not known.
+        panel: row of pictures; None if none is to be drawn.
     """
 
     values: Tensor
@@ -38,6 +40,7 @@ class Prediction(NamedTuple):
     start_name: str = "zero-filled"
     target: Tensor | None = None
     psnr: float | None = None
+    panel: Panel | None = None
 
 
 def crop_to_field_of_view(prediction: Prediction) -> Prediction:

@@ -8,11 +8,24 @@ from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from torch import distributed
 
-from lowrank_unroll.metrics import SampleMean, frame_ssim, hfen, legacy, mse, nmse, of_magnitudes, psnr, ser, ssim
+from lowrank_unroll.metrics import (
+    SampleMean,
+    ergas,
+    frame_ssim,
+    hfen,
+    legacy,
+    mse,
+    nmse,
+    of_magnitudes,
+    psnr,
+    sam,
+    ser,
+    ssim,
+)
 from lowrank_unroll.modules import ColorCS
 from lowrank_unroll.networks import TLRNet
 
-MEASURES = (mse, psnr, ser, ssim, nmse, frame_ssim, hfen, legacy.mse, legacy.ssim)
+MEASURES = (mse, psnr, ser, ssim, nmse, frame_ssim, hfen, sam, ergas, legacy.mse, legacy.ssim)
 
 
 @pytest.fixture
@@ -137,7 +150,7 @@ def test_series_without_signal_are_left_out(series):
 
 
 ANY_SIZE = (mse, psnr, ser, nmse, legacy.mse)
-SCALE_FREE = (psnr, ser, nmse, frame_ssim, hfen)
+SCALE_FREE = (psnr, ser, nmse, frame_ssim, hfen, sam, ergas)
 ONE_LINE = r"^[^\n]*$"
 
 
@@ -161,7 +174,7 @@ class TestRefusals:
         with pytest.raises(TypeError, match=f"^the reconstruction is {dtype}, expected"):
             measure(whole, whole)
 
-    @pytest.mark.parametrize("measure", [ssim, frame_ssim, legacy.ssim])
+    @pytest.mark.parametrize("measure", [ssim, frame_ssim, sam, ergas, legacy.ssim])
     def test_complex_images_where_only_real_ones_have_a_meaning(self, measure, images):
         for pair in ((images[0] + 0j, images[1]), (images[0], images[1] + 0j)):
             with pytest.raises(TypeError, match=r"^the images are complex, expected real ones.*of_magnitudes"):
@@ -211,7 +224,7 @@ def test_the_unit_of_the_data_does_not_matter(measure, exponent, images):
     reconstruction, target = images
     expected = measure(*(image.double() for image in images))
     for phase in (1, 1j):
-        if phase == 1j and measure is frame_ssim:
+        if phase == 1j and measure in {frame_ssim, sam, ergas}:
             continue
         measured = measure(unit * phase * reconstruction, unit * phase * target)
         assert torch.allclose(measured.double(), expected, rtol=1e-4)

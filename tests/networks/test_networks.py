@@ -34,6 +34,7 @@ from lowrank_unroll.networks import (
     NuclearNormRecon,
     ResidualUNet,
     SLRNet,
+    SpectralNuclearNormRecon,
     T2LRNet,
     TensorNuclearNormRecon,
     TLRNet,
@@ -162,6 +163,7 @@ def test_every_network_is_tested():
     elsewhere = {LinearInterpolation, NormalizedConvolution, ViewSharing, ZeroFilled}  # in test_starts
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
+    elsewhere |= {SpectralNuclearNormRecon}  # in test_spectral_networks
     elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net
     elsewhere |= {ISTANetPlus, WithLowRank}  # in tests of their own
     elsewhere |= {ResidualUNet, UnrolledDnCNN}  # in test_cascades

@@ -11,6 +11,7 @@ from lowrank_unroll.linalg import batches, singular_value_threshold
 from lowrank_unroll.prox import (
     Blocks,
     Casorati,
+    FourierSlices,
     Frames,
     LowRankProx,
     Patches,
@@ -178,6 +179,7 @@ class TestGathering:
 MATRICIZATIONS = {
     "image": Frames(),
     "casorati": Casorati(),
+    "t-SVD": FourierSlices(),
     "blocks": Blocks(4, ((0, 0),)),
     "overlapping blocks": Blocks(4, ((0, 0), (2, 2), (1, 3))),
     "patches": Patches(2, 2, 5, 3),

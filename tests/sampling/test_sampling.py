@@ -15,9 +15,11 @@ from lowrank_unroll.sampling import (
     PseudoRadial,
     RandomLines,
     SamplingPattern,
+    SharedPixels,
     Uniform,
     VariableDensity,
     Vista,
+    WholeBands,
 )
 from lowrank_unroll.sampling.drawing import draw
 from lowrank_unroll.sampling.lines import CartesianLines
@@ -25,6 +27,8 @@ from lowrank_unroll.sampling.vista import _spread_lines
 
 PATTERNS = [
     Uniform(0.3),
+    SharedPixels(0.3),
+    WholeBands(0.3),
     VariableDensity(0.3),
     PseudoRadial(5),
     PseudoRadial(5, golden_angle=True),
@@ -95,7 +99,7 @@ def test_mask_is_boolean_and_of_the_shape(pattern):
         mask = pattern(shape, seeded())
         assert mask.dtype == torch.bool
         assert mask.shape == shape
-        assert mask.any((-2, -1)).all()
+        assert mask.any((-3, -2, -1)).all() if isinstance(pattern, WholeBands) else mask.any((-2, -1)).all()
 
 
 @every_pattern
@@ -105,7 +109,9 @@ def test_same_seed_same_mask_and_others_differ(pattern):
     assert not torch.equal(first, other)
 
 
-@every_pattern
+@pytest.mark.parametrize(
+    "pattern", [pattern for pattern in PATTERNS if not isinstance(pattern, SharedPixels | WholeBands)], ids=repr
+)
 def test_frames_differ_and_leading_dims_are_independent(pattern):
     mask = pattern((3, *SHAPE[1:]), seeded())
     for frames in mask:
@@ -166,6 +172,22 @@ def test_every_plane_has_the_stated_ratio(height, width, ratio, seed):
     for pattern in (Uniform(ratio), VariableDensity(ratio, center=0)):
         mask = pattern((2, 3, height, width), seeded(seed))
         assert (mask.sum((-2, -1)) == max(1, round(ratio * height * width))).all()
+
+
+@given(sides, sides, sides, st.floats(0.01, 1), seeds)
+def test_bands_share_their_pixels_or_are_whole(bands, height, width, ratio, seed):
+    shape = (2, bands, height, width)
+    shared, whole = SharedPixels(ratio)(shape, seeded(seed)), WholeBands(ratio)(shape, seeded(seed))
+    assert torch.equal(shared, shared[:, :1].expand(shape))
+    assert (shared[:, 0].sum((-2, -1)) == max(1, round(ratio * height * width))).all()
+    assert torch.equal(whole, whole[..., :1, :1].expand(shape))
+    assert (whole[..., 0, 0].sum(-1) == max(1, round(ratio * bands))).all()
+
+
+def test_samples_share_neither_pixels_nor_bands():
+    for pattern in (SharedPixels(0.5), WholeBands(0.5)):
+        first, second = pattern((2, *SHAPE[1:]), seeded())
+        assert not torch.equal(first, second)
 
 
 def test_every_pixel_is_equally_likely():
