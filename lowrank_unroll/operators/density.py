@@ -1,7 +1,7 @@
 """Density compensation: the area of k-space that each sample of a trajectory stands for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +10,14 @@ from lowrank_unroll.checks import check_at_least, check_sides
 from lowrank_unroll.operators.diagonal import Diagonal
 from lowrank_unroll.operators.gridding import Interpolation, KaiserBessel, grid_size
 from lowrank_unroll.operators.non_uniform_fourier import NonUniformFourier, check_trajectory
+from lowrank_unroll.operators.shapes import check_fits
 
 # Its autocorrelation has width 1 / FOV on this grid: see `density_weights`.
-KERNEL = KaiserBessel(width=4, oversampling=2)
-OVERSAMPLING = 1.5
+KERNEL = KaiserBessel(width=4, oversampling=1.5)
+OVERSAMPLING = 2.4
+# The norm is then within 1 %, which no more accurate transform would improve.
+LANCZOS_STEPS = 14
+ACCURACY = 1e-2
 
 
 @torch.no_grad()
@@ -21,8 +25,8 @@ def density_weights(trajectory: Tensor, shape: Sequence[int], iterations: int = 
     """Return density weights of any trajectory by the iteration of Pipe and Menon.
 
     w <- w / (C w), where C convolves the samples with a kernel: "Sampling density compensation in MRI: rationale and an
-    iterative numerical solution", Magnetic Resonance in Medicine 41, 1999, equation 10. The kernel has integral 1 and
-    peak 1, in units of 1 / FOV: a sample far from all others has weight 1, as those of a Cartesian grid have.
+    iterative numerical solution", Magnetic Resonance in Medicine 41, 1999. The kernel has integral 1, and a peak of
+    about 1 in units of 1 / FOV: no weight is far above the (1 / FOV)^2 that sampling needs, though samples be sparse.
 
     Args:
         trajectory: (batch, time, samples, 2), real; cycles per field of view.
@@ -91,7 +95,7 @@ def _sectors(angles: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def unit_norm_weights(weights: Tensor, trajectory: Tensor, shape: Sequence[int], iterations: int = 30) -> Tensor:
+def unit_norm_weights(weights: Tensor, trajectory: Tensor, shape: Sequence[int]) -> Tensor:
     """Scale density weights w of each batch item so that diag(sqrt w) F has norm 1, F that of the trajectory.
 
     The norm of F is largest for the densest frame; sensitivities of coils with sum over coils ``|C|^2 <= 1`` do not
@@ -101,21 +105,36 @@ def unit_norm_weights(weights: Tensor, trajectory: Tensor, shape: Sequence[int],
         weights: w, (batch, time, samples), not negative.
         trajectory: (batch, time, samples, 2), real; cycles per field of view.
         shape: (height, width) of the images.
-        iterations: number of power iterations.
 
     Returns:
-        (batch, time, samples), in the unit in which the norm is 1.
+        (batch, time, samples); the norm is 1 within 1 %.
 
     Raises:
         ValueError: if the weights or the trajectory are of another shape.
     """
-    check_at_least(1, iterations=iterations)
-    operator = Diagonal(weights.sqrt()[:, None]) @ NonUniformFourier(trajectory, shape)
+    check_fits(trajectory.shape[:-1], weights=weights)
+    operator = Diagonal(weights.sqrt()[:, None]) @ NonUniformFourier(trajectory, shape, ACCURACY)
     generator = torch.Generator(trajectory.device).manual_seed(0)
     size = (len(trajectory), 1, trajectory.shape[1], *shape)
     image = torch.randn(size, generator=generator, dtype=trajectory.dtype, device=trajectory.device)
-    for _ in range(iterations):
-        length = torch.linalg.vector_norm(image, dim=(-2, -1), keepdim=True)
-        image = operator.gram(image / length)
-    square = torch.linalg.vector_norm(image, dim=(-2, -1)).amax((1, 2))
-    return weights / square[:, None, None]
+    return weights / _largest_eigenvalues(operator.gram, image).amax(2)[..., None]
+
+
+def _largest_eigenvalues(gram: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """Estimate the largest eigenvalue for each image (..., height, width), shape (...), by the Lanczos iteration."""
+    vector, previous = start / _norm(start), torch.zeros_like(start)
+    diagonal, beside = [], [torch.zeros_like(_norm(start))]
+    for _ in range(LANCZOS_STEPS):
+        image = gram(vector) - beside[-1] * previous
+        diagonal.append((vector.conj() * image).real.sum((-2, -1), keepdim=True))
+        image = image - diagonal[-1] * vector
+        beside.append(_norm(image))
+        vector, previous = image / beside[-1].clamp(min=torch.finfo(start.dtype).tiny), vector
+    tridiagonal = torch.diag_embed(torch.cat(diagonal, -1)[..., 0, :])
+    tridiagonal += torch.diag_embed(torch.cat(beside[1:-1], -1)[..., 0, :], offset=-1)
+    return torch.linalg.eigvalsh(tridiagonal)[..., -1]
+
+
+def _norm(image: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(image, dim=(-2, -1), keepdim=True)
+    return norm

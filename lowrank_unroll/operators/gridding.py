@@ -5,8 +5,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.polynomial import Chebyshev, Polynomial
+from numpy.typing import NDArray
 from scipy.fft import next_fast_len
+from scipy.sparse import csr_array
+from scipy.special import i0
 from torch import Tensor
 
 from lowrank_unroll.linalg import full_precision
@@ -44,9 +49,20 @@ class KaiserBessel(NamedTuple):
         return math.pi * math.sqrt(max(ratio**2 - 0.8, 0))
 
     def weights(self, distance: Tensor) -> Tensor:
-        """Return the kernel at distances of at most half the width."""
-        root = (1 - (2 * distance / self.width).square()).clamp(min=0).sqrt()
-        return torch.special.i0(self.beta * root) * (self.beta / (self.width * math.sinh(self.beta)))
+        """Return the kernel at distances of at most half the width.
+
+        It is a polynomial of the squared distance, whose error is far below the aliasing; I0 takes five times as long.
+        """
+
+        def kernel(position: NDArray[np.float64]) -> NDArray[np.float64]:
+            return i0(self.beta * np.sqrt((1 + position) / 2)) * self.beta / (self.width * math.sinh(self.beta))
+
+        coefficients = Chebyshev.interpolate(kernel, self.width + 5).convert(kind=Polynomial).coef
+        position = 1 - 2 * (2 * distance / self.width).square()
+        weights = torch.full_like(position, coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            weights.mul_(position).add_(coefficient)
+        return weights
 
     def transform(self, position: Tensor) -> Tensor:
         """Return the Fourier transform of the kernel at positions in units of the grid's field of view."""
@@ -92,9 +108,12 @@ class Interpolation(LinearOperator):
         first = torch.arange(frames, dtype=torch.int32, device=points.device)[:, None, None, None] * grid_points
         index = first + rows.index[..., :, None] * grid[1] + columns.index[..., None, :]
         weight = rows.weight[..., :, None] * columns.weight[..., None, :]
-        self.matrix, self.transposed = _with_transpose(
-            index.reshape(frames * samples, -1), weight.flatten(), frames * grid_points
+        starts = torch.arange(frames * samples + 1, dtype=torch.int32, device=points.device) * (
+            index.shape[-1] * index.shape[-2]
         )
+        shape = (frames * samples, frames * grid_points)
+        self.matrix = _csr(starts, index.flatten(), weight.flatten(), shape)
+        self.transposed = _transpose(self.matrix)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return samples (frames, samples, ...) of grids (frames, grid points, ...), real or complex."""
@@ -116,25 +135,24 @@ def _axis(points: Tensor, size: int, kernel: KaiserBessel, dtype: torch.dtype) -
     first = torch.ceil(points - kernel.width / 2)[..., None]
     offsets = torch.arange(kernel.width, device=points.device)
     index = (first + offsets).int()
-    weight = kernel.weights(points[..., None] - first - offsets).to(dtype)
+    weight = kernel.weights((points[..., None] - first - offsets).to(dtype))
     return _Axis(index.remainder(size), weight * (1 - 2 * index.remainder(2)))
 
 
-def _with_transpose(columns: Tensor, values: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Return the CSR matrix with entries in these columns (rows, entries of a row), and its transpose."""
-    height, entries = columns.shape
-    starts = torch.arange(height + 1, dtype=torch.int32, device=columns.device) * entries
-    sorted_columns, order = columns.flatten().sort(stable=True)
-    boundaries = torch.arange(width + 1, dtype=torch.int32, device=columns.device)
-    transposed_starts = torch.searchsorted(sorted_columns, boundaries, out_int32=True)
-    rows = (order // entries).int()
+def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        matrix = torch.sparse_csr_tensor(starts, columns.flatten(), values, (height, width), check_invariants=False)
-        transposed = torch.sparse_csr_tensor(
-            transposed_starts, rows, values[order], (width, height), check_invariants=False
-        )
-    return matrix, transposed
+        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
+
+
+def _transpose(matrix: Tensor) -> Tensor:
+    if matrix.device.type != "cpu":
+        return matrix.t().to_sparse_csr()
+    # On the CPU, PyTorch sorts all entries, which takes twenty times as long as SciPy's counting.
+    parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
+    flipped = csr_array(tuple(part.numpy() for part in parts), shape=matrix.shape).tocsc()
+    starts, rows, values = map(torch.from_numpy, (flipped.indptr, flipped.indices, flipped.data))
+    return _csr(starts, rows, values, matrix.shape[::-1])
 
 
 def _multiply(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:

@@ -25,11 +25,15 @@ class NonUniformFourier(LinearOperator):
     coordinates it is :class:`Fourier`. The sum is computed by an FFT of the deapodized image on an oversampled grid and
     Kaiser-Bessel interpolation, a sparse matrix. ``adjoint`` is the exact adjoint of that.
 
+    The norm of the operator is above 1 where samples are dense: see :func:`unit_norm_weights`. Its Gram operator is no
+    faster as a convolution (Toeplitz embedding): that needs a grid of twice the size, where interpolation needs 1.4.
+
     Args:
         trajectory: (batch, time, samples, 2), real; cycles per field of view along height and width, such as -n / 2 to
             n / 2 for a side of n pixels. Batch and time may be 1: all share the trajectory.
         shape: (height, width) of the images.
-        accuracy: relative error of the samples of white noise; 1e-3 for training.
+        accuracy: upper bound of the error of the samples of an image of white noise, relative, root mean square. In
+            float32, rounding adds about 1e-6; in float64, 1e-9 is reached.
 
     Raises:
         ValueError: if the trajectory is of another shape or requires a gradient, a size is below 1, the accuracy is not
@@ -93,7 +97,7 @@ class NonUniformFourier(LinearOperator):
         return (*[0, 0] * COLUMN_DIMS, *sides)
 
     def _frames_first(self, tensor: Tensor) -> Tensor:
-        """Move what shares a trajectory to the end: (batch, coil, time, ...) to (batch, time, ..., batch, coil, time)."""
+        """Return (batch, time, ..., batch, coil, time) of (batch, coil, time, ...): what shares a trajectory last."""
         batch, time = self.frames
         parts = tensor.unflatten(2, (time, tensor.shape[2] // time)).unflatten(0, (batch, len(tensor) // batch))
         return parts.movedim((1, 2, 4), (-3, -2, -1))
@@ -103,14 +107,21 @@ class NonUniformFourier(LinearOperator):
         return tensor.movedim((-3, -2, -1), (1, 2, 4)).flatten(3, 4).flatten(0, 1)
 
     def _check_fits(self, name: str, tensor: Tensor, sides: tuple[int, ...]) -> None:
-        expected = (*self.frames[:1], "coil", *self.frames[1:], *sides)
-        known = ((0, self.frames[0]), (2, self.frames[1]))
-        if tensor.shape[3:] != sides or any(size not in {1, tensor.shape[dim]} for dim, size in known):
+        batch, time = self.frames
+        expected = ("batch" if batch == 1 else batch, "coil", "time" if time == 1 else time, *sides)
+        known = [isinstance(size, str) or size == found for size, found in zip(expected, tensor.shape, strict=True)]
+        if not all(known):
             shape = ", ".join(map(str, expected))
-            raise ValueError(f"{name} is {tuple(tensor.shape)}, expected a shape that ({shape}) of the trajectory fits")
+            raise ValueError(f"{name} is {tuple(tensor.shape)}, expected ({shape}), as shape and trajectory say")
 
 
 def check_trajectory(trajectory: Tensor) -> None:
+    """Refuse what is not a trajectory (batch, time, samples, 2), real, without gradient.
+
+    Raises:
+        ValueError: if it is of another shape, or requires a gradient.
+        TypeError: if it is not real.
+    """
     check_tensor(trajectory=trajectory)
     check_dims("trajectory", trajectory, "batch", "time", "samples", "2")
     if trajectory.shape[-1] != AXES:
