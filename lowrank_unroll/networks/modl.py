@@ -74,7 +74,7 @@ class MoDL(NormalizedNetwork):
         check_at_least(1, features=features, iterations=iterations)
         check_at_least(2, depth=depth)
         shared = MoDLIteration(ComplexFrames(_denoiser(features, depth)))
-        super().__init__([shared], checkpoint_iterations, start, iterations)
+        super().__init__([shared], checkpoint_iterations, start, repetitions=iterations)
 
 
 def _denoiser(features: int, depth: int) -> nn.Sequential:
