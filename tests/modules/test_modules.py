@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.photographs.image_files import Images
 from datamodules.photographs.masked_images import MaskedImages
-from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError, ReconstructionModule, color_cs
+from lowrank_unroll.modules import ColorCS, DynamicMRI, NonFiniteGradientError, ReconstructionModule, completion
 from lowrank_unroll.modules.dynamic_mri import PROFILE_GAP
 from lowrank_unroll.modules.tiling import reconstruct_tiles
 from lowrank_unroll.networks import (
@@ -77,8 +77,8 @@ def test_no_seam_shows_where_a_tile_begins_or_ends(tile):
     ("network", "tiles"), [(TLRNet(iterations=1), True), (NonLocalLowRankNet(iterations=1), False)]
 )
 def test_what_needs_it_has_large_images_in_tiles(monkeypatch, network, tiles):
-    monkeypatch.setattr(color_cs, "LARGEST_WHOLE", 48 * 40 - 1)
-    monkeypatch.setattr(color_cs, "TILE", 16)
+    monkeypatch.setattr(completion, "LARGEST_WHOLE", 48 * 40 - 1)
+    monkeypatch.setattr(completion, "TILE", 16)
     module, sizes = ColorCS(network).eval(), []
     network.iterations[0].register_forward_hook(lambda _, inputs, output: sizes.append(tuple(output.image.shape[-2:])))
     batch = Sample.stack([MaskedImages(photos((48, 40)), 0.4, seed=0)[0]])

@@ -20,10 +20,13 @@ from datamodules import (
     CMRxRecon,
     Compose,
     ImageFolder,
+    IndianPines,
     PreparedFiles,
     RandomApply,
     RawScans,
     SamplePhotos,
+    SpectralCubes,
+    SyntheticCubes,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
@@ -33,7 +36,7 @@ from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
 from lowrank_unroll.errors import DataError, UsageError, first_line
-from lowrank_unroll.modules import ColorCS, LogSquaredError
+from lowrank_unroll.modules import ColorCS, LogSquaredError, SpectralCS
 from lowrank_unroll.networks import (
     BART,
     CRNN,
@@ -57,6 +60,7 @@ from lowrank_unroll.networks import (
     NuclearNormRecon,
     ResidualUNet,
     SLRNet,
+    SpectralNuclearNormRecon,
     T2LRNet,
     TensorNuclearNormRecon,
     TLRNet,
@@ -73,11 +77,13 @@ from lowrank_unroll.sampling import (
     OneOf,
     PseudoRadial,
     RandomLines,
+    SharedPixels,
     Spiral,
     Uniform,
     UniformRadial,
     VariableDensity,
     Vista,
+    WholeBands,
 )
 
 COUNT = "expected at least 1"
@@ -91,16 +97,18 @@ SERIES = r"expected \(time, height, width\), each at least 1"
 GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
 
 COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
+SPECTRAL = (SpectralCubes, SyntheticCubes, IndianPines)
 DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
 LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet, JotlasNet)
 ITERATIVE = (
     NuclearNormRecon,
+    SpectralNuclearNormRecon,
     LowRankPlusSparseRecon,
     LocallyLowRankRecon,
     TensorNuclearNormRecon,
     NonLocalLowRankRecon,
 )
-THRESHOLDED = (NuclearNormRecon, TensorNuclearNormRecon)
+THRESHOLDED = (NuclearNormRecon, SpectralNuclearNormRecon, TensorNuclearNormRecon)
 LINES = (EquispacedLines, RandomLines, KtGaussian, Vista)
 FASTER = {"acceleration": 4}
 
@@ -108,7 +116,7 @@ FASTER = {"acceleration": 4}
 FILES = {"root": Path(), "pattern": "*.h5", "split_of": str, "prepare": print, "key": ""}
 
 REFUSED = [
-    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *DYNAMIC, RawScans) for value in (0, -4)),
+    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *SPECTRAL, *DYNAMIC, RawScans) for value in (0, -4)),
     *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
     *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
     # colour images
@@ -126,6 +134,11 @@ REFUSED = [
     *((RandomApply, "share", value, SHARE, {"augmentation": BlackBorders()}) for value in (0.0, 1.5, math.nan)),
     (BlackBorders, "width", 0, COUNT),
     *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
+    # cubes
+    *((kind, name, 0, COUNT) for kind in SPECTRAL for name in ("bands", "patch_size", "patches_per_cube")),
+    *((kind, "noise", value, ZERO_OR_MORE) for kind in SPECTRAL for value in (-0.1, math.nan)),
+    *((SyntheticCubes, name, 0, COUNT) for name in ("materials", "train_cubes", "val_cubes", "test_cubes")),
+    (SyntheticCubes, "size", (16, 64), r"expected \(band, height, width\), each at least 1"),
     # dynamic MRI
     *((kind, "coils", value, COUNT) for kind in DYNAMIC for value in (0, -8)),
     *((kind, "snr", value, f"{AMOUNT}, or null") for kind in DYNAMIC for value in (0.0, -30.0, math.nan, math.inf)),
@@ -186,7 +199,11 @@ REFUSED = [
     *((LowRankPlusSparseRecon, "low_rank_threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
     *((LowRankPlusSparseRecon, "sparse_threshold", value, ZERO_OR_MORE) for value in (-0.1, math.nan, math.inf)),
     # sampling patterns
-    *((kind, "ratio", value, SHARE) for kind in (Uniform, VariableDensity) for value in (0, -0.1, 1.5, math.nan)),
+    *(
+        (kind, "ratio", value, SHARE)
+        for kind in (Uniform, SharedPixels, WholeBands, VariableDensity)
+        for value in (0, -0.1, 1.5, math.nan)
+    ),
     *((Uniform, "ratio", value, "expected the smallest share first") for value in ((0.6, 0.2), (1.0, 0.9))),
     (OneOf, "patterns", (), "expected one pattern at least"),
     *((VariableDensity, "power", value, ZERO_OR_MORE, {"ratio": 0.5}) for value in (-1, math.nan, math.inf)),
@@ -205,6 +222,7 @@ REFUSED = [
     # modules and callbacks
     *((LogSquaredError, "floor", value, AMOUNT) for value in (0, -1e-8, math.inf)),
     *((ColorCS, "tile_size", value, f"{COUNT}, or null", {"network": nn.Identity()}) for value in (0, -32)),
+    (SpectralCS, "tile_size", 0, f"{COUNT}, or null", {"network": nn.Identity()}),
     *((SpectrumMonitor, name, 0, COUNT) for name in ("every_n_steps", "matrices")),
     (TrainingPictures, "samples", -1, NOT_NEGATIVE),
     (TrainingPictures, "every_n_validations", 0, COUNT),
