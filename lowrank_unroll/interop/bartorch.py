@@ -19,9 +19,9 @@ class BartorchOperator(LinearOperator):
         self.operator = operator
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return A x of images (batch, *operator.ishape)."""
+        """Return A x of images (batch, ...), each of the operator's ``ishape``."""
         return torch.stack([self.operator(item) for item in image])
 
     def adjoint(self, measurement: Tensor) -> Tensor:
-        """Return A^H y of measurements (batch, *operator.oshape)."""
+        """Return A^H y of measurements (batch, ...), each of the operator's ``oshape``."""
         return torch.stack([self.operator.H(item) for item in measurement])

@@ -9,7 +9,9 @@ from lowrank_unroll.interop.nuclear_norm import FRAMES, Rearranged, check_partit
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import Matricization
 
-functionals = import_extra("mrpro.operators.Functional", "mrpro", "lowrank_unroll.interop.mrpro")
+ProximableFunctional: Any = import_extra(
+    "mrpro.operators.Functional", "mrpro", "lowrank_unroll.interop.mrpro"
+).ProximableFunctional
 
 
 class TimeFirst(Rearranged):
@@ -28,7 +30,7 @@ class TimeFirst(Rearranged):
         return image.movedim(-3, -5)
 
 
-class NuclearNorm(functionals.ProximableFunctional):
+class NuclearNorm(ProximableFunctional):
     """The sum of the nuclear norms of an image's matrices, for mrpro's ``pgd`` and ``pdhg``.
 
     Args:

@@ -1,18 +1,22 @@
 """Our steps in iterations of bartorch, and its operators as ours."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from support.libraries import import_or_skip
 
+from lowrank_unroll.interop.bartorch import BartorchOperator
 from lowrank_unroll.operators import CoilSensitivity, SampledFourier
 from lowrank_unroll.prox import Casorati, LowRankProx
 
 
 @pytest.fixture(scope="session")
-def bartorch(for_bartorch):
+def bartorch():
+    library = import_or_skip("bartorch")
     for part in ("learning", "linop", "optim", "priors"):
-        import_or_skip(f"bartorch.{part}")
-    return import_or_skip("bartorch")
+        import_module(f"bartorch.{part}")
+    return library
 
 
 def scan():
@@ -21,10 +25,10 @@ def scan():
     return maps / maps.abs().square().sum(0).sqrt(), torch.rand(16, 12) < 0.5
 
 
-def test_an_operator_of_bartorch_is_ours(for_bartorch, bartorch):
+def test_an_operator_of_bartorch_is_ours(bartorch):
     maps, mask = scan()
     sense = bartorch.linop.CartesianSense(maps, (16, 12), pattern=mask.to(torch.complex64))
-    operator, ours = for_bartorch.BartorchOperator(sense), SampledFourier(mask) @ CoilSensitivity(maps[None, :, None])
+    operator, ours = BartorchOperator(sense), SampledFourier(mask) @ CoilSensitivity(maps[None, :, None])
     images = torch.randn(3, 16, 12, dtype=torch.complex64)
     operator.check_adjoint(images)
     kspace = operator(images)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.libraries import adapters_or_skip, import_or_skip
 
 from lowrank_unroll.networks import (
     LocallyLowRankRecon,
@@ -12,6 +13,16 @@ from lowrank_unroll.networks import (
 )
 from lowrank_unroll.networks.layers.convolutions import from_channels, to_channels
 from lowrank_unroll.operators import Mask, SampledFourier
+
+
+@pytest.fixture(scope="session")
+def dinv():
+    return import_or_skip("deepinv")
+
+
+@pytest.fixture(scope="session")
+def ours():
+    return adapters_or_skip("deepinv")
 
 
 def dynamic_mri(dinv):

@@ -2,10 +2,21 @@
 
 import pytest
 import torch
+from support.libraries import adapters_or_skip, import_or_skip
 
 from lowrank_unroll.interop.nuclear_norm import ComplexChannels, shrink
 from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
 from lowrank_unroll.prox import Blocks, Casorati, Frames, LowRankProx, Patches, from_blocks, to_blocks
+
+
+@pytest.fixture(scope="session")
+def dinv():
+    return import_or_skip("deepinv")
+
+
+@pytest.fixture(scope="session")
+def ours():
+    return adapters_or_skip("deepinv")
 
 
 def images():

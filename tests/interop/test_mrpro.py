@@ -2,11 +2,16 @@
 
 import pytest
 import torch
-from support.libraries import import_or_skip
+from support.libraries import adapters_or_skip, import_or_skip
 
 from lowrank_unroll.linalg import singular_value_threshold, spectral_norm
 from lowrank_unroll.operators import Fourier
 from lowrank_unroll.prox import Casorati, Patches, casorati
+
+
+@pytest.fixture(scope="session")
+def for_mrpro():
+    return adapters_or_skip("mrpro")
 
 
 @pytest.fixture(scope="session")

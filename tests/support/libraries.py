@@ -22,6 +22,12 @@ def import_or_skip(name):
     return import_module(name)
 
 
+def adapters_or_skip(name):
+    """Import the adapters of a library, or skip the test."""
+    import_or_skip(name)
+    return import_module(f"lowrank_unroll.interop.{name}")
+
+
 def declare_torchvision_operators():
     """Declare the operators of torchvision's compiled part, if that does not fit this build of PyTorch.
 

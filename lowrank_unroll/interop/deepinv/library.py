@@ -2,4 +2,4 @@
 
 from lowrank_unroll.extras import import_extra
 
-deepinv = import_extra("deepinv", "interop", "lowrank_unroll.interop.deepinv")
+deepinv = import_extra("deepinv", "deepinv", "lowrank_unroll.interop.deepinv")
