@@ -120,6 +120,8 @@ def _networks() -> list[type[nn.Module]]:
 
 def _has_parameters(network: type[nn.Module]) -> bool:
     """Return whether a network, built with its defaults, has trainable parameters."""
+    if network is networks.WithLowRank:  # which has no default for the network that it is around
+        return True
     return any(parameter.requires_grad for parameter in network().parameters())
 
 
