@@ -1,6 +1,7 @@
 """Raw data of the simulated beating heart, as a scanner would measure it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,8 @@ from datamodules.dynamic_mri.phantom import beating_heart
 from datamodules.dynamic_mri.simulation import coil_sensitivities, squared_magnitude
 from datamodules.loading.drawn_datasets import generator_of
 from datamodules.measured.coils import mix_coils
-from datamodules.measured.ismrmrd.header import Header, Space
-from datamodules.measured.ismrmrd.raw_file import Place
+from datamodules.measured.ismrmrd.header import CARTESIAN, Header, Space
+from datamodules.measured.ismrmrd.scan_file import Place
 from datamodules.measured.ismrmrd.writer import RawScan
 from datamodules.measured.readout import crop_readout
 from lowrank_unroll.checks import check_at_least, check_positive, check_sides
@@ -75,14 +76,13 @@ class PhantomScan:
         calibration[..., centre] = kspace[:, 0, :, centre]
         if self.snr is not None:
             sigma = float(squared_magnitude(heart).mean().sqrt()) / self.snr
-            coupling = sigma * _coupling(self.coils, generator)
-            noise = _noise(coupling, (NOISE_SAMPLES,), generator)
-            kspace += _noise(coupling, kspace.shape[1:], generator)
-            calibration[..., centre] += _noise(coupling, calibration[0, :, centre].shape, generator)
+            (kspace, calibration[..., centre]), noise = add_coil_noise(
+                [kspace, calibration[..., centre]], sigma, generator
+            )
         scan = RawScan(
             kspace[None].numpy(),
             sampled[None].numpy(),
-            self._header(),
+            phantom_header(self.size, self.coils),
             [PLACE],
             [INTERVAL * frame for frame in range(time)],
             None if noise is None else noise.numpy(),
@@ -90,22 +90,46 @@ class PhantomScan:
         )
         return scan, heart
 
-    def _header(self) -> Header:
-        _, height, width = self.size
-        pixel = FIELD_OF_VIEW / min(height, width)
-        return Header(
-            encoded=Space((2 * height, width, 1), (2 * pixel * height, pixel * width, THICKNESS)),
-            recon=Space((height, width, 1), (pixel * height, pixel * width, THICKNESS)),
-            trajectory="cartesian",
-            limits={},
-            channels=self.coils,
-            field_strength=FIELD_STRENGTH,
-            repetition_times=(INTERVAL,),
-            echo_times=(ECHO_TIME,),
-            flip_angles=(FLIP_ANGLE,),
-            pilot_tone=False,
-            calibration_is_embedded=False,
-        )
+
+def phantom_header(size: tuple[int, int, int], coils: int, oversampling: int = 2) -> Header:
+    """Return the header of a simulated Cartesian scan.
+
+    Args:
+        size: time, height and width of the series.
+        coils: their number.
+        oversampling: of the readout.
+    """
+    _, height, width = size
+    pixel = FIELD_OF_VIEW / min(height, width)
+    return Header(
+        encoded=Space((oversampling * height, width, 1), (oversampling * pixel * height, pixel * width, THICKNESS)),
+        recon=Space((height, width, 1), (pixel * height, pixel * width, THICKNESS)),
+        trajectory=CARTESIAN,
+        limits={},
+        channels=coils,
+        field_strength=FIELD_STRENGTH,
+        repetition_times=(INTERVAL,),
+        echo_times=(ECHO_TIME,),
+        flip_angles=(FLIP_ANGLE,),
+        pilot_tone=False,
+        calibration_is_embedded=False,
+    )
+
+
+def add_coil_noise(signals: Sequence[Tensor], sigma: float, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
+    """Add noise that is correlated between coils.
+
+    Args:
+        signals: (coil, ...) each, complex64.
+        sigma: standard deviation of the noise in the real and imaginary part.
+        generator: of the noise and of its correlation.
+
+    Returns:
+        The signals with noise, and noise alone, (coil, sample).
+    """
+    coupling = sigma * _coupling(len(signals[0]), generator)
+    noise = _noise(coupling, (NOISE_SAMPLES,), generator)
+    return [signal + _noise(coupling, signal.shape[1:], generator) for signal in signals], noise
 
 
 def _coupling(coils: int, generator: torch.Generator) -> Tensor:

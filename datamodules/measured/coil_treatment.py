@@ -1,5 +1,6 @@
 """Prewhitening, compression and sensitivities of the coils of a scanner."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from datamodules.measured.coils import (
     time_average,
     whitening_matrix,
 )
-from datamodules.measured.readout import crop_readout, crop_readout_kspace
+from datamodules.measured.readout import crop_center, crop_readout_kspace
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.errors import DataError, first_line
 
@@ -122,24 +123,54 @@ class CoilTreatment:
                 since the centre of k-space has gaps; names the file.
             ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
         """
-        largest = float(series.kspace.abs().max())
+        white = series._replace(kspace=self.whiten(series.kspace))
+        kspace, sampled = crop_readout_kspace(*white, self.size.height)
+        compression = self.compression(kspace)
+
+        def sources() -> Iterator[Measured]:
+            if calibration is not None:
+                yield calibration._replace(kspace=mix_coils(compression, self._white(calibration.kspace)))
+            yield Measured(mix_coils(compression, time_average(*white)), white.sampled.any(0))
+
+        return Treated(mix_coils(compression, kspace), sampled, *self.sensitivities(number, compression, sources()))
+
+    def whiten(self, kspace: Tensor) -> Tensor:
+        """Whiten the noise of all coils (coil, ...), if it is known.
+
+        Raises:
+            DataError: if all samples are zero, or one is beyond single precision; names the file.
+        """
+        largest = float(kspace.abs().max())
         if not SMALLEST < largest < LARGEST:
             raise DataError(
                 f"{self.path}: the largest sample of a series is {largest:.0e}, expected a number that single "
                 f"precision can work with, from {SMALLEST:.0e} to {LARGEST:.0e}"
             )
-        white = series._replace(kspace=self._white(series.kspace))
-        kspace, sampled = crop_readout_kspace(*white, self.size.height)
+        return self._white(kspace)
+
+    def compression(self, kspace: Tensor) -> Tensor:
+        """Return the matrix (virtual coil, coil) that compresses white k-space (coil, ...)."""
         virtual = self.coils.virtual or len(kspace)
-        compression = compression_matrix(kspace, virtual) if virtual < len(kspace) else torch.eye(len(kspace))
-        kspace = mix_coils(compression, kspace)
+        return compression_matrix(kspace, virtual) if virtual < len(kspace) else torch.eye(len(kspace))
+
+    def sensitivities(
+        self, number: int, compression: Tensor, sources: Iterable[Measured]
+    ) -> tuple[Tensor | None, float]:
+        """Return sensitivities and gain of virtual coils, see :class:`Treated`.
+
+        Args:
+            number: of the slice, for given sensitivities.
+            compression: from all coils to virtual ones.
+            sources: k-space (virtual coil, kx, ky) of at least the image's field of view, and where it is sampled; of
+                the first whose centre is sampled sensitivities are estimated, unless they are given.
+
+        Raises:
+            DataError: if the centre of each source has gaps; names the file.
+            ModuleNotFoundError: if sigpy, which estimates sensitivities, is not installed.
+        """
         if self.given is not None:
-            return Treated(kspace, sampled, *self._mixed(self.given[number % len(self.given)], compression))
-        if len(kspace) == 1:
-            return Treated(kspace, sampled, None, 1.0)
-        average = Measured(time_average(*white), white.sampled.any(0))
-        separate = [] if calibration is None else [calibration._replace(kspace=self._white(calibration.kspace))]
-        return Treated(kspace, sampled, self._estimated([*separate, average], compression), 1.0)
+            return self._mixed(self.given[number % len(self.given)], compression)
+        return (None if len(compression) == 1 else self._estimated(sources)), 1.0
 
     def _white(self, coils: Tensor) -> Tensor:
         return coils if self.whitening is None else mix_coils(self.whitening, coils)
@@ -150,14 +181,15 @@ class CoilTreatment:
         gain = float(mixed.abs().square().sum(0).sqrt().max())
         return (mixed / gain).to(torch.complex64)[:, None], gain
 
-    def _estimated(self, sources: list[Measured], compression: Tensor) -> Tensor:
-        widths = [calibration_width(source.sampled) for source in sources]
-        for source, width in zip(sources, widths, strict=True):
-            if width >= LEAST_CALIBRATION:
+    def _estimated(self, sources: Iterable[Measured]) -> Tensor:
+        widths = []
+        for source in sources:
+            widths.append(calibration_width(source.sampled))
+            if widths[-1] >= LEAST_CALIBRATION:
                 # Estimate on the oversampled field of view: after cropping, tissue outside the image aliases in and
                 # would need a second set of maps.
-                sensitivities = estimate_sensitivities(mix_coils(compression, source.kspace), width)
-                return crop_readout(sensitivities, self.size.height)[:, None]
+                sensitivities = estimate_sensitivities(source.kspace, widths[-1])
+                return crop_center(sensitivities, self.size.height, self.size.width)[:, None]
         raise DataError(
             f"{self.path}: only {max(widths)} x {max(widths)} of the centre of k-space are sampled by any frame, "
             f"expected {LEAST_CALIBRATION} x {LEAST_CALIBRATION} or more, to estimate coil sensitivities. Give your "

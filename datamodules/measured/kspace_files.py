@@ -17,8 +17,11 @@ from datamodules.loading.lazy_arrays import complex_of_pairs
 from datamodules.loading.source_names import source_names
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.ismrmrd.sandbox import select_raw_files
+from datamodules.measured.ismrmrd.scan_file import is_cartesian
 from datamodules.measured.raw_series import RawSeries
 from datamodules.measured.scaling import scale_to_unit_maximum
+from datamodules.measured.spokes import Spokes
+from datamodules.measured.trajectory_series import TrajectorySeries
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.sample import Sample
 
@@ -190,8 +193,10 @@ def _brightness(file: Path, scale: float, exponent: float) -> torch.Tensor:
     return torch.tensor(2.0**brightness)
 
 
-def read_kspace(path: Path, coils: Coils) -> Dataset[Sample]:
-    """Return the series of a file or of all files in a folder, see :class:`KSpaceFiles` and :class:`RawSeries`.
+def read_kspace(path: Path, coils: Coils, spokes: Spokes = Spokes()) -> Dataset[Sample]:  # noqa: B008  immutable
+    """Return the series of a file or of all files in a folder.
+
+    See :class:`KSpaceFiles`, :class:`RawSeries` and :class:`TrajectorySeries`.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no such file in the folder.
@@ -203,7 +208,12 @@ def read_kspace(path: Path, coils: Coils) -> Dataset[Sample]:
     if unknown := [file for file in others if file.suffix.lower() not in READERS]:
         raise DataError(f"{unknown[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")
     names = dict(zip(files, source_names([Path(file.name) for file in files]), strict=True))
-    datasets: list[Dataset[Sample]] = [RawSeries(file, coils, names[file]) for file in raw]
+    datasets: list[Dataset[Sample]] = [
+        RawSeries(file, coils, names[file])
+        if is_cartesian(file)
+        else TrajectorySeries(file, coils, spokes, names[file])
+        for file in raw
+    ]
     return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
 
-from datamodules.measured.coil_treatment import Coils, CoilTreatment, Measured, Size, Treated
+from datamodules.measured.coil_treatment import Coils, Measured, Treated
 from datamodules.measured.ismrmrd.geometry import scan_geometry
-from datamodules.measured.ismrmrd.lines import DIMS, SERIES_DIMS
+from datamodules.measured.ismrmrd.lines import DIMS
 from datamodules.measured.ismrmrd.raw_file import RawFile
 from datamodules.measured.scaling import scale_to_unit_maximum
-from lowrank_unroll.errors import DataError
+from datamodules.measured.scan_series import ScanSeries, time_dim
 from lowrank_unroll.names import one_line
 from lowrank_unroll.sample import Geometry, Sample
 
@@ -23,7 +22,7 @@ WITHOUT_COILS = tuple(dim for dim in DIMS if dim != "coil")
 logger = logging.getLogger(__name__)
 
 
-class RawSeries(Dataset[Sample]):
+class RawSeries(ScanSeries):
     """The series of an ISMRMRD file: one for each slice, average, repetition, set and contrast.
 
     Frames are the cardiac phases or, if there is only one, the repetitions; frames that were never measured are left
@@ -44,26 +43,11 @@ class RawSeries(Dataset[Sample]):
 
     def __init__(self, path: Path, coils: Coils = Coils(), name: str | None = None) -> None:  # noqa: B008  immutable
         self.file = RawFile(path)
+        self.time = time_dim(self.file)
         sizes = self.file.sizes
-        if sizes["kz"] > 1:
-            raise DataError(f"{path}: is of a volume of {sizes['kz']} partitions, expected slices, each a series")
-        phases, repetitions = (len(self.file.measured_at(dim)) for dim in ("phase", "repetition"))
-        self.time = "repetition" if phases == 1 < repetitions else "phase"
-        self.items = self.file.indices([dim for dim in (*SERIES_DIMS, "phase") if dim != self.time])
-        self.names = [f"{path.stem if name is None else name}/{self.file.name_of(item)}" for item in self.items]
         readout = min(self.file.header.recon.matrix_size[0], sizes["kx"])
-        noise = self.file.noise() if coils.prewhiten and coils.noise_covariance is None else None
-        self.treatment = CoilTreatment(
-            coils,
-            path,
-            Size(sizes["slice"], sizes["coil"], readout, sizes["ky"]),
-            None if noise is None else torch.from_numpy(noise),
-        )
+        super().__init__(self.file, coils, (readout, sizes["ky"]), (self.time,), name)
         self._log_missing_frames()
-
-    def __len__(self) -> int:
-        """Return the number of series."""
-        return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a series.

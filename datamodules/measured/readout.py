@@ -11,6 +11,11 @@ def crop_readout(images: Tensor, readout: int | None) -> Tensor:
     return images[..., _central(images.shape[-2], readout), :]
 
 
+def crop_center(images: Tensor, height: int, width: int) -> Tensor:
+    """Crop images to their central part (..., height, width); smaller sides stay as they are."""
+    return crop_readout(images, height)[..., _central(images.shape[-1], width)]
+
+
 def crop_readout_kspace(
     kspace: Tensor, sampled: Tensor, readout: int, first: int | None = None
 ) -> tuple[Tensor, Tensor]:

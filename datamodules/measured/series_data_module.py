@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from datamodules.loading.data_module import STAGES, ReconstructionDataModule, Split
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.kspace_files import read_kspace
+from datamodules.measured.spokes import Spokes
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import SERIES_AXES, Sample
 
@@ -21,8 +22,9 @@ class SeriesDataModule(ReconstructionDataModule):
 
     Args:
         predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
-            folder of them, see :class:`RawSeries` and :class:`KSpaceFiles`.
+            folder of them, see :class:`RawSeries`, :class:`TrajectorySeries` and :class:`KSpaceFiles`.
         raw_coils: treatment of the coils of raw files.
+        raw_spokes: frames and positions of the readouts of raw files that were measured along a trajectory.
         batch_size: samples in a batch of training and validation.
         num_workers: processes that load; 0 loads in the training process.
         seed: of everything random: shuffling, crops, masks, and what is simulated.
@@ -37,12 +39,14 @@ class SeriesDataModule(ReconstructionDataModule):
         self,
         predict_kspace: Path | None = None,
         raw_coils: Coils = Coils(),  # noqa: B008  immutable
+        raw_spokes: Spokes = Spokes(),  # noqa: B008  immutable
         batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, **kwargs)
         self.predict_kspace = predict_kspace
         self.raw_coils = raw_coils
+        self.raw_spokes = raw_spokes
 
     def splits_to_prepare(self) -> tuple[Split, ...]:
         """Return the splits whose data the stage needs, "predict" apart; all without a stage, as in `prepare`."""
@@ -64,4 +68,4 @@ class SeriesDataModule(ReconstructionDataModule):
             return self.measured(split)
         if self.predict_kspace is None:
             raise UsageError("nothing to predict: pass --data.predict_kspace FILE_OR_FOLDER")
-        return read_kspace(Path(self.predict_kspace), self.raw_coils)
+        return read_kspace(Path(self.predict_kspace), self.raw_coils, self.raw_spokes)

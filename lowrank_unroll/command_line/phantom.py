@@ -4,10 +4,15 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
+
+from datamodules.dynamic_mri.elliptic_scan import NAMES, EllipticScan
 from datamodules.dynamic_mri.phantom_scan import PhantomScan
 from datamodules.loading.caches import write_hdf5
-from datamodules.measured.ismrmrd.writer import write_ismrmrd
+from datamodules.measured.ismrmrd.header import CARTESIAN
+from datamodules.measured.ismrmrd.writer import write_ismrmrd, write_trajectory_scan
 from lowrank_unroll import sampling
 from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.errors import UsageError, first_line
@@ -35,25 +40,41 @@ def phantom(argv: Sequence[str]) -> None:
     for path in filter(None, (arguments.file, reference)):
         if path.exists():
             raise UsageError(f"{path} exists already: give another name, or remove it first")
+    summary, heart = (_write_lines if arguments.trajectory == CARTESIAN else _write_trajectory)(arguments)
+    if reference is not None:
+        write_hdf5(reference, [("series", heart.numpy())])
+    name = shlex.quote(str(arguments.file))
+    command = f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {name}"
+    say(f"Raw data: {arguments.file}, {summary}. To reconstruct them:\n  {command}")
+
+
+def _write_lines(arguments: argparse.Namespace) -> tuple[str, Tensor]:
     try:
         pattern = getattr(sampling, arguments.pattern)(arguments.acceleration)
-        scan, heart = PhantomScan(
-            pattern,
-            tuple(arguments.size),
-            arguments.coils,
-            arguments.snr or None,
-            arguments.calibration,
-            arguments.seed,
-        ).measure()
+        scan, heart = PhantomScan(pattern, calibration=arguments.calibration, **_common(arguments)).measure()
     except ValueError as error:
         raise UsageError(first_line(error)) from error
     write_ismrmrd(arguments.file, scan)
-    if reference is not None:
-        write_hdf5(reference, [("series", heart.numpy())])
-    summary = f"Raw data: {arguments.file}, {scan.sampled.mean():.1%} of the lines. To reconstruct them:"
-    name = shlex.quote(str(arguments.file))
-    command = f"lowrank-unroll predict --config dynamic_mri/locally_low_rank.yaml --data.predict_kspace {name}"
-    say(f"{summary}\n  {command}")
+    return f"{scan.sampled.mean():.1%} of the lines", heart
+
+
+def _write_trajectory(arguments: argparse.Namespace) -> tuple[str, Tensor]:
+    try:
+        scan, heart = EllipticScan(arguments.trajectory, arguments.spokes, **_common(arguments)).measure()
+    except ValueError as error:
+        raise UsageError(first_line(error)) from error
+    write_trajectory_scan(arguments.file, scan)
+    return f"{arguments.spokes} {'spokes' if arguments.trajectory == 'radial' else 'interleaves'} per frame", heart
+
+
+def _common(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields that both kinds of scans have."""
+    return {
+        "size": tuple(arguments.size),
+        "coils": arguments.coils,
+        "snr": arguments.snr or None,
+        "seed": arguments.seed,
+    }
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -73,11 +94,22 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--coils", type=int, default=default.coils, help="receive coils, whose noise is correlated")
     parser.add_argument(
+        "--trajectory",
+        choices=(CARTESIAN, *NAMES),
+        metavar="NAME",
+        default=CARTESIAN,
+        help="lines of the pattern (cartesian), or spokes at golden angles (radial) or spirals (spiral), whose k-space "
+        "is computed in closed form of a simpler heart, in some minutes",
+    )
+    parser.add_argument(
+        "--spokes", type=int, default=EllipticScan().spokes, help="of a frame, or interleaves of a spiral"
+    )
+    parser.add_argument(
         "--pattern",
         choices=PATTERNS,
         metavar="CLASS",
         default="EquispacedLines",
-        help=f"sampling pattern: {', '.join(PATTERNS)}",
+        help=f"sampling pattern of lines: {', '.join(PATTERNS)}",
     )
     parser.add_argument(
         "--acceleration", type=float, default=default.pattern.acceleration, help="acceleration of the pattern"

@@ -400,11 +400,11 @@ class TestCommandLine:
     @pytest.mark.usefixtures("sandbox_in_this_process")
     def test_what_is_no_raw_file_is_told_in_a_line(self, refused):
         kspace, _ = measured()
-        header = xsd.ToXML(header_of(kspace)).replace("cartesian", "radial").encode()
-        write("radial.h5", header, readouts_of(kspace)[:3])
-        told = refused(*self.WORDS, "--data.predict_kspace", "radial.h5")
-        assert "radial.h5" in told
-        assert "the trajectory is 'radial', expected 'cartesian': grid its samples" in told
+        header = xsd.ToXML(header_of(kspace)).replace("cartesian", "epi").encode()
+        write("epi.h5", header, readouts_of(kspace)[:3])
+        told = refused(*self.WORDS, "--data.predict_kspace", "epi.h5")
+        assert "epi.h5" in told
+        assert "the trajectory is 'epi', expected one of cartesian, radial, goldenangle, spiral, other: grid its" in told
 
     def test_a_file_that_hangs_is_given_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(sandbox, "TIMEOUT", 3.0)

@@ -8,6 +8,9 @@ from xml.etree.ElementTree import Element, fromstring
 
 LONGEST_HEADER = 2**22  # characters; a header has a few thousand, or some hundred thousand with a scanner's protocol
 
+CARTESIAN = "cartesian"
+TRAJECTORIES = (CARTESIAN, "radial", "goldenangle", "spiral", "other")  # those of ISMRMRD but for echo-planar imaging
+
 
 class Limit(NamedTuple):
     """Range of an encoding counter, both ends included, and its value at the centre of k-space."""
@@ -26,12 +29,12 @@ class Space(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """Parameters in the header of a Cartesian scan.
+    """Parameters in the header of a scan.
 
     Attributes:
         encoded: space as encoded, with oversampling.
         recon: space to be reconstructed.
-        trajectory: of k-space; `cartesian`.
+        trajectory: of k-space, one of `TRAJECTORIES`.
         limits: ranges of the encoding counters by their names; of those that have one.
         channels: number of receiver channels, None if not given.
         field_strength: in T, None if not given.
@@ -54,9 +57,14 @@ class Header:
     pilot_tone: bool
     calibration_is_embedded: bool
 
+    @property
+    def repetition_time(self) -> float:
+        """The first TR in ms, NaN if not given."""
+        return self.repetition_times[0] if self.repetition_times else math.nan
+
 
 def parse_header(xml: bytes) -> Header:
-    """Read the header of a Cartesian scan with one encoding.
+    """Read the header of a scan with one encoding.
 
     Matrix sizes, fields of view and the trajectory are required, as they are in the ISMRMRD schema.
 
@@ -70,10 +78,10 @@ def parse_header(xml: bytes) -> Header:
         raise ValueError(f"the header has {len(encodings)} encodings, expected one")
     encoding = encodings[0]
     trajectory = _text(encoding, "trajectory").lower()
-    if trajectory != "cartesian":
+    if trajectory not in TRAJECTORIES:
         raise ValueError(
-            f"the trajectory is {trajectory!r}, expected 'cartesian': grid its samples with another program, and give "
-            "k-space as an .h5 or .npz file"
+            f"the trajectory is {trajectory[:40]!r}, expected one of {', '.join(TRAJECTORIES)}: grid its samples with "
+            "another program, and give k-space as an .h5 or .npz file"
         )
     channels = _numbers(root, "acquisitionSystemInformation/receiverChannels")
     field_strength = _numbers(root, "acquisitionSystemInformation/systemFieldStrength_T")

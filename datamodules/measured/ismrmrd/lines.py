@@ -1,7 +1,7 @@
-"""Lines of the image among the readouts of a Cartesian scan, and their positions in k-space."""
+"""Readouts of the image among all of a scan, and the positions of Cartesian ones in k-space."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,19 +175,30 @@ def sizes_of(lines: Lines, header: Header) -> tuple[dict[str, int], int]:
     Raises:
         ValueError: if a counter is beyond the header, or k-space is far larger than the samples.
     """
-    kx, encoded_ky, kz = header.encoded.matrix_size
-    sizes = {"coil": lines.channels, "kx": kx}
-    for dim, (_, limit) in COUNTERS.items():
-        largest = int(lines.counters[dim].max())
-        size = header.limits[limit].maximum + 1 if limit in header.limits else largest + 1
-        sizes[dim] = kz if dim == "kz" else size
-        if largest >= sizes[dim] or lines.counters[dim].min() < 0:
-            raise ValueError(f"{dim} of some readout is {largest}, beyond the {sizes[dim]} of the header")
+    kx, encoded_ky, _ = header.encoded.matrix_size
+    sizes = {"coil": lines.channels, "kx": kx, **counter_sizes(lines, header, COUNTERS)}
     sizes["ky"], first_ky = _around_centre(sizes["ky"], header.limits.get(COUNTERS["ky"][1]), encoded_ky)
     acquired = len(lines.rows) * lines.channels * lines.samples
     if math.prod(sizes.values()) > MOST_UNDERSAMPLED * acquired:
         raise ValueError(f"k-space of {sizes} is more than {MOST_UNDERSAMPLED} times as large as the samples")
     return sizes, first_ky
+
+
+def counter_sizes(lines: Lines, header: Header, dims: Iterable[str]) -> dict[str, int]:
+    """Return the sizes of some dims of k-space that counters place readouts in.
+
+    Raises:
+        ValueError: if a counter is beyond the header.
+    """
+    sizes = {}
+    for dim in dims:
+        limit = header.limits.get(COUNTERS[dim][1])
+        largest = int(lines.counters[dim].max())
+        size = largest + 1 if limit is None else limit.maximum + 1
+        sizes[dim] = header.encoded.matrix_size[2] if dim == "kz" else size
+        if largest >= sizes[dim] or lines.counters[dim].min() < 0:
+            raise ValueError(f"{dim} of some readout is {largest}, beyond the {sizes[dim]} of the header")
+    return sizes
 
 
 def _around_centre(lines: int, limit: Limit | None, encoded: int) -> tuple[int, int]:

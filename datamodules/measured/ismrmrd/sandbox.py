@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from datamodules.measured.ismrmrd.lines import SERIES_DIMS
-from datamodules.measured.ismrmrd.raw_file import ISMRMRDError, RawFile, is_ismrmrd
+from datamodules.measured.ismrmrd.raw_file import RawFile
+from datamodules.measured.ismrmrd.scan_file import ISMRMRDError, is_cartesian, is_ismrmrd
+from datamodules.measured.ismrmrd.trajectory_file import TrajectoryFile
 
 TIMEOUT = 45.0  # s without progress
 START_TIMEOUT = 300.0  # s until the first progress, since the process has to import everything
@@ -99,11 +100,7 @@ def _check_all(files: Sequence[Path], sender: Connection) -> None:
 
 
 def _read_all(path: Path, sender: Connection) -> None:
-    file = RawFile(path)
+    file = RawFile(path) if is_cartesian(path) else TrajectoryFile(path)
     file.noise()
-    for number in range(file.sizes["slice"]):
-        file.calibration(number)
-        sender.send(None)
-    for index in file.indices(SERIES_DIMS):
-        file.kspace(**index)
+    for _ in file.parts():
         sender.send(None)

@@ -59,13 +59,34 @@ def read_samples(
     Raises:
         ValueError: if a row has another number of samples than its head says, or NaN or infinity.
     """
+    for block in _read_column(table, "data", rows, 2 * channels * samples):
+        yield [readout.view(np.complex64).reshape(channels, -1) for readout in block]
+
+
+def read_trajectories(
+    table: h5py.Dataset, rows: npt.NDArray[np.intp], dims: int, samples: int
+) -> npt.NDArray[np.float32]:
+    """Return the stored trajectories of some rows of the table, in ascending order, (row, sample, dim).
+
+    Raises:
+        ValueError: if the table has none, or a row another number of positions than its head says, or NaN or infinity.
+    """
+    if h5py.check_vlen_dtype(table.dtype["traj"]) != np.dtype("<f4"):
+        raise ValueError(f"trajectories are of type {table.dtype['traj']}, expected little-endian float32")
+    blocks = _read_column(table, "traj", rows, np.full(len(rows), dims * samples))
+    return np.stack([trajectory for block in blocks for trajectory in block]).reshape(len(rows), samples, dims)
+
+
+def _read_column(
+    table: h5py.Dataset, name: str, rows: npt.NDArray[np.intp], lengths: npt.NDArray[np.int_]
+) -> Iterator[list[npt.NDArray[np.float32]]]:
     ends = np.append(np.flatnonzero(np.diff(rows // ROWS_AT_ONCE)) + 1, len(rows))
     for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
         first = rows[start] // ROWS_AT_ONCE * ROWS_AT_ONCE
-        block = table[first : first + ROWS_AT_ONCE]["data"][rows[start:end] - first]
-        for readout, length in zip(block, 2 * channels * samples[start:end], strict=True):
+        block = table[first : first + ROWS_AT_ONCE][name][rows[start:end] - first]
+        for readout, length in zip(block, lengths[start:end], strict=True):
             if len(readout) != length:
-                raise ValueError(f"a readout has {len(readout)} numbers, expected {length}")
+                raise ValueError(f"{name} of a readout has {len(readout)} numbers, expected {length}")
         if not all(np.isfinite(readout).all() for readout in block):
-            raise ValueError(f"NaN or infinity in readouts {rows[start]} to {rows[end - 1]}")
-        yield [readout.view(np.complex64).reshape(channels, -1) for readout in block]
+            raise ValueError(f"NaN or infinity in {name} of readouts {rows[start]} to {rows[end - 1]}")
+        yield list(block)
