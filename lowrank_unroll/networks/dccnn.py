@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.layers.complex_series import ComplexFrames, ComplexSeries
-from lowrank_unroll.networks.layers.convolutions import Convolution, Convolutions
+from lowrank_unroll.networks.layers.convolutions import Convolutions
 from lowrank_unroll.networks.normalized import NormalizedNetwork, NormalizedState
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
@@ -69,7 +69,7 @@ class DCCNN(NormalizedNetwork):
     @staticmethod
     def denoiser(features: int, depth: int) -> nn.Module:
         """Return the convolutions of a cascade."""
-        return ComplexSeries(_convolutions(nn.Conv3d, features, depth))
+        return ComplexSeries(Convolutions(partial(nn.Conv3d, kernel_size=3, padding=1), _widths(features, depth)))
 
 
 class FrameDCCNN(DCCNN):
@@ -81,9 +81,9 @@ class FrameDCCNN(DCCNN):
     @staticmethod
     def denoiser(features: int, depth: int) -> nn.Module:
         """Return the convolutions of a cascade."""
-        return ComplexFrames(_convolutions(nn.Conv2d, features, depth))
+        return ComplexFrames(Convolutions(partial(nn.Conv2d, kernel_size=3, padding=1), _widths(features, depth)))
 
 
-def _convolutions(convolution: Convolution, features: int, depth: int) -> Convolutions:
-    """Return convolutions with bias and ReLU between them."""
-    return Convolutions(partial(convolution, kernel_size=3, padding=1), (2, *[features] * (depth - 1), 2))
+def _widths(features: int, depth: int) -> tuple[int, ...]:
+    """Return the channels before, between and after the convolutions of a cascade."""
+    return (2, *[features] * (depth - 1), 2)

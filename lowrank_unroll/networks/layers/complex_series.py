@@ -21,7 +21,7 @@ class ComplexFrames(nn.Module):
         """Return a complex series of the same shape."""
         frames = to_channels(series).transpose(1, 2)
         images = at_least_single(self.network(frames.flatten(0, 1)))
-        return from_channels(images.unflatten(0, frames.shape[:2]).transpose(1, 2))
+        return from_channels(images.reshape(frames.shape).transpose(1, 2))
 
 
 class ComplexSeries(nn.Module):

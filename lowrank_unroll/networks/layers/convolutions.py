@@ -30,10 +30,11 @@ BLOCK = 16
 
 
 class Convolutions(nn.Sequential):
-    """Convolutions with kernels of 3 a side and without bias, of channels (batch, channel, ...).
+    """Convolutions with kernels of 3 a side, of channels (batch, channel, ...).
 
-    Without bias the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0. Under automatic mixed precision
-    it computes in half precision and returns single precision, for complex numbers and singular values.
+    Without bias, as in all networks but DCCNN, the stack is positively homogeneous: stack(c x) = c stack(x) for c > 0.
+    Under automatic mixed precision it computes in half precision and returns single precision, for complex numbers and
+    singular values.
 
     If ``compiled`` is true, it is compiled in training, where samples have one size or a few: the compiler starts anew
     for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size.

@@ -1,15 +1,10 @@
 """U-Nets of images and of series."""
 
-from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-Layer = Callable[[int, int], nn.Module]
 
 # Where features vanish, each normalization multiplies gradients by EPSILON^-1/2. Those of 22 layers, as of four pools,
 # overflow single precision with PyTorch's default, 1e-5.
@@ -30,11 +25,6 @@ class UNet(nn.Module):
         pools: number of pools, one less than there are levels.
     """
 
-    convolution: ClassVar[Layer] = staticmethod(partial(nn.Conv2d, kernel_size=3, padding=1, bias=False))
-    upsampling: ClassVar[Layer] = staticmethod(partial(nn.ConvTranspose2d, kernel_size=2, stride=2, bias=False))
-    pointwise: ClassVar[Layer] = staticmethod(partial(nn.Conv2d, kernel_size=1))
-    pool: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(partial(functional.avg_pool2d, kernel_size=2))
-
     def __init__(self, channels: int, features: int, pools: int) -> None:
         super().__init__()
         widths = [features * 2**level for level in range(pools + 1)]
@@ -46,11 +36,29 @@ class UNet(nn.Module):
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
 
-    def _block(self, before: int, after: int) -> nn.Module:
-        return nn.Sequential(
-            _normalized(self.convolution(before, after)),
-            _normalized(self.convolution(after, after)),
-        )
+    @staticmethod
+    def convolution(before: int, after: int) -> nn.Module:
+        """Return a convolution that keeps the size."""
+        return nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
+
+    @staticmethod
+    def upsampling(before: int, after: int) -> nn.Module:
+        """Return a convolution that doubles the size."""
+        return nn.ConvTranspose2d(before, after, kernel_size=2, stride=2, bias=False)
+
+    @staticmethod
+    def pointwise(before: int, after: int) -> nn.Module:
+        """Return a convolution of single pixels."""
+        return nn.Conv2d(before, after, kernel_size=1)
+
+    @staticmethod
+    def pool(features: Tensor) -> Tensor:
+        """Halve the size of features."""
+        return functional.avg_pool2d(features, kernel_size=2)
+
+    def _block(self, before: int, after: int) -> nn.Sequential:
+        first, second = self.convolution(before, after), self.convolution(after, after)
+        return nn.Sequential(_normalized(first), _normalized(second))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images of the same shape; of any size, since it pads them with zeros to one that it can halve."""
@@ -68,14 +76,6 @@ class UNet(nn.Module):
         return result[..., :height, :width]
 
 
-def _space_time_convolution(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(before, after, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False),
-        nn.LeakyReLU(SLOPE, inplace=True),
-        nn.Conv3d(after, after, kernel_size=(3, 1, 1), padding=(1, 0, 0), padding_mode="circular", bias=False),
-    )
-
-
 class SpaceTimeUNet(UNet):
     """A :class:`UNet` of real series (batch, channel, time, height, width), which pools in space only.
 
@@ -83,12 +83,29 @@ class SpaceTimeUNet(UNet):
     periodic: the first frame follows the last.
     """
 
-    convolution: ClassVar[Layer] = staticmethod(_space_time_convolution)
-    upsampling: ClassVar[Layer] = staticmethod(
-        partial(nn.ConvTranspose3d, kernel_size=(1, 2, 2), stride=(1, 2, 2), bias=False)
-    )
-    pointwise: ClassVar[Layer] = staticmethod(partial(nn.Conv3d, kernel_size=1))
-    pool: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(partial(functional.avg_pool3d, kernel_size=(1, 2, 2)))
+    @staticmethod
+    def convolution(before: int, after: int) -> nn.Module:
+        """Return a convolution in space, then in time."""
+        return nn.Sequential(
+            nn.Conv3d(before, after, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False),
+            nn.LeakyReLU(SLOPE, inplace=True),
+            nn.Conv3d(after, after, kernel_size=(3, 1, 1), padding=(1, 0, 0), padding_mode="circular", bias=False),
+        )
+
+    @staticmethod
+    def upsampling(before: int, after: int) -> nn.Module:
+        """Return a convolution that doubles the size of each frame."""
+        return nn.ConvTranspose3d(before, after, kernel_size=(1, 2, 2), stride=(1, 2, 2), bias=False)
+
+    @staticmethod
+    def pointwise(before: int, after: int) -> nn.Module:
+        """Return a convolution of single pixels."""
+        return nn.Conv3d(before, after, kernel_size=1)
+
+    @staticmethod
+    def pool(features: Tensor) -> Tensor:
+        """Halve the size of each frame of features."""
+        return functional.avg_pool3d(features, kernel_size=(1, 2, 2))
 
 
 class InstanceNorm(nn.Module):
