@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "api_pages",
+    "colab",
 ]
 exclude_patterns = ["_build", "tutorials"]
 
@@ -50,6 +51,14 @@ autodoc_default_options = {
 }
 python_maximum_signature_line_length = 88
 
+# The first cell of a notebook. On Colab it installs the package, with what the tutorials need of its extras.
+INSTALL = """
+try:
+    import lowrank_unroll
+except ModuleNotFoundError:
+    %pip install --quiet "lowrank-unroll[mri,deepinv]"
+""".strip()
+
 sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
     "gallery_dirs": "_tutorials",
@@ -62,6 +71,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "ignore_repr_types": r"matplotlib\..*",
     "remove_config_comments": True,
+    "first_notebook_cell": INSTALL,
     "plot_gallery": "False",  # a build for the web runs them: -D plot_gallery=1
 }
 

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,15 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import TINY
+from jinja2 import Template
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from test_architecture import imported_names
+
+from lowrank_unroll import __version__
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
@@ -76,6 +82,27 @@ def test_each_requirement_is_imported_and_each_import_is_required():
     # This one is required for the releases that are excluded; `cuda` comes with PyTorch where that is for CUDA.
     imported.add("pytorch-lightning")
     assert requirements(PROJECT["optional-dependencies"].keys() - COLLECTIONS).keys() == imported
+
+
+def recipe():
+    """Return the recipe of the conda package."""
+    text = (CHECKOUT / "recipe/meta.yaml").read_text()
+
+    def load_file_regex(file, pattern):
+        return re.search(pattern, (CHECKOUT / file).read_text())
+
+    return yaml.safe_load(Template(text).render(load_file_regex=load_file_regex))
+
+
+def test_the_recipe_of_conda_requires_what_the_project_does():
+    assert recipe()["package"]["version"] == __version__
+    for_pip = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+    of_extras = {"python", "docstring-parser", "typeshed-client", "tqdm"}
+    lines = (line.split(" ", 1) for line in recipe()["requirements"]["run"])
+    named = {for_pip.get(name, canonicalize_name(name)): SpecifierSet(versions) for name, versions in lines}
+    assert {name: named[name] for name in named.keys() - of_extras} == {
+        name: requirement.specifier for name, requirement in requirements([]).items()
+    }
 
 
 def test_pinned_versions_are_allowed():

@@ -1,6 +1,7 @@
 """The build of the documentation tells which public names it lacks, and finds the others by their short names."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,20 @@ def test_a_public_name_without_a_page_is_a_warning(build):
 def test_a_short_name_leads_to_the_page_of_another_room(build):
     _, page = build("errors", "prox", settings="nitpicky = True\n")
     assert 'href="#lowrank_unroll.errors.UsageError"' in page.partition("remove_shrinkage")[2]
+
+
+def test_a_badge_opens_the_notebook_of_a_tutorial(monkeypatch):
+    pytest.importorskip("sphinx.application")
+    monkeypatch.syspath_prepend(CHECKOUT / "docs")
+    colab = import_module("colab")
+    page, others = [".. _a:\n\nA tutorial\n==========\n\nText\n"], [["List\n====\n"], ["A\n=\n"], ["B\n=\n"]]
+    colab.add_badges(None, "_tutorials/9_a", others[1])
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/lowrank_unroll")
+    colab.add_badges(None, "_tutorials/9_a", page)
+    colab.add_badges(None, "_tutorials/index", others[0])
+    colab.add_badges(None, "faq", others[2])
+    title, _, rest = page[0].partition(".. image::")
+    assert title.endswith("A tutorial\n==========\n\n")
+    assert "colab.research.google.com/github/someone/lowrank_unroll/blob/notebooks/9_a.ipynb" in rest
+    assert rest.endswith("\n\nText\n")
+    assert others == [["List\n====\n"], ["A\n=\n"], ["B\n=\n"]]
