@@ -66,7 +66,7 @@ class BidirectionalConvolution(RecurrentConvolution):
         known = self.combine(frames, previous)
         both = torch.cat([known, known.flip(1)])  # forwards and backwards, as one batch
         hidden, passed = torch.zeros_like(both[:, :1]), []
-        for frame in both.split(1, dim=1):
+        for frame in both.chunk(both.shape[1], dim=1):
             hidden = (frame + self.from_neighbor(hidden)).relu_()
             passed.append(hidden)
         forwards, backwards = torch.cat(passed, dim=1).chunk(2)

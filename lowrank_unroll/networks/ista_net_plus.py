@@ -60,7 +60,7 @@ class SparseCorrection(nn.Module):
         read = self.read(channels)
         features = self.encoder(read)
         correction = self.write(self.decoder(soft_threshold(features, self.soft_threshold.relu())))
-        # Only the training loss needs it, and it takes a quarter of the convolutions.
+        # Only the training loss needs it, and it takes a third of the convolutions.
         residual = self.decoder(features) - read if self.training else read.new_zeros(())
         return correction, residual
 

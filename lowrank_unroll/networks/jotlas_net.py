@@ -49,7 +49,7 @@ class AttentionThreshold(nn.Module):
         """Return the thresholds, (batch, channel, 1, 1, 1), in the unit of the channels."""
         magnitudes = channels.abs().mean((2, 3, 4))
         unit = magnitudes.mean(1, keepdim=True)
-        fractions = self.attention(magnitudes / unit.where(unit > 0, 1)).sigmoid()
+        fractions: Tensor = self.attention(magnitudes / unit.where(unit > 0, 1)).sigmoid()
         return (fractions * magnitudes)[..., None, None, None]
 
 
@@ -90,10 +90,11 @@ def _transform(features: int) -> tuple[SeriesConvolutions, SeriesConvolutions]:
 class JotlasNet(UnrolledNetwork[JotlasState]):
     """Unrolled composite splitting of a low-rank tensor and a sparse part, each in a learned transform.
 
-    The low-rank transform has as many real channels as features, whose frames are shrunk one by one. What the text of
-    the paper leaves open is chosen so that the size is near the 721,000 parameters published: three convolutions of 3 x
-    3 x 3 without bias in each encoder and decoder, 16 features in the low-rank transform and 32 in the sparse one, and
-    an attention of two layers, with 8 channels between. These are 719,895 parameters.
+    The frames of each channel of the low-rank transform are shrunk one by one. Both transforms have residual
+    connections and convolutions like those of :class:`T2LRNet` and :class:`SLRNet`. Their sizes are ours, chosen to
+    come near the published 721,000 parameters: three convolutions of 3 x 3 x 3 without bias in each encoder and
+    decoder, 16 channels of low rank and 32 sparse ones, and an attention of two layers with 8 channels between. By
+    default these are 719,895 parameters. Thresholds are relative, so that the network is positively homogeneous.
 
     Args:
         features: channels of the sparse transform; the low-rank transform has half of them.

@@ -29,7 +29,7 @@ class LowRankFirst(nn.Module):
 
 
 class WithLowRank(nn.Module):
-    """A network with a low-rank step before each of its iterations, to see what low rank brings to it.
+    """Another network with a low-rank step before each of its iterations, to see what low rank brings to it.
 
     Each step learns its threshold; the iterations of a network that shares its weights share the step, too. After
     ``prox.remove_shrinkage``, or with ``--model.shrinkage false``, it computes what the network alone does.
