@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from datamodules.loading.crops import Crops, DrawnCrops
 from datamodules.loading.drawn_datasets import DrawnDataset
@@ -82,11 +83,21 @@ class KSpaceDataset(DrawnDataset):
         target = None
         if self.pattern is not None:
             target = (Fourier() @ CoilSensitivity(sensitivities[None])).adjoint(kspace[None])[0]
-            sampled = sampled & self.pattern(sampled.shape, generator)
+            sampled = sampled & _mask_of(self.pattern, sampled.shape, generator)
         unit = torch.tensor(1.0)
         return scale_to_unit_maximum(
             Sample(kspace * sampled, target, sampled[None], sensitivities, unit, name, "measured")
         )
+
+
+def _mask_of(pattern: SamplingPattern, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    mask = pattern(shape, generator)
+    if mask.dtype != torch.bool:
+        raise UsageError(
+            f"{type(pattern).__name__} draws a trajectory, but the scans were measured on a Cartesian grid, and can be "
+            "undersampled there alone: choose a pattern that draws masks, such as PseudoRadial"
+        )
+    return mask
 
 
 def check_fully_sampled(scan: KSpaceSeries) -> None:

@@ -63,7 +63,7 @@ def _sampling(mask: Tensor | None) -> Iterator[Part]:
     if mask is not None:
         sampled = float(mask.float().mean())
         yield Part("sampled k-space of the frame", mask[0, mask.shape[1] // 2].float())
-        yield Part(f"ky over frames, {sampled:.1%} sampled", mask[0].any(1).float(), stretched=True)
+        yield Part(f"ky over frames, {sampled:.1%} sampled", mask[0].float().mean(1), stretched=True)
 
 
 def _coils(sensitivities: Tensor | None) -> Iterator[Part]:

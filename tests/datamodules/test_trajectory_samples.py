@@ -8,6 +8,7 @@ from datamodules import measure_series
 from datamodules.dynamic_mri.acquisition import Acquisition, SimulatedDataset
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.loading.crops import Crops, Window
+from datamodules.scanners.kspace_dataset import KSpaceDataset, KSpaceSeries
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import SSDU, DynamicMRI
 from lowrank_unroll.networks import LocallyLowRankRecon, NuclearNormRecon
@@ -87,6 +88,13 @@ def test_grids_and_trajectories_are_no_batch():
     message = r"is measured on a Cartesian grid and .* along a trajectory, .*: give --data\.batch_size 1"
     with pytest.raises(UsageError, match=message):
         Sample.stack(samples)
+
+
+def test_scans_on_a_grid_are_not_undersampled_along_a_trajectory():
+    ones = np.ones((2, *SHAPE), np.complex64)
+    scan = KSpaceSeries("scan", ones, np.ones(SHAPE, bool), ones[:, 0] / np.sqrt(2))
+    with pytest.raises(UsageError, match=r"GoldenAngleRadial draws a trajectory, but the scans .* on a Cartesian grid"):
+        KSpaceDataset([scan], PATTERN, (0,))[0]
 
 
 def test_the_mask_on_the_grid_has_the_nearest_pixels():

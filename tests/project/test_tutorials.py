@@ -85,6 +85,14 @@ def plug_and_play_in_deepinv(printed, folder):
     assert trained < 0.8 * untrained < 0.8 * zero_filled
 
 
+def radial(printed, folder):
+    gridded, shared, low_rank = (said(printed, label)[0] for label in ("gridded", "view sharing", "locally low rank"))
+    assert gridded + 10 < shared + 5 < low_rank
+    qualities = [said(printed, f"{spokes} spokes")[0] for spokes in (3, 5, 8, 13)]
+    assert qualities == sorted(qualities)
+    assert qualities[2] == low_rank
+
+
 ENDS = {
     "1_train_and_look": train_and_look,
     "2_from_the_scanner_to_a_movie": from_the_scanner_to_a_movie,
@@ -93,6 +101,7 @@ ENDS = {
     "5_a_new_network": a_new_network,
     "6_weights_and_biases": weights_and_biases,
     "7_plug_and_play_in_deepinv": plug_and_play_in_deepinv,
+    "8_radial": radial,
 }
 # As `python FILE` does, also where torchvision does not fit PyTorch.
 WITH_LIBRARIES = "import runpy, sys, support.libraries; runpy.run_path(sys.argv[1], run_name='__main__')"
