@@ -77,7 +77,8 @@ def radial_weights(trajectory: Tensor, spokes: int) -> Tensor:
     check_at_least(1, spokes=spokes)
     if trajectory.shape[2] % spokes or trajectory.shape[2] < 2 * spokes:
         raise ValueError(f"trajectory is {tuple(trajectory.shape)}, expected {spokes} spokes of two samples or more")
-    lines = trajectory.unflatten(2, (spokes, -1))
+    batch, time, samples, axes = trajectory.shape
+    lines = trajectory.reshape(batch, time, spokes, samples // spokes, axes)
     direction = lines[..., -1, :] - lines[..., 0, :]
     spacing = torch.linalg.vector_norm(direction, dim=-1, keepdim=True) / (lines.shape[3] - 1)
     sector = _sectors(torch.atan2(direction[..., 0], direction[..., 1]))[..., None]
@@ -132,7 +133,8 @@ def _largest_eigenvalues(gram: Callable[[Tensor], Tensor], start: Tensor) -> Ten
         vector, previous = image / beside[-1].clamp(min=torch.finfo(start.dtype).tiny), vector
     tridiagonal = torch.diag_embed(torch.cat(diagonal, -1)[..., 0, :])
     tridiagonal += torch.diag_embed(torch.cat(beside[1:-1], -1)[..., 0, :], offset=-1)
-    return torch.linalg.eigvalsh(tridiagonal)[..., -1]
+    eigenvalues: Tensor = torch.linalg.eigvalsh(tridiagonal)
+    return eigenvalues[..., -1]
 
 
 def _norm(image: Tensor) -> Tensor:

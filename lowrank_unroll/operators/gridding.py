@@ -55,7 +55,8 @@ class KaiserBessel(NamedTuple):
         """
 
         def kernel(position: NDArray[np.float64]) -> NDArray[np.float64]:
-            return i0(self.beta * np.sqrt((1 + position) / 2)) * self.beta / (self.width * math.sinh(self.beta))
+            values: NDArray[np.float64] = i0(self.beta * np.sqrt((1 + position) / 2))
+            return values * self.beta / (self.width * math.sinh(self.beta))
 
         coefficients = Chebyshev.interpolate(kernel, self.width + 5).convert(kind=Polynomial).coef
         position = 1 - 2 * (2 * distance / self.width).square()
@@ -106,8 +107,8 @@ class Interpolation(LinearOperator):
         frames, samples, grid_points = self.shape
         rows, columns = (_axis(points[..., axis], grid[axis], kernels[axis], dtype) for axis in (0, 1))
         first = torch.arange(frames, dtype=torch.int32, device=points.device)[:, None, None, None] * grid_points
-        index = first + rows.index[..., :, None] * grid[1] + columns.index[..., None, :]
-        weight = rows.weight[..., :, None] * columns.weight[..., None, :]
+        index = first + rows.indices[..., :, None] * grid[1] + columns.indices[..., None, :]
+        weight = rows.weights[..., :, None] * columns.weights[..., None, :]
         starts = torch.arange(frames * samples + 1, dtype=torch.int32, device=points.device) * (
             index.shape[-1] * index.shape[-2]
         )
@@ -127,8 +128,8 @@ class Interpolation(LinearOperator):
 class _Axis(NamedTuple):
     """The grid points that each sample is interpolated from on an axis, (frames, samples, width)."""
 
-    index: Tensor
-    weight: Tensor
+    indices: Tensor
+    weights: Tensor
 
 
 def _axis(points: Tensor, size: int, kernel: KaiserBessel, dtype: torch.dtype) -> _Axis:

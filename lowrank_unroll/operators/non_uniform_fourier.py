@@ -52,7 +52,7 @@ class NonUniformFourier(LinearOperator):
         check_trajectory(trajectory)
         check_sides("height, width", shape=shape)
         check_positive(accuracy=accuracy)
-        self.trajectory = trajectory
+        self.trajectory = trajectory = at_least_single(trajectory)
         self.frames = tuple(trajectory.shape[:2])
         self.shape = tuple(shape)
         self.grid = tuple(grid_size(side, OVERSAMPLING) for side in shape)
@@ -73,14 +73,15 @@ class NonUniformFourier(LinearOperator):
         image = self._frames_first(at_least_single(image) * self.deapodization)
         grid = torch.fft.fft2(torch.nn.functional.pad(image, self._padding), dim=GRID_DIMS)
         samples = self.interpolation(grid.flatten(2, 3).flatten(0, 1))
-        return self._batch_first(samples.unflatten(0, self.frames))
+        return self._batch_first(samples.reshape(*self.frames, *samples.shape[1:]))
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Return the images (batch, coil, time, height, width) of samples (batch, coil, time, samples), complex."""
         check_dims("the measurement", measurement, "batch", "coil", "time", "samples")
         self._check_fits("the measurement", measurement, self.interpolation.shape[1:2])
         samples = self._frames_first(at_least_single(measurement))
-        grid = self.interpolation.adjoint(samples.flatten(0, 1)).unflatten(1, self.grid).unflatten(0, self.frames)
+        grid = self.interpolation.adjoint(samples.flatten(0, 1))
+        grid = grid.reshape(*self.frames, *self.grid, *grid.shape[2:])
         (height, width), (top, left) = self.shape, self._corner
         image = torch.fft.ifft2(grid, dim=GRID_DIMS, norm="forward")[:, :, top : top + height, left : left + width]
         return self._batch_first(image).contiguous() * self.deapodization
@@ -98,8 +99,8 @@ class NonUniformFourier(LinearOperator):
 
     def _frames_first(self, tensor: Tensor) -> Tensor:
         """Return (batch, time, ..., batch, coil, time) of (batch, coil, time, ...): what shares a trajectory last."""
-        batch, time = self.frames
-        parts = tensor.unflatten(2, (time, tensor.shape[2] // time)).unflatten(0, (batch, len(tensor) // batch))
+        (batch, time), (all_batch, coil, all_time, *sides) = self.frames, tensor.shape
+        parts = tensor.reshape(batch, all_batch // batch, coil, time, all_time // time, *sides)
         return parts.movedim((1, 2, 4), (-3, -2, -1))
 
     def _batch_first(self, tensor: Tensor) -> Tensor:
