@@ -4,6 +4,7 @@ from datamodules.dynamic_mri.acquisition import measure_series
 from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
+from datamodules.dynamic_mri.elliptic_phantom import EllipticPhantom
 from datamodules.loading.data_module import ReconstructionDataModule
 from datamodules.measured.series_data_module import SeriesDataModule
 from datamodules.photographs.augmentation import (
@@ -42,6 +43,7 @@ __all__ = [
     "ColorDataModule",
     "Compose",
     "DynamicDataModule",
+    "EllipticPhantom",
     "FlipsAndTurns",
     "ImageFolder",
     "IndianPines",

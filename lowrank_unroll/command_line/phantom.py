@@ -59,6 +59,8 @@ def _write_lines(arguments: argparse.Namespace) -> tuple[str, Tensor]:
 
 
 def _write_trajectory(arguments: argparse.Namespace) -> tuple[str, Tensor]:
+    if arguments.calibration:
+        raise UsageError("a separate calibration is of Cartesian scans: leave out --calibration, or --trajectory")
     try:
         scan, heart = EllipticScan(arguments.trajectory, arguments.spokes, **_common(arguments)).measure()
     except ValueError as error:

@@ -7,10 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datamodules import EllipticPhantom
 from datamodules.dynamic_mri.phantom import elliptic_heart
 from datamodules.dynamic_mri.phantom.ellipses import Ellipses, cartesian_trajectory
 from datamodules.dynamic_mri.phantom.fourier_coils import FourierCoils, _terms, unit_phase
-from lowrank_unroll.operators import CoilSensitivity, Fourier
+from lowrank_unroll.operators import CoilSensitivity, Fourier, series_operator
+from lowrank_unroll.sample import Sample
+from lowrank_unroll.sampling import GoldenAngleRadial, VariableDensity
 
 SHAPE = (12, 10)
 
@@ -95,6 +98,27 @@ def test_a_ring_is_the_difference_of_two_disks():
     expected = 2 * math.pi * radius * thickness * torch.special.bessel_j0(torch.tensor(2 * math.pi * radius * 5.0))
     found = ring.kspace(frequency, (1, 1))[0, 0, 0]
     torch.testing.assert_close(found.real, expected, rtol=1e-3, atol=0)
+
+
+class TestDataModule:
+    @pytest.mark.parametrize("pattern", [GoldenAngleRadial(24), VariableDensity(0.6)], ids=["radial", "cartesian"])
+    def test_the_target_explains_the_measurement_up_to_frequencies_beyond_the_pixels(self, pattern):
+        data = EllipticPhantom(pattern, coils=3, snr=None, size=(2, 24, 20), test_series=2)
+        dataset = data.dataset("test")
+        batch = Sample.stack([dataset[0], dataset[1]])
+        assert batch.name == ["0000", "0001"]
+        operator = series_operator(batch.mask, batch.coil_sensitivities, batch.trajectory, batch.weights)
+        missed = batch.measurement - operator(batch.target)
+        assert 1e-3 < missed.norm() / batch.measurement.norm() < 0.15
+
+    def test_noise_is_that_of_the_ratio(self):
+        noisy, clean = (
+            EllipticPhantom(VariableDensity(1.0), coils=2, snr=snr, size=(2, 24, 20)).dataset("val")[0]
+            for snr in (10.0, None)
+        )
+        noise = noisy.measurement * noisy.scale - clean.measurement * clean.scale
+        expected = clean.target.abs().square().mean().sqrt() * clean.scale / 10
+        torch.testing.assert_close(noise.real.std(), expected, rtol=0.1, atol=0)
 
 
 class TestCoils:

@@ -19,6 +19,7 @@ from datamodules import (
     CinePhantom,
     CMRxRecon,
     Compose,
+    EllipticPhantom,
     ImageFolder,
     IndianPines,
     PreparedFiles,
@@ -32,6 +33,7 @@ from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
 from datamodules.loading.crops import Crops, Window
 from datamodules.measured.coil_treatment import Coils
+from datamodules.measured.spokes import Spokes
 from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
@@ -149,6 +151,11 @@ REFUSED = [
     *((kind, "crops_per_cine", 4, r"but crop_strides \(8, 8, 8\)", {"crop_strides": (8, 8, 8)}) for kind in DYNAMIC),
     *((CinePhantom, "size", value, SERIES) for value in ((0, 96, 96), (16, 96, -96), (96, 96))),
     *((CinePhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series")),
+    *((EllipticPhantom, "size", value, SERIES) for value in ((0, 96, 96), (16, 96, -96), (96, 96))),
+    *((EllipticPhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series", "coils")),
+    (EllipticPhantom, "snr", 0.0, AMOUNT),
+    *((Spokes, name, 0, COUNT) for name in ("per_frame", "step")),
+    *((Spokes, "unit", value, AMOUNT) for value in (0.0, -1.0, math.nan)),
     *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon, RawScans) for value in (0, -2)),
     *((RawScans, name, 0, COUNT) for name in ("frames", "crop", "crops_per_cine")),
     *((kind, "virtual_coils", 0, COUNT) for kind in (OCMR, CMRxRecon)),
