@@ -97,14 +97,16 @@ def pytorch_finufft(problem: Problem) -> tuple[Transform, Transform]:
 
     def apply(image: Tensor) -> Tensor:
         frames = [
-            finufft_type2(points, frame, eps=1e-3, isign=-1)
+            finufft_type2(points, frame.contiguous(), eps=1e-3, isign=-1, modeord=0)
             for points, frame in zip(radians, image[0].unbind(1), strict=True)
         ]
         return torch.stack(frames, 1)[None] / problem.side
 
     def back(samples: Tensor) -> Tensor:
         frames = zip(radians, samples[0].unbind(1), strict=True)
-        images = [finufft_type1(points, frame.contiguous(), size, eps=1e-3, isign=1) for points, frame in frames]
+        images = [
+            finufft_type1(points, frame.contiguous(), size, eps=1e-3, isign=1, modeord=0) for points, frame in frames
+        ]
         return torch.stack(images, 1)[None] / problem.side
 
     return apply, back
@@ -238,7 +240,8 @@ def run_bart(*arguments: object) -> float:
     times = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(["bart", *map(str, arguments)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})  # noqa: S603, S607
+        command, environment = ["bart", *map(str, arguments)], {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(1e3 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
     return min(times)

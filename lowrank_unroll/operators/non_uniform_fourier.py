@@ -25,8 +25,9 @@ class NonUniformFourier(LinearOperator):
     coordinates it is :class:`Fourier`. The sum is computed by an FFT of the deapodized image on an oversampled grid and
     Kaiser-Bessel interpolation, a sparse matrix. ``adjoint`` is the exact adjoint of that.
 
-    The norm of the operator is above 1 where samples are dense: see :func:`unit_norm_weights`. Its Gram operator is no
-    faster as a convolution (Toeplitz embedding): that needs a grid of twice the size, where interpolation needs 1.4.
+    The norm of the operator is above 1 where samples are dense: see :func:`unit_norm_weights`. ``gram`` is A^H A:
+    convolution with the point-spread function (Toeplitz embedding) would be faster, but in an acquisition weights and a
+    mask stand between A^H and A, and change that function.
 
     Args:
         trajectory: (batch, time, samples, 2), real; cycles per field of view along height and width, such as -n / 2 to
