@@ -16,7 +16,8 @@ from lowrank_unroll.sample import SERIES_AXES
 class VarNetIteration(nn.Module):
     """One cascade: x = x - step A^H (A x - y) + CNN(x).
 
-    The published one computes the same in k-space; this one in the image, whose coils' sensitivities are given.
+    The published one iterates in the k-space of all coils; this one in the image, which is the same where the
+    sensitivities explain k-space.
 
     Args:
         regularizer: the CNN, of complex series.
