@@ -47,7 +47,8 @@ class MoDL(NormalizedNetwork):
     on one slice at a time, batch normalization is the same. Its running averages, for evaluation, would mix all
     iterations, whose series differ, and the reconstruction of a series would depend on its batch. The last convolution
     has no normalization, so that the correction can shrink from iteration to iteration; the biases of the others
-    cancel in the normalization.
+    cancel in the normalization. Before training it takes proximal steps on the data term alone: ten random corrections
+    by the same weights would add up.
 
     Args:
         features: channels between the convolutions.
@@ -82,4 +83,6 @@ def _denoiser(features: int, depth: int) -> nn.Sequential:
     for after in (*[features] * (depth - 2), 2):
         layers += [nn.InstanceNorm2d(features, affine=True), nn.ReLU(inplace=True)]
         layers += [nn.Conv2d(features, after, kernel_size=3, padding=1)]
+    for parameter in layers[-1].parameters():
+        nn.init.zeros_(parameter)
     return nn.Sequential(*layers)

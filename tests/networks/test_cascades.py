@@ -19,7 +19,7 @@ from lowrank_unroll.networks import (
 )
 from lowrank_unroll.networks.layers.u_net import InstanceNorm, SpaceTimeUNet, UNet
 from lowrank_unroll.networks.modl import WEIGHT
-from lowrank_unroll.operators import CoilSensitivity, Mask, SampledFourier, SingleCoil
+from lowrank_unroll.operators import CoilSensitivity, Mask, SampledFourier, SingleCoil, proximal_step
 
 OF_FRAMES = (FrameDCCNN, MoDL, VarNet)
 OF_SERIES = (DCCNN, CineVN)
@@ -194,6 +194,11 @@ class TestMoDL:
         image = network.iterations[0](state, measurement, operator).image
         gradient = operator.adjoint(operator(image) - measurement) + WEIGHT * (image - denoised)
         assert gradient.norm() <= 1e-4 * WEIGHT * denoised.norm()
+
+    def test_it_begins_without_a_correction(self):
+        measurement, operator = acquisition()
+        first, second, _ = MoDL(**DYNAMIC[MoDL][0]).states(measurement, operator)
+        assert torch.allclose(second.image, proximal_step(first.image, measurement, operator, WEIGHT), atol=1e-5)
 
     def test_training_and_evaluation_are_the_same(self):
         network, *_ = measured(MoDL)

@@ -345,8 +345,9 @@ def test_studies_of_the_documentation_can_be_read(file):
 
 @pytest.mark.slow(seconds=60)
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_every_cell_of_them_is_understood(file, command_line, capsys):
-    cells = [cell for cell in read_study(file).cells() if cell.seed == 0]
+def test_every_method_and_condition_of_them_is_understood(file, command_line, capsys):
+    of_seed = [cell for cell in read_study(file).cells() if cell.seed == 0]
+    cells = {*{cell.method: cell for cell in of_seed}.values(), *{cell.condition: cell for cell in of_seed}.values()}
     for words in {words for cell in cells for words in (("fit", *cell.words), ("test", *cell.words))}:
         with pytest.raises(SystemExit) as stop:
             command_line(*words, "--print_config")
