@@ -76,9 +76,8 @@ class Acquisition:
             amplitudes = mask if weights is None else mask * weights.sqrt()[:, None]
             images = coil_operator(coils)(series[None])
             kspace = add_noise(kspace[0], _draw(self.snr, generator), generator, images[0], amplitudes[0])[None]
-        one, geometry = torch.ones(1), None
-        batch = Sample(kspace, series[None], mask, coils, one, [name], [origin], geometry, trajectory, weights)
-        return scale_to_unit_maximum(batch.at(0))
+        fields = (kspace, series[None], mask, coils, torch.ones(1), [name], [origin])
+        return scale_to_unit_maximum(Sample(*fields, trajectory=trajectory, weights=weights).at(0))
 
     def _sensitivities(self, height: int, width: int, generator: torch.Generator, needed: bool) -> Tensor | None:
         fewest, most = _limits(self.coils)
