@@ -86,5 +86,5 @@ class _EllipticHearts(DrawnDataset):
         sensitivities, name, origin = coils.sensitivities((height, width)), f"{draw:04d}", "synthetic"
         if not on_grid:
             return trajectory_sample(kspace, trajectory, sensitivities, name, origin, target)
-        measurement, unit = kspace.unflatten(2, (height, width)) * drawn, torch.tensor(1.0)
+        measurement, unit = kspace.reshape(len(kspace), -1, height, width) * drawn, torch.tensor(1.0)
         return scale_to_unit_maximum(Sample(measurement, target, drawn[None], sensitivities, unit, name, origin))

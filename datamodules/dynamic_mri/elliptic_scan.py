@@ -67,8 +67,8 @@ class EllipticScan:
             (kspace,), noise = add_coil_noise([kspace], sigma, generator)
         header = phantom_header(self.size, self.coils, OVERSAMPLING[self.trajectory])
         scan = TrajectoryScan(
-            kspace.unflatten(2, (self.spokes, -1)).numpy(),
-            (trajectory / torch.tensor([height, width])).unflatten(1, (self.spokes, -1)).numpy(),
+            kspace.reshape(len(kspace), frames, self.spokes, -1).numpy(),
+            (trajectory / torch.tensor([height, width])).reshape(frames, self.spokes, -1, 2).numpy(),
             replace(header, trajectory=NAMES[self.trajectory], repetition_times=(INTERVAL / self.spokes,)),
             PLACE,
             [INTERVAL * frame for frame in range(frames)],

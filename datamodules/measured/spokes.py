@@ -1,5 +1,6 @@
 """Frames and positions of readouts along a trajectory."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from datamodules.measured.ismrmrd.trajectory_file import Readouts
 from lowrank_unroll.checks import check_at_least, check_positive
 from lowrank_unroll.sample import TICK
 
-# Largest coordinates, relative to half a cycle per pixel, that a trajectory in this unit has.
+# A unit is taken if the largest coordinate is between these multiples of half a cycle per pixel.
 LEAST, MOST = 0.5, 1.1
 
 
@@ -31,7 +32,8 @@ class Spokes:
         delay: of the gradients along the read and phase direction, in samples.
 
     Raises:
-        ValueError: if a number is below 1, or the unit is not positive.
+        ValueError: if a number is below 1 or not finite, the unit is not positive, or a step is given without
+            ``per_frame``.
     """
 
     per_frame: int | None = None
@@ -43,6 +45,11 @@ class Spokes:
     def __post_init__(self) -> None:
         check_at_least(1, per_frame=self.per_frame, step=self.step)
         check_positive(unit=self.unit)
+        if self.step is not None and self.per_frame is None:
+            raise ValueError(f"step is {self.step}, expected per_frame with it")
+        for name, values in (("angle", [self.angle or 0.0]), ("delay", self.delay)):
+            if not all(map(math.isfinite, values)):
+                raise ValueError(f"{name} is {getattr(self, name)}, expected finite numbers")
 
     def trajectory(self, readouts: Readouts, header: Header) -> npt.NDArray[np.float64]:
         """Return the trajectory of some readouts along the height and width, in cycles per reconstructed field of view.
@@ -57,9 +64,9 @@ class Spokes:
             raise ValueError(f"a fieldOfView_mm of the header is {views.min()}, which trajectories need to be positive")
         matrix = encoded.matrix_size[0]
         per_view = self._stored(readouts, matrix) if self.angle is None else self._computed(readouts, self.angle)
-        # Readouts are along the first dim but one; gradients that come late are where they should have been before.
-        late = np.gradient(per_view, axis=1) * self.delay if any(self.delay) else 0
-        return (per_view - late) * (views[1:] / views[0])
+        if any(self.delay):  # late gradients are at a sample where they should have been earlier
+            per_view = per_view - np.gradient(per_view, axis=1) * self.delay
+        return np.asarray(per_view * (views[1:] / views[0]))
 
     def frames(self, readouts: Readouts, time: str) -> npt.NDArray[np.intp]:
         """Return the indices of the readouts of each frame, (frame, readout), in the order of measurement.
@@ -107,7 +114,7 @@ class Spokes:
         """Return radial spokes, (readout, sample, 2), in cycles per encoded field of view."""
         angles = np.deg2rad(angle * np.arange(len(readouts.positions)))
         directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-        return readouts.positions[..., None] * directions[:, None]
+        return np.asarray(readouts.positions[..., None] * directions[:, None])
 
     def _stored(self, readouts: Readouts, matrix: int) -> npt.NDArray[np.float64]:
         """Return the stored trajectory in cycles per encoded field of view."""

@@ -362,6 +362,9 @@ class TestRefusal:
             ({"per_frame": 0}, "per_frame is 0"),
             ({"step": 0}, "step is 0"),
             ({"unit": 0.0}, "unit is 0.0"),
+            ({"step": 5}, "step is 5, expected per_frame with it"),
+            ({"angle": float("nan")}, "angle is nan, expected finite numbers"),
+            ({"delay": (0.0, float("inf"))}, r"delay is \(0.0, inf\), expected finite numbers"),
         ],
     )
     def test_settings(self, settings, told):

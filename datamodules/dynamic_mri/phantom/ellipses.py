@@ -70,7 +70,7 @@ class Ellipses(NamedTuple):
 
         It is what can be reconstructed at this size; its edges ring.
         """
-        return Fourier().adjoint(self.kspace(cartesian_trajectory(shape), shape)[0].unflatten(1, shape))
+        return Fourier().adjoint(self.kspace(cartesian_trajectory(shape), shape).reshape(-1, *shape))
 
 
 def cartesian_trajectory(shape: tuple[int, int]) -> Tensor:

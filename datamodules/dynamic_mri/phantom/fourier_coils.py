@@ -49,7 +49,7 @@ class FourierCoils(NamedTuple):
     def sensitivities(self, shape: tuple[int, int]) -> Tensor:
         """Return the sensitivities at the pixels of images of a shape, (coil, 1, height, width), complex64."""
         values = self.coefficients @ _terms(self.frequencies, shape).T
-        return values.unflatten(1, (1, *shape)).to(torch.complex64)
+        return values.reshape(-1, 1, *shape).to(torch.complex64)
 
 
 UNIFORM = FourierCoils(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 1, dtype=torch.complex128))
