@@ -55,5 +55,5 @@ class SpectralNuclearNormRecon(NuclearNormRecon):
     image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
     image_is_complex: ClassVar[bool | None] = False
 
-    def __init__(self, threshold: float = 0.03, iterations: int = 200) -> None:
+    def __init__(self, threshold: float = 0.003, iterations: int = 200) -> None:
         super().__init__(threshold, iterations)
