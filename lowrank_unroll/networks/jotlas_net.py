@@ -94,8 +94,8 @@ class JotlasNet(UnrolledNetwork[JotlasState]):
     shrinkage under convolutions, and soft thresholds that an attention decides. The layers are chosen here to come near
     the published 721,000 parameters: residual connections, three convolutions of 3 x 3 x 3 without bias in each encoder
     and decoder, 16 channels of low rank, whose frames are shrunk one by one, 32 sparse ones, and an attention of two
-    layers with 8 channels between. By default these are 719,895 parameters. Thresholds are relative, so that the network
-    is positively homogeneous.
+    layers with 8 channels between. By default these are 719,895 parameters. Thresholds are relative, which makes the
+    network positively homogeneous.
 
     Args:
         features: channels of the sparse transform; the low-rank transform has half of them.
