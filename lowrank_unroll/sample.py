@@ -112,7 +112,8 @@ class Sample(NamedTuple):
         row, column = (row + height // 2).clamp(0, height - 1), (column + width // 2).clamp(0, width - 1)
         count = row.new_zeros(*row.shape[:-1], height * width)
         count.scatter_add_(-1, row * width + column, self.mask.squeeze(-3).long())
-        return (count > 0).unflatten(-1, (height, width)).unsqueeze(-4)
+        *batch, frames, _ = count.shape
+        return (count > 0).reshape(*batch, 1, frames, height, width)
 
     def _map(self, function: Callable[[Any], Any]) -> Self:
         """Apply a function to all fields, and to those of the geometry; None stays None."""
