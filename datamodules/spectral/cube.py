@@ -56,7 +56,8 @@ class Cube(NamedTuple):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(band, height, width) of what is used."""
-        return (len(self.bands), *self.values.shape[1:])
+        _, height, width = self.values.shape
+        return len(self.bands), height, width
 
     def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
         """Read a window (band, height, width), in the unit of the values."""

@@ -102,11 +102,12 @@ class FourierSlices(Matricization):
 
     def split(self, image: Tensor, matches: Tensor | None) -> Tensor:
         """Return the slices (..., band, height, width), complex."""
-        return torch.fft.fft(at_least_single(image), dim=-3, norm="ortho")
+        slices: Tensor = torch.fft.fft(at_least_single(image), dim=-3, norm="ortho")
+        return slices
 
     def join(self, matrices: Tensor, matches: Tensor | None, image: Tensor) -> Tensor:
         """Return the inverse transform, its real part if ``image`` is real."""
-        joined = torch.fft.ifft(matrices, dim=-3, norm="ortho")
+        joined: Tensor = torch.fft.ifft(matrices, dim=-3, norm="ortho")
         return (joined if image.is_complex() else joined.real).to(image.dtype)
 
 
