@@ -32,7 +32,7 @@ COLORS = 3  # a real image of more channels is a cube of bands
 
 
 def operator_of(sample: Sample) -> LinearOperator:
-    """Return the forward model of a sample: for real images a mask, for series coils, Fourier transform and sampling."""
+    """Return the forward model of a sample: a mask for real images; coils, Fourier transform, sampling for series."""
     return _task(sample).operator(_batch(sample))
 
 

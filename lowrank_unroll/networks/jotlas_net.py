@@ -99,43 +99,6 @@ class JotlasNet(UnrolledNetwork[JotlasState]):
 
     Args:
         features: channels of the sparse transform; the low-rank transform has half of them.
-        gradient: gradient of the shrinkage.
-        momentum: initial value.
-    """
-
-    def __init__(self, features: int, gradient: ShrinkageGradient, momentum: float) -> None:
-        super().__init__()
-        self.prox = LowRankProx(*_transform(max(1, features // 2)), gradient=gradient)
-        encoder, decoder = _transform(features)
-        self.sparse = nn.Sequential(encoder, AttentionThreshold(features), decoder)
-        self.step_size = nn.Parameter(torch.tensor(1.0))
-        self.momentum = nn.Parameter(torch.tensor(momentum))
-
-    def forward(self, state: JotlasState, measurement: Tensor, operator: LinearOperator) -> JotlasState:
-        """Advance the state by one iteration."""
-        descended = gradient_step(state.extrapolated, measurement, operator, self.step_size.relu())
-        channels = to_channels(descended)
-        image = descended + from_channels(self.prox(channels) + self.sparse(channels)) / 2
-        return JotlasState(image, image + self.momentum * (image - state.image))
-
-
-def _transform(features: int) -> tuple[SeriesConvolutions, SeriesConvolutions]:
-    """Return the encoder and decoder of a learned transform of complex series."""
-    encoder = SeriesConvolutions((2, features, features, features))
-    return encoder, SeriesConvolutions((features, features, features, 2))
-
-
-class JotlasNet(UnrolledNetwork[JotlasState]):
-    """Unrolled composite splitting of a low-rank tensor and a sparse part, each in a learned transform.
-
-    The frames of each channel of the low-rank transform are shrunk one by one. Both transforms have residual
-    connections and convolutions like those of :class:`T2LRNet` and :class:`SLRNet`. Their sizes are ours, chosen to
-    come near the published 721,000 parameters: three convolutions of 3 x 3 x 3 without bias in each encoder and
-    decoder, 16 channels of low rank and 32 sparse ones, and an attention of two layers with 8 channels between. By
-    default these are 719,895 parameters. Thresholds are relative, so that the network is positively homogeneous.
-
-    Args:
-        features: channels of the sparse transform; the low-rank transform has half of them.
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.

@@ -94,7 +94,7 @@ def test_no_sample_is_reconstructed_twice_and_the_first_are_shown(batch_size, tm
             assert torch.equal(panel.zero_filled, sample.target * sample.mask)
             error = (panel.reconstruction - panel.target).square().mean()
             assert panel.reconstruction_psnr == pytest.approx(float(10 * (panel.target.max() ** 2 / error).log10()))
-            assert not torch.equal(panel.reconstruction, module.eval()(Sample.stack([sample]))[0])  # it has been trained
+            assert not torch.equal(panel.reconstruction, module.eval()(Sample.stack([sample]))[0])  # trained since
 
 
 def counted(function, calls):
