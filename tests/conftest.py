@@ -31,11 +31,12 @@ SMALL_NETWORK = ["--model.network.init_args.features", "4"]
 TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
 TINY_CUBES = ["--data.size", "[16,16,16]", "--data.train_cubes", "1", "--data.patches_per_cube", "4"]
-TINY_BASELINE = [
+TINY_SERIES = [
     *(*SHORT, "--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
     *("--data.train_series", "2", "--data.val_series", "1"),
-    *("--data.test_series", "2", "--data.crops_per_cine", "1", "--data.pattern.lines", "5"),
+    *("--data.test_series", "2", "--data.crops_per_cine", "1"),
 ]
+TINY_BASELINE = [*TINY_SERIES, "--data.pattern.lines", "5"]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
 PRETRAINED = {"color_cs/pretrained.yaml", "dynamic_mri/pretrained.yaml"}
 UNTRAINED = {
@@ -45,6 +46,7 @@ UNTRAINED = {
     "spectral_cs/low_rank.yaml",
 }
 WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
+ALONG_TRAJECTORIES = {"dynamic_mri/radial.yaml"}
 
 
 def tiny(config):
@@ -54,6 +56,9 @@ def tiny(config):
     if config.startswith(("color_cs/", "spectral_cs/")):
         words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
         words = [*words, *TINY_CUBES] if config.startswith("spectral_cs/") else words
+    elif config in ALONG_TRAJECTORIES:
+        start = ["--model.network.start", "ZeroFilled"]
+        words = [*TINY_SERIES, "--data.pattern.spokes", "5", *SMALL_NETWORK, *start]
     else:
         words = TINY_BASELINE if config in UNTRAINED else TINY_DYNAMIC
     return [*words, "--model.weights", "null"] if config in PRETRAINED else words

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
-from scipy.sparse import csr_array
-from scipy.special import i0
 from torch import Tensor
 
 from lowrank_unroll.linalg import full_precision
@@ -25,6 +22,8 @@ WIDEST = 16
 
 def grid_size(side: int, oversampling: float) -> int:
     """Return the even size, of small prime factors, of an oversampled grid for a side of the image."""
+    from scipy.fft import next_fast_len  # noqa: PLC0415  slow to import
+
     return 2 * int(next_fast_len(math.ceil(side * oversampling / 2)))
 
 
@@ -55,7 +54,7 @@ class KaiserBessel(NamedTuple):
         """
 
         def kernel(position: NDArray[np.float64]) -> NDArray[np.float64]:
-            values: NDArray[np.float64] = i0(self.beta * np.sqrt((1 + position) / 2))
+            values: NDArray[np.float64] = np.i0(self.beta * np.sqrt((1 + position) / 2))
             return values * self.beta / (self.width * math.sinh(self.beta))
 
         coefficients = Chebyshev.interpolate(kernel, self.width + 5).convert(kind=Polynomial).coef
@@ -149,6 +148,8 @@ def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]
 def _transpose(matrix: Tensor) -> Tensor:
     if matrix.device.type != "cpu":
         return matrix.t().to_sparse_csr()
+    from scipy.sparse import csr_array  # noqa: PLC0415  slow to import
+
     # On the CPU, PyTorch sorts all entries, which takes twenty times as long as SciPy's counting.
     parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
     flipped = csr_array(tuple(part.numpy() for part in parts), shape=matrix.shape).tocsc()

@@ -21,6 +21,7 @@ from lowrank_unroll.files import write_whole
 from lowrank_unroll.modules import DynamicMRI
 from lowrank_unroll.networks import NuclearNormRecon
 from lowrank_unroll.operators import Fourier
+from lowrank_unroll.pictures import Panel
 from lowrank_unroll.reports import Evaluation, SampleResult
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.writers import IMAGE_WRITERS, OPTIONAL_PACKAGES, SERIES_WRITERS, Prediction
@@ -106,7 +107,9 @@ def test_a_prediction_on_a_full_disk_leaves_no_half_file(tmp_path, kind, suffix,
     pytest.importorskip(OPTIONAL_PACKAGES.get(suffix, ("numpy",))[0])
     values = 255 * torch.rand(3, 200, 200) if kind == "image" else torch.randn(4, 60, 60, dtype=torch.complex64)
     write = (IMAGE_WRITERS if kind == "image" else SERIES_WRITERS)[suffix]
-    prediction = Prediction(values, "scan", "measured", 1.0, "")
+    colors = torch.rand(3, 200, 200)
+    panel = Panel("scan", None, colors, colors, None, None, None)
+    prediction = Prediction(values, "scan", "measured", 1.0, "", panel=panel)
     with largest_file(size), pytest.raises(OSError, match=rf"new\.{suffix} cannot be written: "):
         write(prediction, tmp_path / f"new.{suffix}")
     assert not files(tmp_path)
