@@ -156,7 +156,7 @@ class CoilTreatment:
     def sensitivities(
         self, number: int, compression: Tensor, sources: Iterable[Measured]
     ) -> tuple[Tensor | None, float]:
-        """Return sensitivities and gain of virtual coils, see :class:`Treated`.
+        """Return sensitivities and gain of virtual coils, see ``Treated``.
 
         Args:
             number: of the slice, for given sensitivities.

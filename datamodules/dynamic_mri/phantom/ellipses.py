@@ -14,8 +14,8 @@ from lowrank_unroll.operators import Fourier
 class Ellipses(NamedTuple):
     """Moving ellipses of uniform signal; where they overlap, signals add.
 
-    An ellipse is the image {center + axes u: |u| <= 1} of the unit disk. Coordinates are (height, width) in fields of
-    view; the origin is the pixel n // 2 of n, as in :class:`Fourier`.
+    An ellipse is the image ``center + axes u`` of the unit disk, ``|u| <= 1``. Coordinates are (height, width) in
+    fields of view; the origin is the pixel n // 2 of n, as in :class:`Fourier`.
 
     Attributes:
         center: (time, ellipse, 2), float64.
@@ -35,10 +35,11 @@ class Ellipses(NamedTuple):
     def kspace(self, trajectory: Tensor, shape: tuple[int, int], coils: FourierCoils = UNIFORM) -> Tensor:
         """Return k-space as coils measure it, in the scaling of :class:`Fourier` for images of a shape.
 
-        The Fourier transform of an ellipse is |det axes| exp(-2 pi i k center) J1(2 pi q) / q with q = |axes^T k| (Van
-        de Walle et al., IEEE Trans. Med. Imaging 16, 1997). A term of a coil's sensitivity shifts it by the term's
-        frequency (Guerquin-Kern et al., IEEE Trans. Med. Imaging 31, 2012). The orthonormal transform is the sum over
-        pixels, which is their number times the integral, divided by the root of that number.
+        The Fourier transform of an ellipse is ``|det axes| exp(-2 pi i k center) J1(2 pi q) / q`` with ``q =
+        |axes^T k|`` (Van de Walle et al., IEEE Trans. Med. Imaging 16, 1997). A term of a coil's sensitivity
+        shifts it by the term's frequency (Guerquin-Kern et al., IEEE Trans. Med. Imaging 31, 2012). The
+        orthonormal transform is the sum over pixels, which is their number times the integral, divided by the
+        root of that number.
 
         Args:
             trajectory: k in cycles per field of view, (time or 1, samples, 2).

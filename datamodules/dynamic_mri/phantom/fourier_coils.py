@@ -27,7 +27,7 @@ class FourierCoils(NamedTuple):
 
     @classmethod
     def draw(cls, coils: int, generator: torch.Generator) -> Self:
-        """Fit the terms to simulated sensitivities, see :func:`coil_sensitivities`; they deviate by 2 to 4 %.
+        """Fit the terms to simulated sensitivities, see ``coil_sensitivities``; they deviate by 2 to 4 %.
 
         The largest root sum of squares is 1.
 
