@@ -133,6 +133,13 @@ def _check_one_kind_of_kspace(samples: Sequence[Sample]) -> None:
             f"{names[True]} is measured on a Cartesian grid and {names[False]} along a trajectory, which are no batch: "
             "give --data.batch_size 1"
         )
+    lengths = {None if sample.trajectory is None else tuple(sample.trajectory.shape): sample.name for sample in samples}
+    if len(lengths) > 1:
+        (one, first), (other, second), *_ = lengths.items()
+        raise UsageError(
+            f"the trajectories of {first} and {second} are {one} and {other}, which are no batch: give "
+            "--data.batch_size 1, or patterns with equally many samples"
+        )
 
 
 def known_target(batch: Sample) -> Tensor:

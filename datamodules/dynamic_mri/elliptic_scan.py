@@ -1,5 +1,6 @@
 """Raw data of the heart of ellipses along a trajectory, as a scanner would measure it."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -64,6 +65,8 @@ class EllipticScan:
         kspace, noise = heart.kspace(trajectory, (height, width), coils), None
         if self.snr is not None:
             sigma = float(squared_magnitude(image).mean().sqrt()) / self.snr
+            # The more samples a readout has, the less of their noise is in the image.
+            sigma *= math.sqrt(OVERSAMPLING[self.trajectory])
             (kspace,), noise = add_coil_noise([kspace], sigma, generator)
         header = phantom_header(self.size, self.coils, OVERSAMPLING[self.trajectory])
         scan = TrajectoryScan(

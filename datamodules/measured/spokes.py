@@ -63,7 +63,9 @@ class Spokes:
         if views.min() <= 0:
             raise ValueError(f"a fieldOfView_mm of the header is {views.min()}, which trajectories need to be positive")
         matrix = encoded.matrix_size[0]
-        per_view = self._stored(readouts, matrix) if self.angle is None else self._computed(readouts, self.angle)
+        per_view = (
+            self._stored(readouts, matrix) if self.angle is None else self._computed(readouts, self.angle, matrix)
+        )
         if any(self.delay):  # late gradients are at a sample where they should have been earlier
             per_view = per_view - np.gradient(per_view, axis=1) * self.delay
         return np.asarray(per_view * (views[1:] / views[0]))
@@ -110,8 +112,14 @@ class Spokes:
         numbers = readouts.counters[time][frames[:, 0]] if counted else frames.mean(1)
         return np.asarray(numbers * repetition_time)
 
-    def _computed(self, readouts: Readouts, angle: float) -> npt.NDArray[np.float64]:
+    def _computed(self, readouts: Readouts, angle: float, matrix: int) -> npt.NDArray[np.float64]:
         """Return radial spokes, (readout, sample, 2), in cycles per encoded field of view."""
+        largest = abs(readouts.positions).max()
+        if largest > MOST * matrix / 2:
+            raise ValueError(
+                f"the readouts reach {largest:.4g} cycles per encoded field of view, expected {matrix / 2:g}, half of "
+                "the encoded matrix: correct the header, or store a trajectory"
+            )
         angles = np.deg2rad(angle * np.arange(len(readouts.positions)))
         directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         return np.asarray(readouts.positions[..., None] * directions[:, None])

@@ -29,7 +29,7 @@ def trajectory_sample(
     """
     shape = sensitivities.shape[-2:]
     mask = _within(trajectory, shape)[None]
-    weights = mask * density_weights(trajectory[None], shape)
+    weights = density_weights(trajectory[None], shape, mask=mask)
     weights = unit_norm_weights(weights, trajectory[None], shape)
     sample = Sample(
         kspace * mask * weights.sqrt(), target, mask, sensitivities, torch.tensor(1.0), name, origin,

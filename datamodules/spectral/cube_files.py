@@ -13,6 +13,7 @@ import tifffile
 from datamodules.loading.array_checks import as_boolean_mask, check_array_size
 from datamodules.loading.lazy_arrays import LazyArray, NpyArray, hdf5_datasets
 from datamodules.loading.source_names import source_names
+from datamodules.spectral.compressed_parts import check_matlab_parts, check_tiff_parts
 from datamodules.spectral.cube import BandsFirst, Cube, checked_cube
 from datamodules.spectral.envi import EnviArray
 from lowrank_unroll.errors import DataError, first_line
@@ -49,8 +50,7 @@ def read_cubes(path: Path, band_axis: int = -1, variable: str | None = None, ban
         UsageError: if it has fewer bands.
         ValueError: if ``band_axis`` is no dim of three.
     """
-    if not -DIMS <= band_axis < DIMS:
-        raise ValueError(f"band_axis is {band_axis}, expected -1 or 2 for the last of three dims, 0 for the first")
+    _check_band_axis(band_axis)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_cube(file))
@@ -77,7 +77,9 @@ def read_mask(path: Path, band_axis: int = -1) -> npt.NDArray[np.bool_]:
         FileNotFoundError: if there is no such file.
         DataError: if the file cannot be read, has another shape, is zero everywhere or holds more than two values;
             names the file.
+        ValueError: if ``band_axis`` is no dim of three.
     """
+    _check_band_axis(band_axis)
     if not path.exists():
         raise FileNotFoundError(f"there is no mask file {path.absolute()}")
     try:
@@ -88,6 +90,11 @@ def read_mask(path: Path, band_axis: int = -1) -> npt.NDArray[np.bool_]:
         raise DataError(f"{path}: a mask of shape {mask.shape}, expected (height, width), or a band axis beside them")
     planes = mask[None] if mask.ndim < DIMS else np.moveaxis(mask, band_axis, 0)
     return as_boolean_mask(planes, f"{path}: the mask")
+
+
+def _check_band_axis(band_axis: int) -> None:
+    if not -DIMS <= band_axis < DIMS:
+        raise ValueError(f"band_axis is {band_axis}, expected -1 or 2 for the last of three dims, 0 for the first")
 
 
 def _read(file: Path, variable: str | None) -> Stored:
@@ -135,6 +142,7 @@ def _read_matlab(file: Path, variable: str | None) -> Mapping[str, Stored]:
     numeric = {name: shape for name, shape, kind in whosmat(file) if kind in MATLAB_NUMBERS and len(shape) == DIMS}
     chosen = [name for name in numeric if variable in {None, name}]
     check_array_size(file, sum(math.prod(numeric[name]) for name in chosen) * LONGEST_NUMBER, "its content")
+    check_matlab_parts(file)
     content = loadmat(file, variable_names=chosen)
     return {name: Stored(content[name]) for name in chosen}
 
@@ -148,8 +156,16 @@ def _read_tiff(file: Path, _variable: str | None) -> Mapping[str, Stored]:
     """Read all pages, or the samples of the only page, as bands."""
     with tifffile.TiffFile(file) as content:
         series = content.series[0]
-        check_array_size(file, series.nbytes, "the cube")
-        axes, array = series.axes, series.asarray()
+        planes = [(one.shape, one.dtype) for one in content.series]
+        # Written page by page, each page is a series of its own.
+        of_pages = series.ndim == DIMS - 1 and len(planes) > 1 and len(set(planes)) == 1
+        pages = content.pages if of_pages else series.pages
+        check_array_size(file, series.nbytes * (len(planes) if of_pages else 1), "the cube")
+        check_tiff_parts(file, content, pages)
+        if of_pages:
+            axes, array = f"I{series.axes}", content.asarray(key=slice(None))
+        else:
+            axes, array = series.axes, series.asarray()
     if array.ndim != DIMS or "Y" not in axes or "X" not in axes:
         return {axes: Stored(array)} if array.ndim != DIMS else {}
     height, width = axes.index("Y"), axes.index("X")

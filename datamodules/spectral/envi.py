@@ -15,7 +15,7 @@ DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "
 # The order of the dims in the file, and which of them are band, height and width.
 INTERLEAVES = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
 SUFFIXES = ("", ".raw", ".img", ".dat", ".bin", ".bsq", ".bil", ".bip")
-LONGEST_HEADER = 2**24  # bytes
+LONGEST_HEADER = 2**20  # bytes
 
 
 class EnviArray:
@@ -67,7 +67,7 @@ def _fields(header: Path) -> dict[str, str]:
     text = header.read_bytes().decode("latin-1")
     if not text.startswith("ENVI"):
         raise DataError(f"{header}: begins with {text[:8]!r}, expected an ENVI header, which begins with 'ENVI'")
-    found = re.findall(r"^([^={}\n]+)=[ \t]*(\{[^}]*\}|[^\n]*)", text, re.MULTILINE)
+    found = re.findall(r"^([^={}\n]+)=[ \t]*(\{[^{}]*\}|[^\n]*)", text, re.MULTILINE)
     return {" ".join(name.lower().split()): value.strip() for name, value in found}
 
 

@@ -104,17 +104,20 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "is computed in closed form of a simpler heart, in some minutes",
     )
     parser.add_argument(
-        "--spokes", type=int, default=EllipticScan().spokes, help="of a frame, or interleaves of a spiral"
+        "--spokes",
+        type=int,
+        default=EllipticScan().spokes,
+        help="of a frame, or interleaves of a spiral; not of Cartesian scans",
     )
     parser.add_argument(
         "--pattern",
         choices=PATTERNS,
         metavar="CLASS",
         default="EquispacedLines",
-        help=f"sampling pattern of lines: {', '.join(PATTERNS)}",
+        help=f"sampling pattern of the lines of a Cartesian scan: {', '.join(PATTERNS)}",
     )
     parser.add_argument(
-        "--acceleration", type=float, default=default.pattern.acceleration, help="acceleration of the pattern"
+        "--acceleration", type=float, default=default.pattern.acceleration, help="acceleration of that pattern"
     )
     parser.add_argument(
         "--calibration", type=int, default=default.calibration, metavar="LINES",

@@ -100,6 +100,13 @@ def check_partition(matricization: Matricization) -> None:
             )
 
 
+def is_complex_inside(image: Tensor, matricization: Matricization) -> bool:
+    """Return whether the image of which the innermost matricization makes matrices is complex."""
+    while isinstance(matricization, Rearranged):
+        image, matricization = matricization.rearrange(image), matricization.matricization
+    return image.is_complex()
+
+
 def nuclear_norm(image: Tensor, matricization: Matricization = FRAMES) -> Tensor:
     """Return the sum of the nuclear norms of the matrices of each image.
 

@@ -34,6 +34,16 @@ class DynamicMRI(ReconstructionModule):
         """Return coil sensitivities, Fourier transform and sampling, composed; see :func:`series_operator`."""
         return series_operator(batch.mask, batch.coil_sensitivities, batch.trajectory, batch.weights)
 
+    def zero_filled(self, batch: Sample) -> Tensor:
+        """Return A^H y; along a trajectory, where density weights scale it, the multiple that fits y best."""
+        image = super().zero_filled(batch)
+        if batch.trajectory is None:
+            return image
+        predicted = self.operator(batch)(image).flatten(1)
+        squares = predicted.abs().square().sum(1)
+        fit = (predicted.conj() * batch.measurement.flatten(1)).real.sum(1) / squares.where(squares > 0, 1)
+        return fit[:, None, None, None] * image
+
     def metrics(self) -> dict[str, SampleMean]:
         """Return PSNR, SSIM per frame, NMSE and HFEN of magnitudes, and SER of complex series."""
         return {

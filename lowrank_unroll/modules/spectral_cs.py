@@ -42,7 +42,7 @@ class SpectralCS(CompletionModule):
         """
         bands = self._color_bands(len(image))
         shown = target[bands].flatten(1)
-        white = shown.kthvalue(max(1, round(WHITE * shown.shape[1])), dim=1).values
+        white = shown.sort(dim=1).values[:, max(1, round(WHITE * shown.shape[1])) - 1]
         white = torch.where(white > 0, white, shown.amax(1)).clamp(min=torch.finfo(white.dtype).tiny)
         return image[bands] / white[:, None, None]
 

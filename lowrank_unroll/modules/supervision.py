@@ -140,7 +140,7 @@ class SSDU:
             columns = torch.arange(width, device=mask.device) - width // 2
         else:
             rows, columns = trajectory[:, None].unbind(-1)
-        first = -(self.center // 2)
+        first = -(self.center // 2) if trajectory is None else -self.center / 2
         central = [(first <= place) & (place < first + self.center) for place in (rows, columns)]
         return mask & ~(central[0] & central[1])
 

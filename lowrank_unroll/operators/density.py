@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lowrank_unroll.checks import check_at_least, check_sides
+from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.operators.diagonal import Diagonal
 from lowrank_unroll.operators.gridding import Interpolation, KaiserBessel, grid_size
 from lowrank_unroll.operators.non_uniform_fourier import NonUniformFourier, check_trajectory
@@ -21,7 +22,9 @@ ACCURACY = 1e-2
 
 
 @torch.no_grad()
-def density_weights(trajectory: Tensor, shape: Sequence[int], iterations: int = 20) -> Tensor:
+def density_weights(
+    trajectory: Tensor, shape: Sequence[int], iterations: int = 20, mask: Tensor | None = None
+) -> Tensor:
     """Return density weights of any trajectory by the iteration of Pipe and Menon.
 
     w <- w / (C w), where C convolves the samples with a kernel: "Sampling density compensation in MRI: rationale and an
@@ -32,6 +35,8 @@ def density_weights(trajectory: Tensor, shape: Sequence[int], iterations: int = 
         trajectory: (batch, time, samples, 2), real; cycles per field of view.
         shape: (height, width) of the images.
         iterations: number of iterations.
+        mask: False for samples that do not count, and get the weight 0, boolean, (batch, time, samples); None if all
+            do. Samples beyond the resolution of the images must not count, since the grid of the kernel is periodic.
 
     Returns:
         w, (batch, time, samples), in units of (1 / FOV)^2.
@@ -43,14 +48,17 @@ def density_weights(trajectory: Tensor, shape: Sequence[int], iterations: int = 
     check_trajectory(trajectory)
     check_sides("height, width", shape=shape)
     check_at_least(1, iterations=iterations)
+    trajectory = at_least_single(trajectory)
     grid = [grid_size(side, OVERSAMPLING) for side in shape]
     oversampling = trajectory.new_tensor(
         [points / side for points, side in zip(grid, shape, strict=True)], dtype=torch.float64
     )
     kernel = Interpolation(trajectory.flatten(0, 1) * oversampling, grid, (KERNEL, KERNEL), trajectory.dtype)
-    weights = torch.ones_like(trajectory[..., 0]).flatten(0, 1)[..., None]
+    counted = torch.ones_like(trajectory[..., 0]) if mask is None else mask.to(trajectory.dtype)
+    weights = counted.flatten(0, 1)[..., None]
     for _ in range(iterations):
-        weights = weights / (kernel(kernel.adjoint(weights)) * oversampling.prod().to(weights))
+        density = kernel(kernel.adjoint(weights)) * oversampling.prod().to(weights)
+        weights = weights / density.where(weights > 0, 1)
     return weights[..., 0].reshape(trajectory.shape[:-1])
 
 

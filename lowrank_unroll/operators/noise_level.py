@@ -64,7 +64,7 @@ def _by_area(weights: Tensor) -> Tensor:
     The center of k-space, where motion is strong, has many samples of little weight.
     """
     edges = weights.double().cumsum(1)
-    uniform = torch.rand(len(weights), SAMPLES, generator=_generator(), device="cpu", dtype=torch.float64)
+    uniform = torch.rand(1, SAMPLES, generator=_generator(), device="cpu", dtype=torch.float64)
     drawn = torch.searchsorted(edges, uniform.to(weights.device) * edges[:, -1:])
     return drawn.clamp(max=weights.shape[1] - 1)
 

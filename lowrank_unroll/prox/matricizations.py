@@ -190,6 +190,12 @@ class Patches(Matricization):
             raise ValueError(f"stride is {stride}, expected at most patch, {patch}: pixels would be in no patch")
         self.patch, self.stride, self.neighbors, self.radius = patch, stride, neighbors, radius
 
+    @property
+    def neighbours(self) -> int:
+        """Number of patches in a group; deprecated, now ``neighbors``."""
+        warnings.warn("Patches.neighbours is now called neighbors", DeprecationWarning, stacklevel=2)
+        return self.neighbors
+
     def locate(self, image: Tensor) -> Tensor:
         """Return the matches, see :func:`match_patches`, of images (batch, channel, height, width)."""
         return match_patches(_real_channels(image), self.patch, self.stride, self.neighbors, self.radius)

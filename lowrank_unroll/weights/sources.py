@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -107,7 +108,11 @@ def write_trained(path: Path, trained: TrainedNetwork) -> None:
         "about": trained.about,
         "trained_for": trained.trained_for.facts(),
     }
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in trained.weights.items()}
+    # A copy of each, since safetensors takes no two that share memory, as those of a module that is used twice do.
+    weights = {
+        name: weight.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, weight in trained.weights.items()
+    }
     # One key: safetensors writes several in an order that changes from process to process, and so would the hash.
     write_whole(path, save(weights, metadata={METADATA: json.dumps(described, sort_keys=True)}))
 

@@ -1,6 +1,8 @@
 """Cubes: read from files of all formats, measured, and refused in one line where they are damaged."""
 
 import pickle
+import struct
+import zlib
 
 import h5py
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from datamodules import IndianPines, SpectralCubes, SyntheticCubes, measure_cube
+from datamodules.loading import array_checks
+from datamodules.spectral import compressed_parts
 from datamodules.spectral import cube as cube_module
 from datamodules.spectral.cube import BandsFirst, checked_cube
 from datamodules.spectral.cube_files import read_cubes, read_mask
@@ -193,6 +197,34 @@ def test_objects_are_never_unpickled(tmp_path):
     for name in ("scene.npy", "scene.mat"):
         with pytest.raises(DataError, match=name):
             read_cubes(tmp_path / name)
+
+
+def test_compressed_parts_that_unfold_beyond_what_is_declared_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(array_checks, "ALWAYS_ACCEPTED", 2**16)
+    zeros = zlib.compress(bytes(2**24))
+    header = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+    (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(zeros)) + zeros)
+    with pytest.raises(DataError, match=r"a\.mat: its content would take"):
+        compressed_parts.check_matlab_parts(tmp_path / "a.mat")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 600, 600)), photometric="minisblack", compression="zlib")
+    told = pytest.raises(DataError, match=r"b\.tif: its content would take")
+    with tifffile.TiffFile(tmp_path / "b.tif") as content, told:
+        compressed_parts.check_tiff_parts(tmp_path / "b.tif", content, content.series[0].pages)
+
+
+def test_pages_written_one_by_one_are_bands(tmp_path):
+    array = np.random.default_rng(0).random((4, 6, 5), np.float32)
+    for band in array:
+        tifffile.imwrite(tmp_path / "a.tif", band, append=True)
+    (cube,) = read_cubes(tmp_path / "a.tif")
+    assert np.array_equal(cube.read(*WHOLE), array)
+
+
+def test_a_header_of_open_braces_ends_at_once(tmp_path):
+    (tmp_path / "a.hdr").write_bytes(b"ENVI\n" + b"a={\n" * 200_000)
+    (tmp_path / "a.raw").write_bytes(b"")
+    with pytest.raises(DataError, match="bands"):
+        read_cubes(tmp_path / "a.hdr")
 
 
 def test_arrays_far_larger_than_their_file_are_refused(tmp_path, monkeypatch):

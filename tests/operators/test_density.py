@@ -10,6 +10,7 @@ from lowrank_unroll.operators import (
     radial_weights,
     unit_norm_weights,
 )
+from lowrank_unroll.sampling import GoldenAngleRadial
 
 SIDE = 16
 WEIGHTS = {
@@ -109,3 +110,14 @@ def test_wrong_numbers_of_spokes_are_refused():
         unit_norm_weights(torch.ones(1, 1, 3), radial(5), (SIDE, SIDE))
     with pytest.raises(ValueError, match="iterations is 0"):
         density_weights(radial(5), (SIDE, SIDE), 0)
+
+
+def test_masked_samples_do_not_count():
+    trajectory = GoldenAngleRadial(20, 64)((2, 32, 32), torch.Generator().manual_seed(0))[None] * 1.5
+    mask = (trajectory.abs() <= 16).all(-1)
+    weights = density_weights(trajectory, (32, 32), mask=mask)
+    assert not weights[~mask].any()
+    for frame in range(2):
+        inside = trajectory[:, frame : frame + 1][:, :, mask[0, frame]]
+        alone = density_weights(inside, (32, 32))
+        assert torch.allclose(weights[0, frame][mask[0, frame]], alone[0, 0], rtol=1e-3)

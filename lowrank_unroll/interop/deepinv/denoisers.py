@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lowrank_unroll.checks import check_not_negative
 from lowrank_unroll.interop.deepinv.library import deepinv
-from lowrank_unroll.interop.nuclear_norm import FRAMES, per_image
+from lowrank_unroll.interop.nuclear_norm import FRAMES, is_complex_inside, per_image
 from lowrank_unroll.linalg import singular_value_threshold
 from lowrank_unroll.prox import LowRankProx, Matricization
 
@@ -47,12 +47,13 @@ class LowRankDenoiser(deepinv.models.Denoiser):
                 or one for each image. Differentiable.
             kwargs: ignored.
         """
-        return self.matricization.map(lambda matrices: self._shrink(matrices, sigma), x, None)
+        both = math.sqrt(2) if is_complex_inside(x, self.matricization) else 1  # parts have noise
+        return self.matricization.map(lambda matrices: self._shrink(matrices, sigma, both), x, None)
 
-    def _shrink(self, matrices: Tensor, sigma: Tensor | float) -> Tensor:
+    def _shrink(self, matrices: Tensor, sigma: Tensor | float, both: float) -> Tensor:
         mean = matrices.mean(-2, keepdim=True) if self.matricization.centered else 0
         rows, columns = matrices.shape[-2:]
-        largest = (math.sqrt(rows) + math.sqrt(columns)) * (math.sqrt(2) if matrices.is_complex() else 1)
+        largest = both * (math.sqrt(rows) + math.sqrt(columns))
         threshold = per_image(sigma, matrices) * (self.strength * largest)
         return singular_value_threshold(matrices - mean, threshold) + mean
 
