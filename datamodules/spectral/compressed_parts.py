@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tifffile
 
@@ -35,14 +36,14 @@ def check_matlab_parts(file: Path) -> None:
                 content.seek(size, 1)
 
 
-def check_tiff_parts(file: Path, content: tifffile.TiffFile, pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame | None]) -> None:
+def check_tiff_parts(file: Path, content: tifffile.TiffFile, pages: Iterable[Any]) -> None:
     """Refuse pages of a TIFF whose strips or tiles would take far more memory than the file.
 
     Raises:
         DataError: if they would, or are compressed otherwise than by deflate; names the file.
     """
     unfolded = 0
-    for page in filter(None, pages):
+    for page in pages:
         compression = page.keyframe.compression
         if compression == tifffile.COMPRESSION.NONE:
             continue
