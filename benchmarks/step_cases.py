@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
 
 class Cases(NamedTuple):
-    """Those of the table, and those of the two plots."""
+    """The cases of the table and of the two plots."""
 
     named: list[Case]
     iterations: list[Case]

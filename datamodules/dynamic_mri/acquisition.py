@@ -16,8 +16,9 @@ from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities, sm
 from datamodules.loading.crops import Crops, DrawnCrops
 from datamodules.loading.drawn_datasets import DrawnDataset
 from datamodules.measured.scaling import scale_to_unit_maximum
+from datamodules.measured.trajectories import trajectory_sample
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.operators import coil_operator, density_weights, series_operator, unit_norm_weights
+from lowrank_unroll.operators import Fourier, NonUniformFourier, coil_operator
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern, TrajectoryPattern
 
@@ -67,17 +68,15 @@ class Acquisition:
         k-space is multiplied by the roots of the weights.
         """
         shape = (series.shape[-2], series.shape[-1])
-        mask, trajectory, weights = _sampling(self.pattern(series.shape, generator)[None], shape)
+        drawn = self.pattern(series.shape, generator)
         if sensitivities is None:
-            sensitivities = self._sensitivities(*shape, generator, needed=trajectory is not None)
-        coils = None if sensitivities is None else sensitivities[None]
-        kspace = series_operator(mask, coils, trajectory, weights)(series[None])
+            sensitivities = self._sensitivities(*shape, generator, needed=not is_mask(drawn))
+        coils = coil_operator(None if sensitivities is None else sensitivities[None])
+        images = coils(series[None])
+        kspace = (Fourier() if is_mask(drawn) else NonUniformFourier(drawn[None], shape))(images)[0]
         if self.snr is not None:
-            amplitudes = mask if weights is None else mask * weights.sqrt()[:, None]
-            images = coil_operator(coils)(series[None])
-            kspace = add_noise(kspace[0], _draw(self.snr, generator), generator, images[0], amplitudes[0])[None]
-        fields = (kspace, series[None], mask, coils, torch.ones(1), [name], [origin])
-        return scale_to_unit_maximum(Sample(*fields, trajectory=trajectory, weights=weights).at(0))
+            kspace = add_noise(kspace, _draw(self.snr, generator), generator, images[0])
+        return sampled(kspace, drawn, sensitivities, name, origin, series)
 
     def _sensitivities(self, height: int, width: int, generator: torch.Generator, needed: bool) -> Tensor | None:
         fewest, most = _limits(self.coils)
@@ -88,17 +87,29 @@ class Acquisition:
         return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
 
 
-def _sampling(drawn: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return mask, trajectory and weights of samples that measure images of a shape.
+def is_mask(drawn: Tensor) -> bool:
+    """Return True for what a pattern of masks has drawn, False for a trajectory."""
+    return drawn.dtype == torch.bool
+
+
+def sampled(
+    kspace: Tensor, drawn: Tensor, sensitivities: Tensor | None, name: str, origin: str, target: Tensor
+) -> Sample:
+    """Return the scaled sample of simulated k-space.
 
     Args:
-        drawn: a mask, (batch, time, height, width), boolean, or a trajectory, (batch, time, samples, 2).
-        shape: height and width.
+        kspace: fully sampled, (coil, time, height, width), or along the trajectory, (coil, time, samples), complex64.
+        drawn: by the pattern: a mask, (time, height, width), or a trajectory, (time, samples, 2).
+        sensitivities: (coil, 1, height, width), complex64; None for a single coil and a mask.
+        name: of the sample.
+        origin: of the sample.
+        target: (time, height, width), complex64.
     """
-    if drawn.dtype == torch.bool:
-        return drawn[:, None], None, None
-    weights = unit_norm_weights(density_weights(drawn, shape), drawn, shape)
-    return torch.ones_like(weights, dtype=torch.bool)[:, None], drawn, weights
+    if not is_mask(drawn):
+        assert sensitivities is not None  # noqa: S101  a trajectory needs them
+        return trajectory_sample(kspace, drawn, sensitivities, name, origin, target)
+    sample = Sample(kspace * drawn, target, drawn[None], sensitivities, torch.tensor(1.0), name, origin)
+    return scale_to_unit_maximum(sample)
 
 
 class SimulatedDataset(DrawnDataset):

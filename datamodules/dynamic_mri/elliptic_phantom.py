@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch.utils.data import Dataset
 
+from datamodules.dynamic_mri.acquisition import is_mask, sampled
 from datamodules.dynamic_mri.phantom import elliptic_heart
 from datamodules.dynamic_mri.phantom.ellipses import cartesian_trajectory
 from datamodules.dynamic_mri.phantom.fourier_coils import FourierCoils
 from datamodules.dynamic_mri.simulation import add_noise
 from datamodules.loading.data_module import Split
 from datamodules.loading.drawn_datasets import DrawnDataset, generator_of
-from datamodules.measured.scaling import scale_to_unit_maximum
 from datamodules.measured.series_data_module import SPLITS, SeriesDataModule
-from datamodules.measured.trajectories import trajectory_sample
 from lowrank_unroll.checks import check_at_least, check_positive, check_sides
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import GoldenAngleRadial, SamplingPattern, TrajectoryPattern
@@ -77,14 +75,11 @@ class _EllipticHearts(DrawnDataset):
         heart = elliptic_heart(self.data.size, generator)
         coils = FourierCoils.draw(self.data.coils, generator)
         drawn = self.data.pattern(self.data.size, generator)
-        on_grid = drawn.dtype == torch.bool
-        trajectory = cartesian_trajectory((height, width)) if on_grid else drawn
+        trajectory = cartesian_trajectory((height, width)) if is_mask(drawn) else drawn
         target = heart.image((height, width))
         kspace = heart.kspace(trajectory, (height, width), coils)
         if self.data.snr is not None:
             kspace = add_noise(kspace, self.data.snr, generator, target[None])
-        sensitivities, name, origin = coils.sensitivities((height, width)), f"{draw:04d}", "synthetic"
-        if not on_grid:
-            return trajectory_sample(kspace, trajectory, sensitivities, name, origin, target)
-        measurement, unit = kspace.reshape(len(kspace), -1, height, width) * drawn, torch.tensor(1.0)
-        return scale_to_unit_maximum(Sample(measurement, target, drawn[None], sensitivities, unit, name, origin))
+        if is_mask(drawn):
+            kspace = kspace.reshape(len(kspace), -1, height, width)
+        return sampled(kspace, drawn, coils.sensitivities((height, width)), f"{draw:04d}", "synthetic", target)

@@ -88,7 +88,6 @@ def add_noise(
     snr: float,
     generator: torch.Generator,
     coil_images: Tensor | None = None,
-    amplitudes: Tensor | float = 1.0,
 ) -> Tensor:
     """Add complex white Gaussian noise, independent between coils.
 
@@ -105,7 +104,6 @@ def add_noise(
         snr: a ratio of amplitudes, not decibels.
         generator: the same state gives the same noise; on the device of ``kspace``.
         coil_images: that were measured, (coil, time, height, width).
-        amplitudes: numbers by which the k-space is multiplied, such as its mask; the noise then is, too.
 
     Returns:
         The noisy k-space, shape and dtype of ``kspace``.
@@ -118,7 +116,7 @@ def add_noise(
     sigma = squared_magnitude(signal).sum(0).mean().sqrt() / snr
     # A complex normal number of torch has variance 1, 1/2 in each part.
     noise = torch.randn(kspace.shape, dtype=kspace.dtype, generator=generator, device=kspace.device)
-    return kspace + math.sqrt(2) * sigma * amplitudes * noise
+    return kspace + math.sqrt(2) * sigma * noise
 
 
 def pixel_coordinates(height: int, width: int, device: torch.device) -> Tensor:
