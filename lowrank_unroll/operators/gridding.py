@@ -1,9 +1,8 @@
 """Kaiser-Bessel interpolation between an oversampled Cartesian grid of k-space and a trajectory, as a sparse matrix."""
 
 import math
-import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -11,8 +10,8 @@ from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lowrank_unroll.linalg import full_precision
 from lowrank_unroll.operators.linear_operator import LinearOperator
+from lowrank_unroll.operators.sparse_matrix import SparseMatrix, multiply
 
 # Aliases of a kernel's transform, on either side, that its error is summed over: the others are below the rounding.
 ALIASES = 8
@@ -112,16 +111,24 @@ class Interpolation(LinearOperator):
             index.shape[-1] * index.shape[-2]
         )
         shape = (frames * samples, frames * grid_points)
-        self.matrix = _csr(starts, index.flatten(), weight.flatten(), shape)
-        self.transposed = _transpose(self.matrix)
+        self.matrix = SparseMatrix(starts, index.flatten(), weight.flatten(), shape)
+        self.transposed = self.matrix.transpose()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return samples (frames, samples, ...) of grids (frames, grid points, ...), real or complex."""
-        return _multiply(self.matrix, self.transposed, image)
+        samples = multiply(self.matrix, self.transposed, image.flatten(0, 1))
+        return samples.reshape(*self.shape[:2], *image.shape[2:])
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Return grids (frames, grid points, ...) of samples (frames, samples, ...), real or complex."""
-        return _multiply(self.transposed, self.matrix, measurement)
+        grids = multiply(self.transposed, self.matrix, measurement.flatten(0, 1))
+        return grids.reshape(self.shape[0], self.shape[2], *measurement.shape[2:])
+
+    def to(self, device: torch.device | str | int) -> Self:
+        """Return the interpolation with its matrices on a device."""
+        moved = super().to(device)
+        moved.matrix, moved.transposed = self.matrix.to(device), self.transposed.to(device)
+        return moved
 
 
 class _Axis(NamedTuple):
@@ -137,54 +144,3 @@ def _axis(points: Tensor, size: int, kernel: KaiserBessel, dtype: torch.dtype) -
     index = (first + offsets).int()
     weight = kernel.weights((points[..., None] - first - offsets).to(dtype))
     return _Axis(index.remainder(size), weight * (1 - 2 * index.remainder(2)))
-
-
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
-
-
-def _transpose(matrix: Tensor) -> Tensor:
-    if matrix.device.type != "cpu":
-        return matrix.t().to_sparse_csr()
-    from scipy.sparse import csr_array  # noqa: PLC0415  slow to import
-
-    # On the CPU, PyTorch sorts all entries, which takes twenty times as long as SciPy's counting.
-    parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
-    flipped = csr_array(tuple(part.numpy() for part in parts), shape=matrix.shape).tocsc()
-    starts, rows, values = map(torch.from_numpy, (flipped.indptr, flipped.indices, flipped.data))
-    return _csr(starts, rows, values, matrix.shape[::-1])
-
-
-def _multiply(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
-    """Return the matrix times (blocks, rows, ...), real or complex; differentiable in the latter."""
-    parts = torch.view_as_real(dense) if dense.is_complex() else dense
-    columns = parts.reshape(matrix.shape[1], math.prod(parts.shape[2:]))
-    product = _Product.apply(columns, matrix.to(parts.dtype), transposed.to(parts.dtype))  # type: ignore[no-untyped-call]
-    product = product.reshape(len(dense), matrix.shape[0] // len(dense), *parts.shape[2:])
-    return torch.view_as_complex(product) if dense.is_complex() else product
-
-
-class _Product(torch.autograd.Function):
-    """A sparse matrix times columns; PyTorch's own gradient would transpose the matrix each time."""
-
-    @staticmethod
-    def forward(dense: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
-        if dense.is_meta:  # for which PyTorch has no sparse product
-            return dense.new_empty(matrix.shape[0], dense.shape[1])
-        product: Tensor = matrix @ dense
-        return product
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        _, ctx.matrix, ctx.transposed = inputs
-
-    @staticmethod
-    @full_precision
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Product.apply(gradient, ctx.transposed, ctx.matrix), None, None  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _Product.apply(tangent, ctx.matrix, ctx.transposed)  # type: ignore[no-untyped-call, no-any-return]

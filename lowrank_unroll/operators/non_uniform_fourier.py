@@ -23,7 +23,8 @@ class NonUniformFourier(LinearOperator):
 
     y(k) = sum over pixels r of x(r) exp(-2 pi i k r / n) / sqrt(height * width), with r counted from n // 2: at integer
     coordinates it is :class:`Fourier`. The sum is computed by an FFT of the deapodized image on an oversampled grid and
-    Kaiser-Bessel interpolation, a sparse matrix. ``adjoint`` is the exact adjoint of that.
+    Kaiser-Bessel interpolation, a sparse matrix. ``adjoint`` is the exact adjoint of that. Both are
+    differentiable to any order, also by ``torch.func``.
 
     The norm of the operator is above 1 where samples are dense: see :func:`unit_norm_weights`. ``gram`` is A^H A:
     convolution with the point-spread function (Toeplitz embedding) would be faster, but in an acquisition weights and a

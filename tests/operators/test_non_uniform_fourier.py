@@ -1,4 +1,6 @@
 import math
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -108,6 +110,54 @@ class TestGradient:
             x = complex_randn(*size).requires_grad_()
             assert torch.autograd.gradcheck(apply, x, check_forward_ad=True)
             assert torch.autograd.gradgradcheck(apply, x)
+
+
+class TestTransforms:
+    """Transforms of torch.func see the same linear map as autograd does."""
+
+    TRAJECTORY = random_trajectory(2, 3, 20)
+    A = NonUniformFourier(TRAJECTORY, SHAPE)
+    SIZES = ((2, 2, 3, *SHAPE), (2, 2, 3, 20))
+
+    @pytest.mark.parametrize("A", [A, A.H], ids=["forward", "adjoint"])
+    def test_the_pullback_is_the_adjoint_and_the_pushforward_the_operator(self, A):
+        x, y = (complex_randn(*size) for size in (self.SIZES if A is self.A else self.SIZES[::-1]))
+        (pulled,) = torch.func.vjp(A, x)[1](y)
+        _, pushed = torch.func.jvp(A, (x,), (2 * x,))
+        assert torch.allclose(pulled, A.adjoint(y), rtol=0, atol=1e-12)
+        assert torch.allclose(pushed, A(2 * x), rtol=0, atol=1e-12)
+
+    @pytest.mark.parametrize("A", [A, A.H], ids=["forward", "adjoint"])
+    def test_the_hessian_of_the_squared_norm_is_the_gram_matrix(self, A):
+        x, tangent = complex_randn(2, *(self.SIZES if A is self.A else self.SIZES[::-1])[0])
+        gradient = torch.func.grad(lambda x: 0.5 * A(x).abs().square().sum())
+        _, moved = torch.func.jvp(gradient, (x,), (tangent,))
+        assert torch.allclose(gradient(x), A.gram(x), rtol=0, atol=1e-12)
+        assert torch.allclose(moved, A.gram(tangent), rtol=0, atol=1e-12)
+
+    @pytest.mark.parametrize("dim", [0, 2])
+    @pytest.mark.parametrize("A", [A, A.H], ids=["forward", "adjoint"])
+    def test_vmap_is_a_loop(self, A, dim):
+        several = complex_randn(4, *(self.SIZES if A is self.A else self.SIZES[::-1])[0])
+        mapped = torch.func.vmap(A, in_dims=dim)(several.movedim(0, dim))
+        assert torch.allclose(mapped, torch.stack([A(x) for x in several]), rtol=0, atol=1e-12)
+
+    def test_gradients_of_samples_of_a_loss(self):
+        several, y = complex_randn(4, *self.SIZES[0]), complex_randn(*self.SIZES[1])
+        gradient = torch.func.grad(lambda x: 0.5 * (self.A(x) - y).abs().square().sum())
+        expected = torch.stack([x - gradient_step(x, y, self.A, 1.0) for x in several])
+        assert torch.allclose(torch.func.vmap(gradient)(several), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda A: pickle.loads(pickle.dumps(A))], ids=["deepcopy", "pickle"])
+def test_copies_give_the_same_bits_from_memory_of_their_own(copy):
+    A, x = NonUniformFourier(random_trajectory(1, 2, 20), SHAPE), complex_randn(1, 2, 2, *SHAPE).requires_grad_()
+    y = A(x)  # a copy after use, with a graph alive
+    copied = copy(A)
+    assert torch.equal(copied(x), y)
+    assert torch.equal(copied.adjoint(y), A.adjoint(y))
+    copied.interpolation.matrix.values.zero_()
+    assert torch.equal(A(x), y)
 
 
 class TestRefused:
