@@ -108,12 +108,12 @@ class TestReport(Callback):
             index = next(self._indices)
             panel = series = None
             if index == 0:
-                self._first_images = {name: image.cpu() for name, image in zip(images, row, strict=True)}
+                self._first_images = _named_components(pl_module, dict(zip(images, row, strict=True)))
             if index < self.panels:
                 colors_of_mask = pl_module.picture_of_mask(mask)
-                drawing = (colors_of_mask, pl_module.picture, metrics["psnr"], pl_module.curves)
+                drawing = (colors_of_mask, pl_module.pictures, metrics["psnr"], pl_module.curves)
                 panel = make_panel(result.name, tuple(row), *drawing)
-            if index < self.cines and row[0].is_complex():
+            if index < self.cines and pl_module.is_series(row[0]):
                 frames, captions = comparison(*row)
                 series = PlayedSeries(result.name, captions, frames)
             self._tested[index] = TestedSample(result, panel, series)
@@ -130,13 +130,17 @@ class TestReport(Callback):
             return
         checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
         seed = getattr(getattr(trainer, "datamodule", None), "seed", None)
-        evaluation = evaluation_of(run, pl_module.network, checkpoint, seed, [one.result for one in tested])
+        evaluation = evaluation_of(
+            run, pl_module.network, checkpoint, seed, [one.result for one in tested], pl_module.metrics()
+        )
         evaluation.write(run / "test")
         panels = [one.panel for one in tested if one.panel is not None]
         series = [one.series for one in tested if one.series is not None]
 
         def write_page() -> None:
-            page = page_of_test(evaluation, self.baselines, series, self._first_images, pl_module.network)
+            first = self._first_images
+            is_series = any(map(pl_module.is_series, first.values()))
+            page = page_of_test(evaluation, self.baselines, series, first, pl_module.network, is_series=is_series)
             page.write(run / "test" / "report.html")
 
         failures = _failures(
@@ -154,6 +158,15 @@ class TestReport(Callback):
         say(f"Report: {run}/test/{METRICS_FILE if failures else 'report.html'}")
         for failure in failures.values():
             raise failure
+
+
+def _named_components(module: ReconstructionModule, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the components of images, with names such as "reconstruction, background"."""
+    return {
+        ", ".join(filter(None, (name, component))): one.cpu()
+        for name, image in images.items()
+        for component, one in module.split(image).items()
+    }
 
 
 def _failures(parts: Mapping[str, Callable[[], None]]) -> dict[str, Exception]:

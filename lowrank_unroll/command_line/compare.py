@@ -37,7 +37,7 @@ def compare(argv: Sequence[str]) -> None:
     _check_output(arguments.output)
     evaluations = [read_evaluation(run) for run in arguments.runs]
     with written_whole(arguments.output) as temporary:
-        distributions(methods(evaluations)).savefig(temporary, dpi=150)
+        distributions(methods(evaluations), evaluations[0].headings).savefig(temporary, dpi=150)
     show(comparison_table(evaluations), log_width=LOG_WIDTH)
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):

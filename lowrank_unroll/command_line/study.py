@@ -17,6 +17,7 @@ from lowrank_unroll.studies import (
     check_words,
     claim_folder,
     comparison_figure,
+    heading_of,
     is_done,
     outcomes,
     read_study,
@@ -71,12 +72,13 @@ def study(argv: Sequence[str]) -> None:
     claim_folder(folder, arguments.study)
     cells = list(defined.cells())[number - 1 :: parts]
     _run_all([cell for cell in cells if not is_done(folder, cell)], folder, defined.name, len(cells))
-    rows = rows_of(defined, list(outcomes(defined, folder)))
+    found = list(outcomes(defined, folder))
+    rows, heading = rows_of(defined, found), heading_of(defined, found)
     write_whole(folder / "results.csv", as_csv(rows).encode(errors="backslashreplace"))
-    write_whole(folder / "results.md", as_markdown(defined, rows).encode())
+    write_whole(folder / "results.md", as_markdown(defined, rows, heading).encode())
     with written_whole(folder / "results.png") as temporary:
-        comparison_figure(defined, rows).savefig(temporary, dpi=130)
-    say(as_markdown(defined, rows))
+        comparison_figure(defined, rows, heading).savefig(temporary, dpi=130)
+    say(as_markdown(defined, rows, heading))
     say(f"Table and figure: {folder / 'results.md'}, .csv, .png")
 
 

@@ -8,16 +8,26 @@ import torch
 from torch import Tensor
 
 Measure = Callable[[Tensor, Tensor], Tensor]
+ATTRIBUTES = ("higher_is_better", "label", "unit")
 
 
 def compares(
-    axes: str = "...", *, higher_is_better: bool, smallest: int = 1, real: bool = False, scale_free: bool = False
+    axes: str = "...",
+    *,
+    higher_is_better: bool,
+    label: str = "",
+    unit: str = "",
+    smallest: int = 1,
+    real: bool = False,
+    scale_free: bool = False,
 ) -> Callable[[Measure], Measure]:
     """Make a measure of a function of (reconstruction, target): it refuses what cannot be compared.
 
     Args:
         axes: names of the dims of a sample, "..." for any.
-        higher_is_better: of two reconstructions, the one with the higher value; the measure has it as an attribute.
+        higher_is_better: of two reconstructions, the one with the higher value.
+        label: name for tables and plots; "" for the name that a module gives it.
+        unit: of the values, such as "dB"; "" if they have none. The measure has these three as attributes.
         smallest: least height and width, in pixels.
         real: whether complex images are refused.
         scale_free: whether the unit of the images does not matter. Both are then scaled so that the target's largest
@@ -36,10 +46,16 @@ def compares(
                 reconstruction, target = reconstruction * inverse_unit, target * inverse_unit
             return function(reconstruction, target)
 
-        measure.higher_is_better = higher_is_better  # type: ignore[attr-defined]
+        vars(measure).update(higher_is_better=higher_is_better, label=label, unit=unit)
         return measure
 
     return decorate
+
+
+def with_attributes_of(source: Measure, measure: Measure) -> Measure:
+    """Give a measure the direction, the label and the unit of another one, as far as that has them."""
+    vars(measure).update({name: getattr(source, name) for name in ATTRIBUTES if hasattr(source, name)})
+    return measure
 
 
 def comparable(reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

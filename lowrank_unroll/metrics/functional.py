@@ -2,7 +2,7 @@
 
 All raise ValueError for images of different shapes, or of a shape that they do not take, and TypeError for integers, or
 for complex numbers where only real ones have a meaning. Measures without unit are as precise in any unit of the images.
-Each has an attribute ``higher_is_better``.
+Each has attributes ``higher_is_better``, ``label`` and ``unit``.
 """
 
 from functools import partial
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from lowrank_unroll.metrics.comparison import Measure, comparable, compares
+from lowrank_unroll.metrics.comparison import Measure, comparable, compares, with_attributes_of
 
 
-@compares(higher_is_better=False)
+@compares(higher_is_better=False, label="MSE")
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error ``|x - x^|^2`` over all values of a sample, shape (batch,), in the image's unit squared."""
     return (reconstruction - target).abs().square().flatten(1).mean(1)
 
 
-@compares(higher_is_better=True, scale_free=True)
+@compares(higher_is_better=True, label="PSNR", unit="dB", scale_free=True)
 def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio ``10 log10(max|x|^2 / mse)`` in dB, shape (batch,); the peak is each target's own.
 
@@ -30,7 +30,7 @@ def psnr(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(peak.square(), mse(reconstruction, target))
 
 
-@compares(higher_is_better=True, scale_free=True)
+@compares(higher_is_better=True, label="SER", unit="dB", scale_free=True)
 def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Signal-to-error ratio ``10 log10(||x||^2 / ||x - x^||^2)`` in dB, shape (batch,).
 
@@ -40,7 +40,7 @@ def ser(reconstruction: Tensor, target: Tensor) -> Tensor:
     return _decibel(energy, mse(reconstruction, target))
 
 
-@compares("channel, height, width", higher_is_better=True, smallest=6, real=True)
+@compares("channel, height, width", higher_is_better=True, label="SSIM", smallest=6, real=True)
 def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of images (batch, channel, height, width) with values in [0, 1], shape (batch,).
 
@@ -52,7 +52,7 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     return similarity.reshape(len(target))
 
 
-@compares(higher_is_better=False, scale_free=True)
+@compares(higher_is_better=False, label="NMSE", scale_free=True)
 def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Normalised mean squared error ``||x - x^||^2 / ||x||^2``, shape (batch,).
 
@@ -62,7 +62,7 @@ def nmse(reconstruction: Tensor, target: Tensor) -> Tensor:
     return torch.where(energy > 0, mse(reconstruction, target) / energy, torch.nan)
 
 
-@compares("time, height, width", higher_is_better=True, smallest=6, real=True, scale_free=True)
+@compares("time, height, width", higher_is_better=True, label="SSIM", smallest=6, real=True, scale_free=True)
 def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each frame of magnitude series (batch, time, height, width), averaged, shape (batch,).
 
@@ -77,9 +77,7 @@ def frame_ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 def of_magnitudes(measure: Measure) -> Measure:
     """Return the measure of the magnitudes of complex images, as dynamic MRI is judged."""
-    magnitudes = partial(_of_magnitudes, measure)
-    magnitudes.higher_is_better = getattr(measure, "higher_is_better", None)  # type: ignore[attr-defined]
-    return magnitudes
+    return with_attributes_of(measure, partial(_of_magnitudes, measure))
 
 
 def _of_magnitudes(measure: Measure, reconstruction: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ SIDE = 15
 SIGMA = 1.5
 
 
-@compares("..., height, width", higher_is_better=False, scale_free=True)
+@compares("..., height, width", higher_is_better=False, label="HFEN", scale_free=True)
 def hfen(reconstruction: Tensor, target: Tensor) -> Tensor:
     """High-frequency error norm ||LoG(x^ - x)|| / ||LoG(x)|| of (batch, ..., height, width), shape (batch,).
 

@@ -19,7 +19,7 @@ WHITE = 255
 WINDOW = 7
 
 
-@compares("channel, height, width", higher_is_better=True, smallest=WINDOW, real=True)
+@compares("channel, height, width", higher_is_better=True, label="SSIM", smallest=WINDOW, real=True)
 def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of data range 1 of images in [0, 255], given in [0, 1]; shape (batch,).
 
@@ -39,7 +39,7 @@ def ssim(reconstruction: Tensor, target: Tensor) -> Tensor:
     return torch.tensor(values, dtype=target.dtype, device=target.device)
 
 
-@compares(higher_is_better=False)
+@compares(higher_is_better=False, label="MSE")
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of images in [0, 255], given in [0, 1]: 65025 times :func:`lowrank_unroll.metrics.mse`."""
     return functional.mse(WHITE * reconstruction, WHITE * target)

@@ -1,6 +1,7 @@
 """The mean over samples of a per-sample measure."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,26 +18,49 @@ class SampleMean(Metric):
 
     Args:
         function: maps (batch, ...) reconstructions and targets to one value per sample, shape (batch,).
-        higher_is_better: whether a checkpoint with a higher mean is the better one; None for what the function says in
-            an attribute of this name, as those of this package do, and otherwise unknown.
+        higher_is_better: whether a checkpoint with a higher mean is the better one.
+        label: name in tables and plots; without it, the name that the module gives the metric.
+        unit: of the values, such as "dB"; "" if they have none.
+
+    What is not given is what the function says in an attribute of this name, as those of this package do. A subclass
+    may have class attributes of these names instead.
     """
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], higher_is_better: bool | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[[Tensor, Tensor], Tensor],
+        higher_is_better: bool | None = None,
+        label: str | None = None,
+        unit: str | None = None,
+    ) -> None:
         super().__init__()
         self.function = function
-        own = getattr(function, "higher_is_better", None)
-        self._higher_is_better: bool | None = own if higher_is_better is None else higher_is_better
+        self._given = {"higher_is_better": higher_is_better, "label": label, "unit": unit}
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
         """True if a higher mean is better, False if a lower one is, None if unknown."""
-        return self._higher_is_better
+        return self._given_or_own("higher_is_better")  # type: ignore[no-any-return]
+
+    @property
+    def label(self) -> str:
+        """Name in tables and plots; "" for the name that the module gives the metric."""
+        return self._given_or_own("label") or ""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values, "" if they have none."""
+        return self._given_or_own("unit") or ""
+
+    def _given_or_own(self, name: str) -> Any:
+        given = self._given[name]
+        return getattr(self.function, name, None) if given is None else given
 
     def update(self, reconstruction: Tensor, target: Tensor) -> None:
         """Add a batch."""

@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 from lowrank_unroll.metrics.comparison import compares
 
 
-@compares("band, height, width", higher_is_better=False, real=True, scale_free=True)
+@compares("band, height, width", higher_is_better=False, label="SAM", unit="°", real=True, scale_free=True)
 def sam(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Spectral angle between the spectra of each pixel, in degrees, averaged over the pixels, shape (batch,).
 
@@ -21,7 +21,7 @@ def sam(reconstruction: Tensor, target: Tensor) -> Tensor:
     return torch.where(target.any(1), angle, torch.nan).flatten(1).nanmean(1)
 
 
-@compares("band, height, width", higher_is_better=False, real=True, scale_free=True)
+@compares("band, height, width", higher_is_better=False, label="ERGAS", unit="%", real=True, scale_free=True)
 def ergas(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Relative dimensionless global error in synthesis (ERGAS), in percent, shape (batch,).
 

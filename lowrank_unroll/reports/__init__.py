@@ -10,8 +10,9 @@ from lowrank_unroll.deprecation import moved_names
 from lowrank_unroll.reports.comparison import Difference, difference_of, methods, objections
 from lowrank_unroll.reports.evaluation import METRICS_FILE, Evaluation, MetricValues, SampleResult, read_evaluation
 from lowrank_unroll.reports.figures import distributions
-from lowrank_unroll.reports.formats import difference_and_interval, heading, mean_and_spread, number
+from lowrank_unroll.reports.formats import difference_and_interval, mean_and_spread, number
 from lowrank_unroll.reports.gradient_record import GRADIENT_FILE, GradientDistanceRow, read_gradient_distances
+from lowrank_unroll.reports.headings import Heading
 from lowrank_unroll.reports.reproduction import called_program, command_to_repeat
 from lowrank_unroll.reports.tables import comparison_table, evaluation_table
 
@@ -26,6 +27,7 @@ __all__ = [
     "Difference",
     "Evaluation",
     "GradientDistanceRow",
+    "Heading",
     "MetricValues",
     "Page",
     "PlayedSeries",
@@ -39,7 +41,6 @@ __all__ = [
     "distributions",
     "evaluation_of",
     "evaluation_table",
-    "heading",
     "mean_and_spread",
     "method_names",
     "methods",
@@ -61,6 +62,7 @@ _moved_name = moved_names(
     {
         "Cine": f"{__name__}:PlayedSeries",
         "Values": f"{__name__}:MetricValues",
+        "heading": f"{__name__}:Heading",
         "table": f"{__name__}:comparison_table",
     },
     stacklevel=3,

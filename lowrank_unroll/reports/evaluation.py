@@ -18,12 +18,13 @@ import numpy.typing as npt
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.files import write_whole
 from lowrank_unroll.names import spreadsheet_cell
+from lowrank_unroll.reports.headings import Heading
 
 MetricValues = dict[str, float | None]  # by metric; None where the target is black and the metric undefined
 METRICS_FILE = "metrics.json"
 TESTED = "reconstruction"  # the method that is tested, among those it is compared to
 WRITER = "`lowrank-unroll test`, or by another version of it"
-Result = TypeVar("Result", "SampleResult", "Evaluation")
+Result = TypeVar("Result", "SampleResult", "Evaluation", Heading)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Evaluation:
         command: runs the same test again.
         versions: of the packages it ran with.
         samples: the test samples, in order; at least one.
+        headings: of the metrics, by name; none in files of version 0.1.
     """
 
     run: str
@@ -74,11 +76,16 @@ class Evaluation:
     command: str
     versions: dict[str, str]
     samples: list[SampleResult]
+    headings: dict[str, Heading] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
         """The names of the metrics."""
         return list(self.samples[0].reconstruction)
+
+    def heading(self, metric: str) -> Heading:
+        """Return the heading of a metric, its name if nothing else is known of it."""
+        return self.headings.get(metric, Heading(metric))
 
     @property
     def origin(self) -> str:
@@ -165,7 +172,8 @@ def read_evaluation(path: Path) -> Evaluation:
         if not samples:
             raise ValueError("it has no samples")  # noqa: TRY301
         del content["statistics"]
-        return _checked(Evaluation, content | {"samples": samples})
+        headings = {name: _checked(Heading, heading) for name, heading in content.get("headings", {}).items()}
+        return _checked(Evaluation, content | {"samples": samples, "headings": headings})
     except KeyError as error:
         raise DataError(f"{file} was not written by {WRITER}: it has no {error}") from error
     except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lowrank_unroll.names import drawable
 from lowrank_unroll.reports.evaluation import MetricValues, column
-from lowrank_unroll.reports.formats import heading
+from lowrank_unroll.reports.headings import Heading
 
 INCHES = 2.8
 LONGEST_METHOD = 80  # characters
@@ -18,8 +18,15 @@ INCHES_OF_CHARACTER = 0.09
 COLOURS = ("#1f5fa8", "#c8553d", "#3a8f5d", "#8a63b8", "#b58a1b", "#5b6770")
 
 
-def distributions(methods: Mapping[str, Sequence[MetricValues]]) -> Figure:
-    """Draw box plots of every metric, with each sample as a point, one box for each method by name."""
+def distributions(
+    methods: Mapping[str, Sequence[MetricValues]], headings: Mapping[str, Heading] | None = None
+) -> Figure:
+    """Draw box plots of every metric, with each sample as a point, one box for each method by name.
+
+    Args:
+        methods: metrics of each sample, by method.
+        headings: of the metrics, by name; a metric without one has its name.
+    """
     metrics = list(next(iter(methods.values()))[0])
     height = 0.9 + 0.45 * len(methods)
     names = [drawable(name, LONGEST_METHOD) for name in methods]
@@ -48,7 +55,7 @@ def distributions(methods: Mapping[str, Sequence[MetricValues]]) -> Figure:
             axes.plot(values, position + scatter, "o", color=colour, markersize=3, alpha=0.6)
         axes.set_yticks(range(len(methods)), names if axes is row[0] else [""] * len(names))
         axes.set_ylim(len(methods) - 0.5, -0.5)
-        axes.set_title(drawable(heading(metric).text), fontsize=10)
+        axes.set_title(drawable((headings or {}).get(metric, Heading(metric)).text), fontsize=10)
         axes.grid(axis="x", alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     return figure

@@ -1,34 +1,9 @@
-"""Metrics and numbers as people read them."""
+"""Numbers as people read them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from lowrank_unroll.reports.comparison import Difference
 from lowrank_unroll.reports.evaluation import MetricValues, column, summarise
-
-
-class Heading(NamedTuple):
-    """The name of a metric for people, and whether higher values are better; None if unknown."""
-
-    text: str
-    more_is_better: bool | None
-
-
-_HEADINGS = {
-    "psnr": Heading("PSNR, dB", more_is_better=True),
-    "ser": Heading("SER, dB", more_is_better=True),
-    "ssim": Heading("SSIM", more_is_better=True),
-    "mse": Heading("MSE", more_is_better=False),
-    "nmse": Heading("NMSE", more_is_better=False),
-    "hfen": Heading("HFEN", more_is_better=False),
-    "sam": Heading("SAM, °", more_is_better=False),
-    "ergas": Heading("ERGAS", more_is_better=False),
-}
-
-
-def heading(metric: str) -> Heading:
-    """Return the heading of a metric; for a metric of your own its name."""
-    return _HEADINGS.get(metric, Heading(metric, more_is_better=None))
 
 
 def number(value: float | None) -> str:

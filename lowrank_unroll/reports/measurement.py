@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.metrics import defined_values
+from lowrank_unroll.metrics import SampleMean, defined_values
 from lowrank_unroll.names import unique_names
 from lowrank_unroll.reports.evaluation import TESTED, Evaluation, MetricValues, SampleResult
+from lowrank_unroll.reports.headings import Heading
 from lowrank_unroll.reports.reproduction import command_to_repeat, versions
 from lowrank_unroll.sample import Sample, known_target
 
@@ -88,7 +89,12 @@ def _measure(metrics: Mapping[str, Metric], images: Tensor, target: Tensor) -> l
 
 
 def evaluation_of(
-    run: Path, network: nn.Module, checkpoint: str | None, seed: int | None, samples: Sequence[SampleResult]
+    run: Path,
+    network: nn.Module,
+    checkpoint: str | None,
+    seed: int | None,
+    samples: Sequence[SampleResult],
+    metrics: Mapping[str, SampleMean],
 ) -> Evaluation:
     """Return the evaluation of a test that has just ended.
 
@@ -98,6 +104,7 @@ def evaluation_of(
         checkpoint: file of its weights; None if there is none.
         seed: of the data; None if unknown.
         samples: the results, in order.
+        metrics: by name, which say how they are to be read.
     """
     return Evaluation(
         run=str(run),
@@ -108,4 +115,8 @@ def evaluation_of(
         command=command_to_repeat(run, checkpoint),
         versions=versions(),
         samples=list(samples),
+        headings={
+            name: Heading(metric.label or name, metric.unit, metric.higher_is_better)
+            for name, metric in metrics.items()
+        },
     )

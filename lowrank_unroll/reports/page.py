@@ -17,7 +17,8 @@ from lowrank_unroll.names import one_line, printable
 from lowrank_unroll.pictures import data_uri, encode_figure, encode_image
 from lowrank_unroll.reports.evaluation import Evaluation, MetricValues, column, summarise
 from lowrank_unroll.reports.figures import distributions
-from lowrank_unroll.reports.formats import heading, mean_and_spread, number
+from lowrank_unroll.reports.formats import mean_and_spread, number
+from lowrank_unroll.reports.headings import Heading
 
 
 class PlayedSeries(NamedTuple):
@@ -61,13 +62,13 @@ class Page:
         text = template.render(
             page=self,
             evaluation=evaluation,
-            headings={metric: heading(metric).text for metric in evaluation.metrics},
+            headings={metric: evaluation.heading(metric).text for metric in evaluation.metrics},
             summary=summary_rows(
                 dict(self.compared) | evaluation.untrained() | {"zero-filled": evaluation.zero_filled()},
-                evaluation.metrics,
+                {metric: evaluation.heading(metric) for metric in evaluation.metrics},
             ),
             seconds=self._seconds(),
-            distributions=figure_uri(distributions(dict(self.compared) | evaluation.untrained())),
+            distributions=figure_uri(distributions(dict(self.compared) | evaluation.untrained(), evaluation.headings)),
             panels=self.panels and figure_uri(self.panels),
             figures={caption: figure_uri(figure) for caption, figure in self.figures.items()},
         )
@@ -93,24 +94,27 @@ class SummaryValue(NamedTuple):
 
 
 def summary_rows(
-    methods: Mapping[str, Sequence[MetricValues]], metrics: Sequence[str]
+    methods: Mapping[str, Sequence[MetricValues]], headings: Mapping[str, Heading]
 ) -> dict[str, list[SummaryValue]]:
-    """Return mean (std) of every metric for each method, the best mean marked."""
-    best = {metric: _best(methods, metric) for metric in metrics}
+    """Return mean (std) of every metric, by name in ``headings``, for each method, the best mean marked."""
+    best = {metric: _best(methods, metric, heading.higher_is_better) for metric, heading in headings.items()}
     return {
-        name: [SummaryValue(mean_and_spread(rows, metric), best=name in best[metric]) for metric in metrics]
+        name: [SummaryValue(mean_and_spread(rows, metric), best=name in best[metric]) for metric in headings]
         for name, rows in methods.items()
     }
 
 
-def _best(methods: Mapping[str, Sequence[MetricValues]], metric: str) -> list[str]:
+def _best(
+    methods: Mapping[str, Sequence[MetricValues]],
+    metric: str,
+    higher_is_better: bool | None,
+) -> list[str]:
     """Return the methods with the best mean; none where it is unknown what is better."""
     means = {name: summarise(column(rows, metric))["mean"] for name, rows in methods.items()}
     defined = [mean for mean in means.values() if mean is not None]
-    more_is_better = heading(metric).more_is_better
-    if more_is_better is None or not defined:
+    if higher_is_better is None or not defined:
         return []
-    best = max(defined) if more_is_better else min(defined)
+    best = max(defined) if higher_is_better else min(defined)
     return [name for name, mean in means.items() if mean == best]
 
 

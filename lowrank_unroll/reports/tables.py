@@ -9,13 +9,13 @@ from rich.text import Text
 from lowrank_unroll.names import one_line
 from lowrank_unroll.reports.comparison import common, methods, paired_difference
 from lowrank_unroll.reports.evaluation import Evaluation
-from lowrank_unroll.reports.formats import difference_and_interval, heading, mean_and_spread, number
+from lowrank_unroll.reports.formats import difference_and_interval, mean_and_spread, number
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
     """Return a row for each sample, metrics of the reconstruction (and of the zero-filled image), and the means."""
     title = f"Test on {one_line(evaluation.origin)} data: reconstruction (zero-filled)"
-    table = _metrics_table(Text(title), "image", evaluation.metrics)
+    table = _metrics_table(Text(title), "image", evaluation)
     table.add_column("seconds", justify="right")
     for sample in evaluation.samples:
         pairs = zip(sample.reconstruction.values(), sample.zero_filled.values(), strict=True)
@@ -33,7 +33,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
 def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     """Return mean (std) of every metric for each test, and its paired difference to the first with an interval."""
     first = evaluations[0]
-    table = _metrics_table("Mean (std); difference to the first [95 % interval]", "run", first.metrics)
+    table = _metrics_table("Mean (std); difference to the first [95 % interval]", "run", first)
     for (name, rows), evaluation in zip(methods(evaluations).items(), evaluations, strict=True):
         table.add_row(Text(one_line(name)), *(mean_and_spread(rows, metric) for metric in first.metrics))
         if evaluation is not first:
@@ -45,9 +45,9 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     return table
 
 
-def _metrics_table(title: str | Text, rows: str, metrics: Sequence[str]) -> Table:
+def _metrics_table(title: str | Text, rows: str, evaluation: Evaluation) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(rows, overflow="fold")
-    for metric in metrics:
-        table.add_column(Text(one_line(heading(metric).text)), justify="right")
+    for metric in evaluation.metrics:
+        table.add_column(Text(one_line(evaluation.heading(metric).text)), justify="right")
     return table

@@ -4,7 +4,7 @@ from lowrank_unroll.studies.definition import Cell, Study, read_study
 from lowrank_unroll.studies.figure import comparison_figure
 from lowrank_unroll.studies.outcome import Outcome, outcomes
 from lowrank_unroll.studies.running import check_words, claim_folder, is_done, run_cell
-from lowrank_unroll.studies.table import Row, as_csv, as_markdown, rows_of
+from lowrank_unroll.studies.table import Row, as_csv, as_markdown, heading_of, rows_of
 
 __all__ = [
     "Cell",
@@ -16,6 +16,7 @@ __all__ = [
     "check_words",
     "claim_folder",
     "comparison_figure",
+    "heading_of",
     "is_done",
     "outcomes",
     "read_study",

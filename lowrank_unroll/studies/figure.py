@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from lowrank_unroll.names import drawable
-from lowrank_unroll.reports import heading
+from lowrank_unroll.reports import Heading
 from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.table import Row
 
@@ -14,7 +14,7 @@ LONGEST = 60  # characters of a name
 TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 
-def comparison_figure(study: Study, rows: Sequence[Row]) -> Figure:
+def comparison_figure(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> Figure:
     """Draw each method's mean as a point with the spread of its seeds, in a panel for each condition."""
     panels = {condition: [row for row in rows if row.condition == condition] for condition in study.conditions}
     height = 0.9 + sum(ROW * len(of_condition) + 0.5 for of_condition in panels.values())
@@ -33,5 +33,5 @@ def comparison_figure(study: Study, rows: Sequence[Row]) -> Figure:
         axes.set_axisbelow(True)
         if len(panels) > 1:
             axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
-    all_axes[-1, 0].set_xlabel(drawable(heading(study.metric).text, LONGEST))
+    all_axes[-1, 0].set_xlabel(drawable((heading or Heading(study.metric)).text, LONGEST))
     return figure

@@ -12,10 +12,10 @@ from lowrank_unroll.names import markdown_cell, spreadsheet_cell
 from lowrank_unroll.reports import (
     Difference,
     Evaluation,
+    Heading,
     MetricValues,
     difference_and_interval,
     difference_of,
-    heading,
     number,
 )
 from lowrank_unroll.studies.definition import Study
@@ -135,12 +135,25 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def as_markdown(study: Study, rows: Sequence[Row]) -> str:
-    """Return the table in Markdown, without columns for one condition or for gradients that were not recorded."""
+def heading_of(study: Study, found: Sequence[Outcome]) -> Heading:
+    """Return the heading of the metric of a study, as its tests have it."""
+    tests = (test for outcome in found for test in outcome.tests.values())
+    return next(tests).heading(study.metric) if any(outcome.tests for outcome in found) else Heading(study.metric)
+
+
+def as_markdown(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> str:
+    """Return the table in Markdown, without columns for one condition or for gradients that were not recorded.
+
+    Args:
+        study: whose results they are.
+        rows: of the table.
+        heading: of the metric; None for its name.
+    """
+    heading = heading or Heading(study.metric)
     columns = {
         "condition": [markdown_cell(row.condition) for row in rows],
         "method": [markdown_cell(row.method) for row in rows],
-        markdown_cell(heading(study.metric).text): [_score(row) for row in rows],
+        markdown_cell(heading.text): [_score(row) for row in rows],
         f"difference to {markdown_cell(study.reference)} [95 % interval]": [
             difference_and_interval(row.difference) for row in rows
         ],

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing
-from conftest import forkserver
 from scipy import ndimage
 from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from support.forked import forkserver
 from torch import distributed
 
 from lowrank_unroll.metrics import (
@@ -306,3 +306,29 @@ class TestLegacy:
         assert torch.allclose(measured["test/mse"], 65025 * mse(*images).mean())
         assert torch.allclose(measured["test/ssim"], legacy.ssim(*images).mean())
         assert torch.allclose(measured["test/psnr"], psnr(*images).mean())
+
+
+class TestWhatAMetricSaysOfItself:
+    def test_a_mean_says_what_its_measure_says(self):
+        mean = SampleMean(of_magnitudes(psnr))
+        assert (mean.higher_is_better, mean.label, mean.unit) == (True, "PSNR", "dB")
+
+    def test_what_is_given_goes_first(self):
+        mean = SampleMean(psnr, higher_is_better=False, label="Loss of contrast", unit="")
+        assert (mean.higher_is_better, mean.label, mean.unit) == (False, "Loss of contrast", "")
+
+    def test_a_function_may_say_nothing(self):
+        mean = SampleMean(lambda reconstruction, target: (reconstruction - target).flatten(1).mean(1))
+        assert (mean.higher_is_better, mean.label, mean.unit) == (None, "", "")
+
+    def test_a_class_of_ones_own_says_it_for_all(self):
+        class Bias(SampleMean):
+            higher_is_better, label, unit = False, "Bias", "HU"
+
+            def __init__(self):
+                super().__init__(lambda reconstruction, target: (reconstruction - target).flatten(1).mean(1))
+
+        assert (Bias().higher_is_better, Bias().label, Bias().unit) == (False, "Bias", "HU")
+
+    def test_each_measure_of_the_package_has_a_label(self):
+        assert all(measure.label for measure in MEASURES)

@@ -13,18 +13,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from lowrank_unroll import reports
 from lowrank_unroll.command_line.compare import FORMATS
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.networks import BART, ZeroFilled
 from lowrank_unroll.reports import (
     Evaluation,
+    Heading,
     Page,
     PlayedSeries,
     SampleResult,
     command_to_repeat,
     comparison_table,
     distributions,
-    heading,
+    evaluation_table,
     method_names,
     methods,
     number,
@@ -331,9 +333,12 @@ class TestPage:
 
     def test_the_best_method_is_marked(self):
         rows = {"one": [{"psnr": 30.0, "mse": 0.1, "own": 1.0}], "two": [{"psnr": 20.0, "mse": 0.01, "own": 2.0}]}
-        marks = {
-            name: [cell.best for cell in cells] for name, cells in summary_rows(rows, ["psnr", "mse", "own"]).items()
+        headings = {
+            "psnr": Heading("PSNR", "dB", higher_is_better=True),
+            "mse": Heading("MSE", higher_is_better=False),
+            "own": Heading("own"),
         }
+        marks = {name: [cell.best for cell in cells] for name, cells in summary_rows(rows, headings).items()}
         assert marks == {"one": [True, False, False], "two": [False, True, False]}
 
 
@@ -354,8 +359,42 @@ def test_numbers_have_three_digits():
     ]
 
 
-def test_a_metric_of_ones_own_has_its_name():
-    assert heading("sharpness") == ("sharpness", None)
+class TestHeadings:
+    OWN = Heading("Sharpness", "lines per mm", higher_is_better=True)
+
+    def test_a_metric_that_says_nothing_of_itself_has_its_name(self):
+        assert ONE.heading("sharpness") == Heading("sharpness", "", None)
+        assert Heading("sharpness").text == "sharpness"
+
+    def test_they_are_kept_in_the_file(self, tmp_path):
+        whole = replace(ONE, headings={"ssim": self.OWN})
+        whole.write(tmp_path)
+        read = read_evaluation(tmp_path)
+        assert read == whole
+        assert read.heading("ssim").text == "Sharpness, lines per mm"
+
+    def test_files_of_the_last_release_have_none(self, tmp_path):
+        ONE.write(tmp_path)
+        content = json.loads((tmp_path / "metrics.json").read_text())
+        del content["headings"]
+        (tmp_path / "metrics.json").write_text(json.dumps(content))
+        assert read_evaluation(tmp_path) == ONE
+
+    def test_tables_plots_and_pages_have_them(self, tmp_path):
+        whole = replace(ONE, headings={"ssim": self.OWN})
+        assert comparison_table([whole]).columns[2].header.plain == self.OWN.text
+        assert evaluation_table(whole).columns[2].header.plain == self.OWN.text
+        titles = [axes.get_title() for axes in distributions(methods([whole]), whole.headings).axes]
+        assert titles == ["psnr", self.OWN.text]
+        Page(whole, methods([whole])).write(tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text()
+        assert f"<th>{self.OWN.text}</th>" in page
+        row = re.search("<tr><td>TLRNet</td>(.*?)</tr>", page)[1]
+        assert re.findall("<td(.*?)>", row) == ["", ' class="best"']  # of psnr nothing is known here
+
+    def test_the_name_of_version_0_1_is_known_for_one_release(self):
+        with pytest.warns(DeprecationWarning, match="heading is now"):
+            assert reports.heading("sharpness").text == "sharpness"
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,18 @@ from matplotlib.image import imread
 from scipy import stats
 
 from lowrank_unroll.errors import DIVERGED, DataError, UsageError
-from lowrank_unroll.reports import Evaluation, SampleResult
-from lowrank_unroll.studies import Study, as_csv, as_markdown, comparison_figure, outcomes, read_study, rows_of, running
+from lowrank_unroll.reports import Evaluation, Heading, SampleResult
+from lowrank_unroll.studies import (
+    Study,
+    as_csv,
+    as_markdown,
+    comparison_figure,
+    heading_of,
+    outcomes,
+    read_study,
+    rows_of,
+    running,
+)
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 STUDY = """
@@ -196,7 +206,9 @@ def test_table_has_means_spreads_and_paired_differences(study, tmp_path):
         pytest.approx(expected),
     )
     assert [(row.condition, row.mean, row.seeds) for row in unfinished] == [("many", None, 0)] * 2
-    markdown = as_markdown(study(), rows).splitlines()
+    assert heading_of(study(), []).text == "psnr"
+    markdown = as_markdown(study(), rows, Heading("PSNR", "dB")).splitlines()
+    assert markdown[0].startswith("| condition | method | PSNR, dB |")
     assert len({line.count("|") for line in markdown}) == 1
     assert "| few | exact | 31.33 (0.236) | - | 2 | 0 | 0.500 |" in markdown
     assert len(as_csv(rows).splitlines()) == len(rows) + 1
