@@ -28,6 +28,14 @@ class TrainerParser(LightningArgumentParser):
         keywords.setdefault("logger", _discarded_arguments_logger())
         super().__init__(*arguments, **keywords)
 
+    def dump(self, *arguments: Any, **keywords: Any) -> str:
+        """Return a config as text. It was validated when it was parsed; to do it again takes as long as to parse."""
+        return super().dump(*arguments, **{"skip_validation": True} | keywords)
+
+    def save(self, *arguments: Any, **keywords: Any) -> None:
+        """Write a config to a file, as it was parsed."""
+        super().save(*arguments, **{"skip_validation": True} | keywords)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse an argument.
 
