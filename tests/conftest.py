@@ -11,6 +11,7 @@ import torch
 from hypothesis import settings
 from jsonargparse import _typehints
 from matplotlib.figure import Figure
+from support.forked import forkserver
 
 from datamodules.measured import kspace_files
 from datamodules.measured.ismrmrd import sandbox
@@ -24,12 +25,13 @@ settings.load_profile("project")
 ONE_PASS = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"),
     *("--trainer.limit_test_batches", "1", "--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
-    *("--data.num_workers", "0", "--report.untrained", "[]"),
+    *("--data.num_workers", "0", "--report.untrained", "[]", "--pictures.samples", "0"),
 ]
 SHORT = [*ONE_PASS, "--model.network.init_args.iterations", "2"]
 SMALL_NETWORK = ["--model.network.init_args.features", "4"]
 TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
+TINY_VIDEOS = ["--data.size", "[6,12,10]", "--data.test_series", "2"]
 TINY_CUBES = ["--data.size", "[16,16,16]", "--data.train_cubes", "1", "--data.patches_per_cube", "4"]
 TINY_SERIES = [
     *(*SHORT, "--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
@@ -44,6 +46,7 @@ UNTRAINED = {
     "dynamic_mri/nuclear_norm.yaml",
     "dynamic_mri/locally_low_rank.yaml",
     "spectral_cs/low_rank.yaml",
+    "low_rank_plus_sparse/robust_pca.yaml",
 }
 WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
 ALONG_TRAJECTORIES = {"dynamic_mri/radial.yaml"}
@@ -53,7 +56,9 @@ def tiny(config):
     """The words for a config of the collection."""
     if config in WITHOUT_ITERATIONS:
         return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES, "--model.network.start", "ZeroFilled"]
-    if config.startswith(("color_cs/", "spectral_cs/")):
+    if config.startswith("low_rank_plus_sparse/"):
+        words = [*SHORT, *TINY_VIDEOS]
+    elif config.startswith(("color_cs/", "spectral_cs/")):
         words = [*SHORT, *TINY_PATCHES] if config in UNTRAINED else TINY
         words = [*words, *TINY_CUBES] if config.startswith("spectral_cs/") else words
     elif config in ALONG_TRAJECTORIES:
@@ -120,9 +125,7 @@ def save_empty_figures(patch):
     save = Figure.savefig
 
     def save_empty(figure, *arguments, **keywords):
-        figure.clear()
-        figure.set_layout_engine("none")
-        save(figure, *arguments, **keywords)
+        save(Figure((1, 1)), *arguments, **keywords)
 
     patch.setattr(Figure, "savefig", save_empty)
 
@@ -190,13 +193,6 @@ def pytest_collection_modifyitems(items):
     short = [item for item in items if not seconds(item)]
     pairs = [item for pair in zip(long, short, strict=False) for item in pair]
     items[:] = pairs + long[len(short) :] + short[len(long) :]
-
-
-def forkserver():
-    """Starts processes, forked from one without threads that has imported already, which takes seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sigpy.mri.app", "lowrank_unroll.command_line.reconstruction_cli"])
-    return context
 
 
 @pytest.fixture

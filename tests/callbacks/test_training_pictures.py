@@ -21,8 +21,8 @@ from lowrank_unroll.operators import Fourier
 from lowrank_unroll.pictures import comparison, draw_panels, make_panel
 from lowrank_unroll.sample import Sample
 
-COLOUR = ["--config", "color_cs/demo.yaml", *TINY]
-DYNAMIC = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC]
+COLOUR = ["--config", "color_cs/demo.yaml", *TINY, "--pictures.samples", "2"]
+DYNAMIC = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--pictures.samples", "2"]
 
 
 def colour_samples(count):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import forkserver
+from support.forked import forkserver
 
 from datamodules import CineImages, CinePhantom
 from datamodules.dynamic_mri.acquisition import Acquisition, SimulatedDataset

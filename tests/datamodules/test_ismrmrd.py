@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 import h5py
 import numpy as np
 import pytest
-from conftest import forkserver
+from support.forked import forkserver
 
 from datamodules.measured.ismrmrd.lines import DIMS, NOISE
 from datamodules.measured.ismrmrd.raw_file import ISMRMRDError, RawFile, read_ismrmrd

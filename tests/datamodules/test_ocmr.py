@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT, SMALL_NETWORK, forkserver
+from conftest import SHORT, SMALL_NETWORK
+from support.forked import forkserver
 
 from datamodules import OCMR
 from datamodules.dynamic_mri.phantom import beating_heart
@@ -243,6 +244,7 @@ class TestDataModule:
         assert sample.measurement.shape == (1, 1, 2, HEIGHT, WIDTH)
         assert sample.coil_sensitivities is None
 
+    @pytest.mark.usefixtures("forked_preparation")
     def test_the_config_is_prepared_trains_and_tests(self, root, command_line, monkeypatch):
         split_file = root / "split.csv"
         split_file.write_text("file,split\nfs_0001_1_5T.h5,val\nfs_9999_3T.h5,train\n")

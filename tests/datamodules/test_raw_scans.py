@@ -247,7 +247,7 @@ WORDS[WORDS.index("--report.untrained") : WORDS.index("--report.untrained") + 2]
 @pytest.mark.usefixtures("forked_preparation", "sandbox_in_this_process")
 def test_the_config_trains_without_ground_truth_and_is_tested_where_there_is_one(folder, command_line, refused, capsys):
     words = [*WORDS, "--data.root", folder, "--data.split_file", folder / "split.csv"]
-    command_line("fit", *words)
+    command_line("fit", *words, "--pictures.samples", "2")
     assert list(Path("runs").rglob("best.ckpt"))
     assert list(Path("runs").rglob("pictures/epoch0000.png"))
     command_line("test", *words, "--config", "pattern/vista8.yaml", "--data.files", "fs_*.h5")

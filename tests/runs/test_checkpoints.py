@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import forkserver, same
+from conftest import same
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback
+from support.forked import forkserver
 from test_resume import RUNS, WORDS, assert_ends_alike, last
 
 from lowrank_unroll.__main__ import main

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 import yaml
 from conftest import TINY_DYNAMIC, same, tiny
+from support.forked import start_forked
 from test_resume import assert_ends_alike, last, losses, sending
 from torch import distributed
 
@@ -50,6 +52,22 @@ def run(folder, *words, program=PYTHON):
     return finished.stdout
 
 
+def run_forked(folder, *words):
+    """Run the command line in two processes that need not import, told of each other as by Lightning's launcher."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    both = [start_forked(folder, words, log, LOCAL_RANK=str(rank), **place) for rank in (0, 1)]
+    for process in both:
+        process.join(300)
+    shown = log.read_text()
+    assert [process.exitcode for process in both] == [0, 0], shown
+    assert "Warning" not in shown
+    return shown
+
+
 @pytest.fixture
 def alone(command_line, monkeypatch, capsys):
     """Run the command line in this process, where nothing has to be imported again."""
@@ -74,7 +92,7 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path, alon
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, words, start_in in (
         (one, ["--data.batch_size", "4"], alone),
-        (two, ["--data.batch_size", "2", *TWO], run),
+        (two, ["--data.batch_size", "2", *TWO], run_forked),
     ):
         folder.mkdir()
         start_in(folder, "fit", *WORDS, *words)
@@ -112,14 +130,14 @@ def test_two_processes_train_and_test_as_one_with_twice_the_batch(tmp_path, alon
 @pytest.mark.slow(seconds=40)
 def test_more_processes_than_samples(tmp_path, alone):
     few = [*WORDS, "--data.train_series", "1", "--data.val_series", "1", "--data.test_series", "1"]
-    run(tmp_path, "fit", *few, *TWO)
-    run(tmp_path, "test", *few, *TWO)
+    run_forked(tmp_path, "fit", *few, *TWO)
+    run_forked(tmp_path, "test", *few, *TWO)
     alone(tmp_path, "test", *few)
     two, one = ((tmp_path / RUNS / f"version_{version}/test/metrics.csv").read_text() for version in (1, 2))
     assert two == one
     assert metrics(tmp_path / RUNS, 1) == pytest.approx(metrics(tmp_path / RUNS, 2), rel=1e-6)
     np.savez(tmp_path / "scan.npz", kspace=torch.randn(1, 3, 24, 20, dtype=torch.complex64).numpy())
-    run(tmp_path, "predict", *few, *TWO, "--data.predict_kspace", "scan.npz")
+    run_forked(tmp_path, "predict", *few, *TWO, "--data.predict_kspace", "scan.npz")
     assert len(list(tmp_path.rglob("scan*.h5"))) == 1
 
 
@@ -127,12 +145,12 @@ def test_more_processes_than_samples(tmp_path, alone):
 @pytest.mark.slow(seconds=40)
 def test_a_signal_to_any_process_stops_all_and_loses_nothing(tmp_path):
     words = [*WORDS, "--data.batch_size", "2"]
-    run(tmp_path, "fit", *words, *TWO)
+    run_forked(tmp_path, "fit", *words, *TWO)
     stopped = start(tmp_path, "fit", *words, *TWO, *sending(4, "SIGTERM", rank=1))
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert stopped.stderr.count("Stopped by a signal") == 1
     assert last(1, tmp_path / RUNS)["global_step"] == 5
-    run(tmp_path, "fit", *words, *TWO, "--ckpt_path", "last")
+    run_forked(tmp_path, "fit", *words, *TWO, "--ckpt_path", "last")
     assert_ends_alike(last(0, tmp_path / RUNS), last(2, tmp_path / RUNS))
 
 
@@ -140,7 +158,7 @@ def test_a_signal_to_any_process_stops_all_and_loses_nothing(tmp_path):
 @pytest.mark.slow(seconds=30)
 def test_torchrun(tmp_path):
     words = [*WORDS, "--data.batch_size", "2", *TWO]
-    run(tmp_path, "fit", *words)
+    run_forked(tmp_path, "fit", *words)
     run(tmp_path, "fit", *words, program=TORCHRUN)
     assert same(last(0, tmp_path / RUNS)["state_dict"], last(1, tmp_path / RUNS)["state_dict"])
     assert {folder.name for folder in (tmp_path / RUNS).iterdir()} == {"version_0", "version_1"}

@@ -6,17 +6,15 @@ import math
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from conftest import TINY_DYNAMIC, forkserver
+from conftest import TINY_DYNAMIC
 from PIL import Image
-
-from lowrank_unroll.__main__ import main
+from support.forked import start_forked
 
 KILLS = int(os.environ.get("LOWRANK_UNROLL_KILLS", "5"))  # of each command
 WORDS = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC]
@@ -42,15 +40,6 @@ READERS = {
 }
 
 
-def run(folder, words):
-    os.chdir(folder)
-    with Path("log").open("a") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    sys.argv = ["lowrank-unroll", *map(str, words)]
-    main()
-
-
 def assert_whole(runs):
     """Everything that has its final name can be read to its end."""
     for folder in (*runs.glob("*/*/test"), *runs.glob("*/*/predictions")):
@@ -68,11 +57,10 @@ def test_what_a_killed_command_leaves_is_whole(command, command_line, tmp_path):
         np.savez(f"scans/scan{number}.npz", kspace=measured)
     words = [command, *WORDS, "--trainer.limit_test_batches", "2"]
     words += ["--data.predict_kspace", "scans"] if command == "predict" else []
-    context, draw, duration, killed = forkserver(), random.Random(0), 0.0, 0
+    draw, duration, killed = random.Random(0), 0.0, 0
     for number in range(KILLS + 2):
-        process = context.Process(target=run, args=(tmp_path, words))
         started = time.monotonic()
-        process.start()
+        process = start_forked(tmp_path, words, "log")
         if number > 1:  # the first starts the fork server, the second tells how long one takes
             time.sleep(draw.uniform(0.1, 0.9) * duration)
             process.kill()

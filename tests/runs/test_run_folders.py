@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import forkserver
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from support.forked import forkserver
 from test_checkpoints import train
 from test_resume import RUNS, WORDS
 
