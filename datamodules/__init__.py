@@ -1,5 +1,9 @@
 """LightningDataModules: bases, and one file for each dataset."""
 
+from datamodules.denoising.added_noise import add_noise_to_series
+from datamodules.denoising.denoising_data_module import DenoisingDataModule
+from datamodules.denoising.noisy_phantom import NoisyPhantom
+from datamodules.denoising.noisy_series import NoisySeries
 from datamodules.dynamic_mri.acquisition import measure_series
 from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
@@ -20,6 +24,7 @@ from datamodules.photographs.color_data_module import ColorDataModule
 from datamodules.photographs.image_folder import ImageFolder
 from datamodules.photographs.masked_images import measure_image
 from datamodules.photographs.sample_photos import SamplePhotos
+from datamodules.scanners.carbon13 import Carbon13
 from datamodules.scanners.cmrxrecon import CMRxRecon
 from datamodules.scanners.ocmr import OCMR
 from datamodules.scanners.prepared_files import PreparedFiles
@@ -30,6 +35,9 @@ from datamodules.spectral.masked_cubes import measure_cube
 from datamodules.spectral.spectral_cubes import SpectralCubes
 from datamodules.spectral.spectral_data_module import SpectralDataModule
 from datamodules.spectral.synthetic_cubes import SyntheticCubes
+from datamodules.videos.simulated_ultrasound import SimulatedUltrasound
+from datamodules.videos.video_data_module import VideoDataModule
+from datamodules.videos.video_folder import VideoFolder
 
 __all__ = [
     "CIFAR100",
@@ -37,16 +45,20 @@ __all__ = [
     "Augmentation",
     "BlackBorders",
     "CMRxRecon",
+    "Carbon13",
     "ChannelsApart",
     "CineImages",
     "CinePhantom",
     "ColorDataModule",
     "Compose",
+    "DenoisingDataModule",
     "DynamicDataModule",
     "EllipticPhantom",
     "FlipsAndTurns",
     "ImageFolder",
     "IndianPines",
+    "NoisyPhantom",
+    "NoisySeries",
     "PreparedFiles",
     "RandomApply",
     "RawScans",
@@ -54,9 +66,13 @@ __all__ = [
     "SamplePhotos",
     "ScannedCines",
     "SeriesDataModule",
+    "SimulatedUltrasound",
     "SpectralCubes",
     "SpectralDataModule",
     "SyntheticCubes",
+    "VideoDataModule",
+    "VideoFolder",
+    "add_noise_to_series",
     "measure_cube",
     "measure_image",
     "measure_series",

@@ -1,5 +1,6 @@
-"""Checks of arrays in files: their size before they are read, and masks."""
+"""Checks of arrays in files: their size before they are read or unfolded, and masks."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lowrank_unroll.errors import DataError
 
 MOST_COMPRESSED = 64  # bytes of an array per byte of its file; the zeros of undersampled k-space compress
 ALWAYS_ACCEPTED = 2**26  # bytes
+STEP = 2**24  # bytes that are unfolded at a time
 
 
 def check_array_size(path: Path, size: int, what: str) -> None:
@@ -29,6 +31,30 @@ def check_array_size(path: Path, size: int, what: str) -> None:
             f"{path}: {what} would take {size / 1e6:.0f} MB of memory, more than {MOST_COMPRESSED} times the "
             f"{content / 1e6:.3g} MB of the file: if that is intended, write it without compression"
         )
+
+
+def check_unfolded(path: Path, data: bytes, before: int) -> int:
+    """Refuse a compressed part of a file that unfolds to far more than the file, whatever size the file declares.
+
+    Readers trust the declared size, and a part may unfold to a thousand times that.
+
+    Args:
+        path: of the file.
+        data: compressed by zlib.
+        before: number of bytes that earlier parts unfolded to.
+
+    Returns:
+        The number of bytes with those of this part.
+
+    Raises:
+        DataError: as by :func:`check_array_size`, which see for the limits.
+    """
+    decompressor, unfolded = zlib.decompressobj(), before
+    while data and not decompressor.eof:
+        unfolded += len(decompressor.decompress(data, STEP))
+        data = decompressor.unconsumed_tail
+        check_array_size(path, unfolded, "its content")
+    return unfolded
 
 
 def as_boolean_mask(mask: npt.NDArray[Any], place: str) -> npt.NDArray[np.bool_]:

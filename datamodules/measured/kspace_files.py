@@ -18,6 +18,7 @@ from datamodules.loading.source_names import source_names
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.ismrmrd.sandbox import select_raw_files
 from datamodules.measured.ismrmrd.scan_file import is_cartesian
+from datamodules.measured.matlab_series import MatlabSeries
 from datamodules.measured.raw_series import RawSeries
 from datamodules.measured.scaling import scale_to_unit_maximum
 from datamodules.measured.spokes import Spokes
@@ -111,7 +112,8 @@ def _read_npz(file: Path) -> Arrays:
 
 
 READERS = {".h5": _read_hdf5, ".hdf5": _read_hdf5, ".npz": _read_npz}
-SUFFIXES = (".mrd", *READERS)  # .mrd is the suffix of newer raw files
+MATLAB = ".mat"
+SUFFIXES = (".mrd", MATLAB, *READERS)  # .mrd is the suffix of newer raw files
 
 
 def _read(file: Path) -> Arrays:
@@ -196,15 +198,16 @@ def _brightness(file: Path, scale: float, exponent: float) -> torch.Tensor:
 def read_kspace(path: Path, coils: Coils, spokes: Spokes = Spokes()) -> Dataset[Sample]:  # noqa: B008  immutable
     """Return the series of a file or of all files in a folder.
 
-    See :class:`KSpaceFiles`, :class:`RawSeries` and :class:`TrajectorySeries`.
+    See :class:`KSpaceFiles`, :class:`MatlabSeries`, :class:`RawSeries` and :class:`TrajectorySeries`.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no such file in the folder.
         DataError: if a file is of another kind, or a raw file cannot be read.
     """
     files = _files(path)
-    raw = select_raw_files([file for file in files if file.suffix.lower() != ".npz"])
-    others = [file for file in files if file not in raw]
+    matlab = [file for file in files if file.suffix.lower() == MATLAB]
+    raw = select_raw_files([file for file in files if file.suffix.lower() not in {MATLAB, ".npz"}])
+    others = [file for file in files if file not in {*raw, *matlab}]
     if unknown := [file for file in others if file.suffix.lower() not in READERS]:
         raise DataError(f"{unknown[0]}: holds no raw data, which are the datasets xml and data in the group 'dataset'")
     names = dict(zip(files, source_names([Path(file.name) for file in files]), strict=True))
@@ -214,6 +217,7 @@ def read_kspace(path: Path, coils: Coils, spokes: Spokes = Spokes()) -> Dataset[
         else TrajectorySeries(file, coils, spokes, names[file])
         for file in raw
     ]
+    datasets += [MatlabSeries(file, names[file]) for file in matlab]
     return ConcatDataset([*([KSpaceFiles(others)] if others else []), *datasets])
 
 

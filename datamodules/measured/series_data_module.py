@@ -6,23 +6,21 @@ from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 
-from datamodules.loading.data_module import STAGES, ReconstructionDataModule, Split
+from datamodules.loading.data_module import ReconstructionDataModule, Split
 from datamodules.measured.coil_treatment import Coils
 from datamodules.measured.kspace_files import read_kspace
 from datamodules.measured.spokes import Spokes
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.sample import SERIES_AXES, Sample
 
-# Part of the random seed, so that splits differ.
-SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
-
 
 class SeriesDataModule(ReconstructionDataModule):
     """Series of images to train and test on, and measured k-space to predict.
 
     Args:
-        predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5 or .npz file of k-space, or a
-            folder of them, see :class:`RawSeries`, :class:`TrajectorySeries` and :class:`KSpaceFiles`.
+        predict_kspace: for ``predict``, a raw file from a scanner (ISMRMRD), an .h5, .npz or .mat file of k-space, or a
+            folder of them, see :class:`RawSeries`, :class:`TrajectorySeries`, :class:`KSpaceFiles` and
+            :class:`MatlabSeries`.
         raw_coils: treatment of the coils of raw files.
         raw_spokes: frames and positions of the readouts of raw files that were measured along a trajectory.
         batch_size: samples in a batch of training and validation.
@@ -47,11 +45,6 @@ class SeriesDataModule(ReconstructionDataModule):
         self.predict_kspace = predict_kspace
         self.raw_coils = raw_coils
         self.raw_spokes = raw_spokes
-
-    def splits_to_prepare(self) -> tuple[Split, ...]:
-        """Return the splits whose data the stage needs, "predict" apart; all without a stage, as in `prepare`."""
-        needed = SPLITS if self.stage is None else STAGES[self.stage]
-        return tuple(split for split in SPLITS if split in needed)
 
     @abstractmethod
     def measured(self, split: Split) -> Dataset[Sample]:

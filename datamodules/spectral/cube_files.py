@@ -3,24 +3,22 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
 from datamodules.loading.array_checks import as_boolean_mask, check_array_size
 from datamodules.loading.lazy_arrays import LazyArray, NpyArray, hdf5_datasets
+from datamodules.loading.matlab_files import matlab_arrays
 from datamodules.loading.source_names import source_names
-from datamodules.spectral.compressed_parts import check_matlab_parts, check_tiff_parts
+from datamodules.spectral.compressed_parts import check_tiff_parts
 from datamodules.spectral.cube import BandsFirst, Cube, checked_cube
 from datamodules.spectral.envi import EnviArray
 from lowrank_unroll.errors import DataError, first_line
 
 DIMS = 3
-MATLAB_NUMBERS = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-LONGEST_NUMBER = 8  # bytes
 
 
 class Stored(NamedTuple):
@@ -133,18 +131,7 @@ def _read_hdf5(file: Path, _variable: str | None) -> Mapping[str, Stored]:
 
 
 def _read_matlab(file: Path, variable: str | None) -> Mapping[str, Stored]:
-    """Read version 7.3, which is HDF5 with the dims reversed, or an older version, through SciPy."""
-    if h5py.is_hdf5(file):
-        stored = _read_hdf5(file, variable)
-        return {name: Stored(_Reversed(one.array)) for name, one in stored.items() if not name.startswith("#")}
-    from scipy.io import loadmat, whosmat  # noqa: PLC0415  slow to import
-
-    numeric = {name: shape for name, shape, kind in whosmat(file) if kind in MATLAB_NUMBERS and len(shape) == DIMS}
-    chosen = [name for name in numeric if variable in {None, name}]
-    check_array_size(file, sum(math.prod(numeric[name]) for name in chosen) * LONGEST_NUMBER, "its content")
-    check_matlab_parts(file)
-    content = loadmat(file, variable_names=chosen)
-    return {name: Stored(content[name]) for name in chosen}
+    return {name: Stored(array) for name, array in matlab_arrays(file, {DIMS}, variable).items()}
 
 
 def _read_envi(file: Path, _variable: str | None) -> Mapping[str, Stored]:
@@ -181,16 +168,6 @@ _READERS: dict[str, Callable[[Path, str | None], Mapping[str, Stored]]] = {
     ".tif": _read_tiff,
     ".tiff": _read_tiff,
 }
-
-
-class _Reversed:
-    """A stored array with its dims in reverse order, as MATLAB 7.3 stores them."""
-
-    def __init__(self, array: LazyArray) -> None:
-        self.array, self.shape, self.dtype = array, array.shape[::-1], array.dtype
-
-    def __getitem__(self, window: Any) -> npt.NDArray[Any]:
-        return self.array[window[::-1]].T
 
 
 def _bands_first(stored: Stored, band_axis: int) -> BandsFirst:

@@ -81,7 +81,7 @@ TRAINER_HELP = {
             CONFIG,
             ("--data.predict_images", "PATH", "colour: image or folder of images"),
             ("--data.predict_mask", "FILE", "colour: image of the sampled pixels"),
-            ("--data.predict_kspace", "PATH", "MRI: raw file (ISMRMRD), .npz, or folder"),
+            ("--data.predict_kspace", "PATH", "MRI: raw file (ISMRMRD), .npz, .mat, or folder"),
             WEIGHTS,
             CHECKPOINT,
             ACCELERATOR,

@@ -20,8 +20,11 @@ from lowrank_unroll.modules import ColorCS, DynamicMRI
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
 EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
-# Tested with local files in test_cifar100.py, test_ocmr.py and test_raw_scans.py.
-NEED_A_DOWNLOAD = {"color_cs/cifar100.yaml", "dynamic_mri/ocmr.yaml", "dynamic_mri/ocmr_selfsupervised.yaml"}
+# Tested with local files in test_cifar100.py, test_ocmr.py, test_raw_scans.py and test_carbon13.py.
+NEED_A_DOWNLOAD = {
+    *("color_cs/cifar100.yaml", "dynamic_mri/carbon13.yaml"),
+    *("dynamic_mri/ocmr.yaml", "dynamic_mri/ocmr_selfsupervised.yaml"),
+}
 TRAINED = [name for name in EXPERIMENTS if name not in NEED_A_DOWNLOAD]
 RUNS = Path("runs/color_cs_demo")
 CHECKOUT = Path(__file__).parents[2]

@@ -15,6 +15,7 @@ from scipy.io import savemat
 
 from datamodules import IndianPines, SpectralCubes, SyntheticCubes, measure_cube
 from datamodules.loading import array_checks
+from datamodules.loading.matlab_files import check_compressed_elements
 from datamodules.spectral import compressed_parts
 from datamodules.spectral import cube as cube_module
 from datamodules.spectral.cube import BandsFirst, checked_cube
@@ -205,7 +206,7 @@ def test_compressed_parts_that_unfold_beyond_what_is_declared_are_refused(tmp_pa
     header = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
     (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(zeros)) + zeros)
     with pytest.raises(DataError, match=r"a\.mat: its content would take"):
-        compressed_parts.check_matlab_parts(tmp_path / "a.mat")
+        check_compressed_elements(tmp_path / "a.mat")
     tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 600, 600)), photometric="minisblack", compression="zlib")
     told = pytest.raises(DataError, match=r"b\.tif: its content would take")
     with tifffile.TiffFile(tmp_path / "b.tif") as content, told:

@@ -14,6 +14,7 @@ from datamodules import (
     CIFAR100,
     OCMR,
     BlackBorders,
+    Carbon13,
     ChannelsApart,
     CineImages,
     CinePhantom,
@@ -26,8 +27,10 @@ from datamodules import (
     RandomApply,
     RawScans,
     SamplePhotos,
+    SimulatedUltrasound,
     SpectralCubes,
     SyntheticCubes,
+    VideoFolder,
 )
 from datamodules.dynamic_mri.acquisition import Acquisition
 from datamodules.dynamic_mri.simulation import add_noise, coil_sensitivities
@@ -41,6 +44,7 @@ from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.modules import ColorCS, LogSquaredError, SpectralCS
 from lowrank_unroll.networks import (
     BART,
+    CORONA,
     CRNN,
     DCCNN,
     CineVN,
@@ -51,6 +55,7 @@ from lowrank_unroll.networks import (
     FrameDCCNN,
     ISTANetPlus,
     JotlasNet,
+    LRPCA,
     LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
@@ -60,6 +65,7 @@ from lowrank_unroll.networks import (
     NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
+    PrincipalComponentPursuit,
     ResidualUNet,
     SLRNet,
     SpectralNuclearNormRecon,
@@ -70,7 +76,7 @@ from lowrank_unroll.networks import (
     VarNet,
     WithLowRank,
 )
-from lowrank_unroll.operators import Mask
+from lowrank_unroll.operators import Mask, Superposition
 from lowrank_unroll.prox import Blocks, LowRankProx, Patches
 from lowrank_unroll.sampling import (
     EquispacedLines,
@@ -100,7 +106,9 @@ GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
 
 COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
 SPECTRAL = (SpectralCubes, SyntheticCubes, IndianPines)
+VIDEOS = (VideoFolder, SimulatedUltrasound)
 DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
+MEASURED = (RawScans, Carbon13)
 LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet, JotlasNet)
 ITERATIVE = (
     NuclearNormRecon,
@@ -118,9 +126,9 @@ FASTER = {"acceleration": 4}
 FILES = {"root": Path(), "pattern": "*.h5", "split_of": str, "prepare": print, "key": ""}
 
 REFUSED = [
-    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *SPECTRAL, *DYNAMIC, RawScans) for value in (0, -4)),
-    *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
-    *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, RawScans)),
+    *((kind, "batch_size", value, COUNT) for kind in (*COLOUR, *SPECTRAL, *DYNAMIC, *MEASURED) for value in (0, -4)),
+    *((kind, "num_workers", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, *MEASURED)),
+    *((kind, "seed", -1, NOT_NEGATIVE) for kind in (*COLOUR, *DYNAMIC, *MEASURED)),
     # colour images
     *((kind, "ratio", value, SHARE) for kind in COLOUR for value in (0.0, -0.4, 1.5, math.nan)),
     *((kind, "patch_size", value, COUNT) for kind in COLOUR for value in (0, -32)),
@@ -141,6 +149,19 @@ REFUSED = [
     *((kind, "noise", value, ZERO_OR_MORE) for kind in SPECTRAL for value in (-0.1, math.nan)),
     *((SyntheticCubes, name, 0, COUNT) for name in ("materials", "train_cubes", "val_cubes", "test_cubes")),
     (SyntheticCubes, "size", (16, 64), r"expected \(band, height, width\), each at least 1"),
+    # videos
+    *((kind, "noise", value, ZERO_OR_MORE) for kind in VIDEOS for value in (-0.1, math.nan)),
+    *((kind, name, 0, COUNT) for kind in VIDEOS for name in ("frames", "crops_per_video", "batch_size")),
+    *((kind, "crop", value, PLANE) for kind in VIDEOS for value in ((0, 64), (64,))),
+    *((SimulatedUltrasound, name, 0, COUNT) for name in ("vessels", "train_series", "val_series", "test_series")),
+    (SimulatedUltrasound, "size", (16, 16), SERIES),
+    (SimulatedUltrasound, "clutter", -1.0, ZERO_OR_MORE),
+    (Superposition, "components", 0, COUNT),
+    *((kind, "iterations", 0, COUNT) for kind in (CORONA, LRPCA, PrincipalComponentPursuit)),
+    (CORONA, "gradient", "autograd", GRADIENTS),
+    (LRPCA, "rank", 0, COUNT),
+    *((LRPCA, name, value, AMOUNT) for name in ("first_threshold", "last_threshold") for value in (0.0, math.inf)),
+    *((PrincipalComponentPursuit, name, value, AMOUNT) for name in ("weight", "step") for value in (0.0, math.nan)),
     # dynamic MRI
     *((kind, "coils", value, COUNT) for kind in DYNAMIC for value in (0, -8)),
     *((kind, "snr", value, f"{AMOUNT}, or null") for kind in DYNAMIC for value in (0.0, -30.0, math.nan, math.inf)),
@@ -157,7 +178,9 @@ REFUSED = [
     *((Spokes, name, 0, COUNT) for name in ("per_frame", "step")),
     *((Spokes, "unit", value, AMOUNT) for value in (0.0, -1.0, math.nan)),
     *((kind, "processes", value, COUNT) for kind in (OCMR, CMRxRecon, RawScans) for value in (0, -2)),
-    *((RawScans, name, 0, COUNT) for name in ("frames", "crop", "crops_per_cine")),
+    *((kind, name, 0, COUNT) for kind in MEASURED for name in ("frames", "crops_per_cine")),
+    (RawScans, "crop", 0, COUNT),
+    *((Carbon13, "least_energy", value, PROBABILITY) for value in (-0.1, 1.1, math.nan)),
     *((kind, "virtual_coils", 0, COUNT) for kind in (OCMR, CMRxRecon)),
     (Acquisition, "coils", 0, COUNT, {"pattern": Uniform(0.5)}),
     (Acquisition, "snr", 0, AMOUNT, {"pattern": Uniform(0.5)}),
