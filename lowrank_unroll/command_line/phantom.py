@@ -20,6 +20,9 @@ from lowrank_unroll.terminal import say
 
 PATTERNS = ("EquispacedLines", "KtGaussian", "RandomLines", "Vista")
 SUFFIXES = (".h5", ".mrd")
+# Options of one kind of scan alone.
+OF_LINES = ("--pattern", "--acceleration", "--calibration")
+OF_TRAJECTORIES = ("--spokes",)
 
 
 def phantom(argv: Sequence[str]) -> None:
@@ -34,6 +37,7 @@ def phantom(argv: Sequence[str]) -> None:
         OSError: if a file cannot be written.
     """
     arguments = _parse(argv)
+    _check_kind(arguments.trajectory, argv)
     reference = getattr(arguments, "reference", None)
     if reference is not None and _is_same(reference, arguments.file):
         raise UsageError(f"{reference} cannot be the raw file and its reference: give two names")
@@ -59,14 +63,22 @@ def _write_lines(arguments: argparse.Namespace) -> tuple[str, Tensor]:
 
 
 def _write_trajectory(arguments: argparse.Namespace) -> tuple[str, Tensor]:
-    if arguments.calibration:
-        raise UsageError("a separate calibration is of Cartesian scans: leave out --calibration, or --trajectory")
     try:
         scan, heart = EllipticScan(arguments.trajectory, arguments.spokes, **_common(arguments)).measure()
     except ValueError as error:
         raise UsageError(first_line(error)) from error
     write_trajectory_scan(arguments.file, scan)
     return f"{arguments.spokes} {'spokes' if arguments.trajectory == 'radial' else 'interleaves'} per frame", heart
+
+
+def _check_kind(trajectory: str, argv: Sequence[str]) -> None:
+    """Refuse options of another kind of scan; whether they are given, their values do not tell."""
+    others, kind = (OF_TRAJECTORIES, "radial and spiral") if trajectory == CARTESIAN else (OF_LINES, CARTESIAN.title())
+    given = {word.partition("=")[0] for word in argv}
+    if unused := [option for option in others if option in given]:
+        raise UsageError(
+            f"{', '.join(unused)}: of {kind} scans, but --trajectory is {trajectory}: leave out one or the other"
+        )
 
 
 def _common(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -107,7 +119,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--spokes",
         type=int,
         default=EllipticScan().spokes,
-        help="of a frame, or interleaves of a spiral; not of Cartesian scans",
+        help="spokes of a frame, or interleaves of a spiral; not of Cartesian scans",
     )
     parser.add_argument(
         "--pattern",

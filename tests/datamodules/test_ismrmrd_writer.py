@@ -201,7 +201,12 @@ class TestCommandLine:
             (["heart.h5", "--acceleration", "0.5"], "acceleration is 0.5"),
             (["heart.h5", "--trajectory", "rosette"], "invalid choice: 'rosette'"),
             (["heart.h5", "--trajectory", "radial", "--spokes", "0"], "spokes is 0, expected at least 1"),
-            (["heart.h5", "--trajectory", "radial", "--calibration", "8"], "calibration is of Cartesian scans"),
+            (
+                ["heart.h5", "--trajectory", "radial", "--pattern", "Vista", "--acceleration=6"],
+                "--pattern, --acceleration: of Cartesian scans, but --trajectory is radial: leave out one or the other",
+            ),
+            (["heart.h5", "--trajectory", "spiral", "--calibration", "8"], "--calibration: of Cartesian scans"),
+            (["heart.h5", "--spokes", "16"], "--spokes: of radial and spiral scans, but --trajectory is cartesian"),
             (["heart.h5", "--pattern", "PseudoRadial"], "invalid choice: 'PseudoRadial'"),
             (["heart.h5", "--size", "3", "0", "40"], "size is (3, 0, 40), expected (time, height, width)"),
             (["heart.h5", "--size", "3", "32"], "argument --size: expected 3 arguments"),
