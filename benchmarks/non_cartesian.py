@@ -1,12 +1,13 @@
 """Compare reconstructions of golden-angle radial series, with density weights and without, and BART's.
 
     python benchmarks/non_cartesian.py [--spokes 8 13 21 34] [--frames 8] [--size 128] [--coils 8] [--snr 50]
+        [--powers 1 0.5 0] [--methods "locally low rank" "L+S"]
 
 A heart of ellipses is measured in closed form, not by our operator, once for each number of spokes; the methods get the
-same samples. The bundled network was never trained along a trajectory. Without density weights
-all samples have the same weight, with which the norm of the operator is 1, too. BART is given k-space without weights.
-SER is of the complex series times the best factor, since the adjoint reconstruction has no scale; seconds are those of
-the processor, of one thread, for one series.
+same samples. The bundled network was never trained along a trajectory. The density weights are taken to each of some
+powers, scaled so that the norm of the operator is 1 again: 0 is the same weight for all samples. BART is given k-space
+without weights. SER is of the complex series times the best factor, since the adjoint reconstruction has no scale;
+seconds are those of the processor, of one thread, for one series.
 """
 
 import argparse
@@ -48,11 +49,11 @@ PROGRAM: dict[str, nn.Module] = {
 }
 
 
-def without_density(sample: Sample) -> Sample:
-    """Return a sample with the same weight everywhere."""
+def with_power(sample: Sample, power: float) -> Sample:
+    """Return a sample whose weights are those of the density to a power."""
     trajectory, weights = sample.trajectory[None], sample.weights[None]
-    even = unit_norm_weights(torch.ones_like(weights), trajectory, sample.coil_sensitivities.shape[-2:])
-    return sample._replace(measurement=sample.measurement * (even / weights).sqrt()[0], weights=even[0])
+    changed = unit_norm_weights(weights**power, trajectory, sample.coil_sensitivities.shape[-2:])
+    return sample._replace(measurement=sample.measurement * (changed / weights).sqrt()[0], weights=changed[0])
 
 
 def seconds() -> float:
@@ -75,6 +76,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spokes", type=int, nargs="+", default=[8, 13, 21, 34])
+    parser.add_argument("--powers", type=float, nargs="+", default=[1, 0], help="of the density weights")
+    names = [*METHODS, *PROGRAM]
+    parser.add_argument("--methods", choices=names, metavar="NAME", nargs="+", default=names)
     for name, default in (("frames", 8), ("size", 128), ("coils", 8), ("snr", 50), ("seeds", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
@@ -89,12 +93,13 @@ def main() -> None:
         hearts = data.measured("test")
         for seed in range(arguments.seeds):
             sample = hearts[seed]
-            even = without_density(sample)
-            cases = [(name, "density", network, sample) for name, network in METHODS.items()]
-            cases += [(name, "even", network, even) for name, network in METHODS.items()]
-            cases += [(name, "none", network, sample) for name, network in PROGRAM.items()]
-            for name, weights, network, given in cases:
-                results.setdefault((name, weights), []).append(measure(network, given))
+            weighted = {f"power {power:g}": with_power(sample, power) for power in arguments.powers}
+            cases = [(name, weights, METHODS) for weights in weighted for name in METHODS]
+            cases += [(name, "none", PROGRAM) for name in PROGRAM]
+            for name, weights, methods in cases:
+                if name in arguments.methods:
+                    value = measure(methods[name], weighted.get(weights, sample))
+                    results.setdefault((name, weights), []).append(value)
         for case, values in results.items():
             quality, decibels, taken = torch.stack(values).mean(0).tolist()
             cells.setdefault(case, []).append(f"{quality:.2f} / {decibels:.2f} ({taken:.1f})")

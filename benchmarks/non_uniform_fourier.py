@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from resident_memory import resident_megabytes
 from rich.console import Console
 from torch import Tensor
 
@@ -171,11 +172,6 @@ def best(call: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def peak_megabytes() -> float:
-    """The peak of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def gradient(apply: Transform, image: Tensor, samples: Tensor) -> Tensor:
     """Return the gradient of the squared residual by autograd."""
     image = image.detach().requires_grad_()
@@ -185,11 +181,9 @@ def gradient(apply: Transform, image: Tensor, samples: Tensor) -> Tensor:
 def measure(library: Library, problem: Problem, repeats: int) -> None:
     """Print a row of the table; the memory is the growth of the process's peak."""
     torch.set_num_threads(1)
-    image, before = problem.images(), peak_megabytes()
+    image, before = problem.images(), resident_megabytes("VmHWM")
     forward, adjoint = library.prepare(problem)
     samples = forward(image)
-    expected = exact(problem, image, 0)
-    error = float((samples[0, :, 0] - expected).norm() / expected.norm())
     random = torch.randn(samples.shape, dtype=torch.complex64)
 
     def both() -> object:
@@ -197,8 +191,11 @@ def measure(library: Library, problem: Problem, repeats: int) -> None:
 
     row = [best(lambda: library.prepare(problem), max(1, repeats // 3)), best(lambda: forward(image), repeats)]
     row += [best(lambda: adjoint(random), repeats), best(both, repeats)]
-    times = " | ".join(f"{value:.0f}" for value in row)
-    show(f"| {library.name} | {times} | {error:.1e} | {peak_megabytes() - before:.0f} |")
+    megabytes = resident_megabytes("VmHWM") - before
+    expected = exact(problem, image, 0)
+    error = float((samples[0, :, 0] - expected).norm() / expected.norm())
+    numbers = " | ".join(f"{value:.0f}" for value in row)
+    show(f"| {library.name} | {numbers} | {error:.1e} | {megabytes:.0f} |")
 
 
 def measure_gram(problem: Problem, repeats: int) -> None:
