@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +47,10 @@ class Acquisition:
     snr: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(1, coils=_limits(self.coils)[0])
-        if self.snr is not None and not all(0 < limit < math.inf for limit in _limits(self.snr)):
-            raise ValueError(f"snr is {self.snr}, expected a positive number, or null for no noise")
-        for name, value in (("coils", self.coils), ("snr", self.snr)):
-            if isinstance(value, tuple) and value[0] > value[1]:
-                raise ValueError(f"{name} is {value}, expected the smaller number first")
+        check_at_least(1, coils=limits(self.coils)[0])
+        if self.snr is not None:
+            check_snr(self.snr, "a positive number, or null for no noise")
+        check_order(coils=self.coils)
 
     def measure(
         self,
@@ -75,14 +73,14 @@ class Acquisition:
         images = coils(series[None])
         kspace = (Fourier() if is_mask(drawn) else NonUniformFourier(drawn[None], shape))(images)[0]
         if self.snr is not None:
-            kspace = add_noise(kspace, _draw(self.snr, generator), generator, images[0])
+            kspace = add_noise(kspace, draw_log_uniformly(self.snr, generator), generator, images[0])
         return sampled(kspace, drawn, sensitivities, name, origin, series)
 
     def _sensitivities(self, height: int, width: int, generator: torch.Generator, needed: bool) -> Tensor | None:
-        fewest, most = _limits(self.coils)
+        fewest, most = limits(self.coils)
         if most == 1 and not needed:
             return None
-        coils = min(most, int(_draw((fewest, most + 1), generator))) if fewest < most else fewest
+        coils = min(most, int(draw_log_uniformly((fewest, most + 1), generator))) if fewest < most else fewest
         sensitivities = coil_sensitivities(coils, height, width, generator)
         return pad(sensitivities, (0, 0) * 3 + (0, most - coils))
 
@@ -112,6 +110,15 @@ def sampled(
     return scale_to_unit_maximum(sample)
 
 
+class Measures(Protocol):
+    """A simulated measurement, such as an :class:`Acquisition`."""
+
+    def measure(
+        self, series: Tensor, name: str, origin: str, generator: torch.Generator, sensitivities: Tensor | None = None
+    ) -> Sample:
+        """Measure a complex series (time, height, width)."""
+
+
 class SimulatedDataset(DrawnDataset):
     """Series of images, or crops of them, measured by a simulated acquisition.
 
@@ -132,7 +139,7 @@ class SimulatedDataset(DrawnDataset):
     def __init__(
         self,
         cines: Sequence[Cine],
-        acquisition: Acquisition,
+        acquisition: Measures,
         origin: str,
         seeds: Sequence[int],
         crops: Crops = Crops(),  # noqa: B008  immutable
@@ -195,13 +202,36 @@ def measure_series(
     return SimulatedDataset([Cine(frames, "series", maps)], acquisition, "semi-synthetic", (seed,))[0]
 
 
-def _limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
+def check_snr(snr: float | tuple[float, float], expected: str = "a positive number") -> None:
+    """Refuse a signal-to-noise ratio, or the smallest and largest one.
+
+    Raises:
+        ValueError: if one is not positive and finite, or the smaller one does not come first.
+    """
+    if not all(0 < limit < math.inf for limit in limits(snr)):
+        raise ValueError(f"snr is {snr}, expected {expected}")
+    check_order(snr=snr)
+
+
+def check_order(**values: float | tuple[float, float]) -> None:
+    """Refuse two numbers of which the larger comes first.
+
+    Raises:
+        ValueError: names the argument.
+    """
+    for name, value in values.items():
+        if isinstance(value, tuple) and value[0] > value[1]:
+            raise ValueError(f"{name} is {value}, expected the smaller number first")
+
+
+def limits(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
+    """Return the smallest and largest number; a single number is both."""
     return value if isinstance(value, tuple) else (value, value)
 
 
-def _draw(value: float | tuple[float, float], generator: torch.Generator) -> float:
+def draw_log_uniformly(value: float | tuple[float, float], generator: torch.Generator) -> float:
     """Draw a number log-uniformly between two; return a single number as it is."""
-    least, most = _limits(value)
+    least, most = limits(value)
     if least == most:
         return least
     fraction = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)

@@ -9,8 +9,8 @@ from torch.utils.data import Dataset
 from datamodules.dynamic_mri.acquisition import Acquisition, SimulatedDataset
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.loading.crops import Crops, Window
-from datamodules.loading.data_module import Split
-from datamodules.measured.series_data_module import SPLITS, SeriesDataModule
+from datamodules.loading.data_module import SPLITS, Split
+from datamodules.measured.series_data_module import SeriesDataModule
 from lowrank_unroll.checks import check_sides
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import PseudoRadial, SamplingPattern, TrajectoryPattern

@@ -10,9 +10,9 @@ from datamodules.dynamic_mri.phantom import elliptic_heart
 from datamodules.dynamic_mri.phantom.ellipses import cartesian_trajectory
 from datamodules.dynamic_mri.phantom.fourier_coils import FourierCoils
 from datamodules.dynamic_mri.simulation import add_noise
-from datamodules.loading.data_module import Split
+from datamodules.loading.data_module import SPLITS, Split
 from datamodules.loading.drawn_datasets import DrawnDataset, generator_of
-from datamodules.measured.series_data_module import SPLITS, SeriesDataModule
+from datamodules.measured.series_data_module import SeriesDataModule
 from lowrank_unroll.checks import check_at_least, check_positive, check_sides
 from lowrank_unroll.sample import Sample
 from lowrank_unroll.sampling import GoldenAngleRadial, SamplingPattern, TrajectoryPattern

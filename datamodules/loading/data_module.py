@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sized
 
 Split = Literal["train", "val", "test", "predict"]
+# Part of the random seed, so that splits differ.
+SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
 STAGES: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
     "validate": ("val",),
@@ -61,6 +63,11 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     def stage(self) -> str | None:
         """The stage of the trainer, such as fit or test; None without one, as in ``lowrank-unroll prepare``."""
         return None if self.trainer is None else self.trainer.state.fn
+
+    def splits_to_prepare(self) -> tuple[Split, ...]:
+        """Return the splits whose data the stage needs, "predict" apart; all without a stage, as in `prepare`."""
+        needed = SPLITS if self.stage is None else STAGES[self.stage]
+        return tuple(split for split in SPLITS if split in needed)
 
     @abstractmethod
     def dataset(self, split: Split) -> Dataset[Sample]:

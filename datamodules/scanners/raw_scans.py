@@ -7,8 +7,8 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from datamodules.loading.crops import Crops, Window
-from datamodules.loading.data_module import Split
-from datamodules.measured.series_data_module import SPLITS, SeriesDataModule
+from datamodules.loading.data_module import SPLITS, Split
+from datamodules.measured.series_data_module import SeriesDataModule
 from datamodules.scanners.kspace_dataset import KSpaceDataset, KSpaceSeries, check_fully_sampled
 from datamodules.scanners.ocmr import OCMR
 from datamodules.scanners.preparation import KSPACE, SAMPLED, SENSITIVITIES, cache_key, prepare_kspace

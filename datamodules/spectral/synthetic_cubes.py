@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from datamodules.loading.data_module import Split
+from datamodules.loading.data_module import SPLITS, Split
 from datamodules.loading.drawn_datasets import generator_of
 from datamodules.spectral.cube import BandsFirst, Cube, checked_cube
 from datamodules.spectral.spectral_data_module import SpectralDataModule
 from lowrank_unroll.checks import check_at_least, check_sides
 
-SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
 REGION = 12  # pixels, about, of a region of one material
 CONTRAST = 6.0  # of the logits of abundances: regions are nearly pure, their borders mixed
 BUMPS = 3  # absorption and reflection bands of a spectrum

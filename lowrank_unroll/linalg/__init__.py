@@ -10,6 +10,7 @@ from lowrank_unroll.linalg.functions import (
 )
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, ties
 from lowrank_unroll.linalg.precision import at_least_single, full_precision
+from lowrank_unroll.linalg.random_matrices import OptimalShrinker, centered_spectrum, noise_edge, noise_variance
 from lowrank_unroll.linalg.shrinkage import Shrinkage, tie_tolerance
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.thresholding import Firm, Hard, SchattenP, Soft, Truncation, WeightedSoft
@@ -17,6 +18,7 @@ from lowrank_unroll.linalg.thresholding import Firm, Hard, SchattenP, Soft, Trun
 __all__ = [
     "Firm",
     "Hard",
+    "OptimalShrinker",
     "SVDGradient",
     "SchattenP",
     "Shrinkage",
@@ -24,8 +26,11 @@ __all__ = [
     "Truncation",
     "WeightedSoft",
     "at_least_single",
+    "centered_spectrum",
     "effective_rank",
     "full_precision",
+    "noise_edge",
+    "noise_variance",
     "not_differentiable",
     "relative_gaps",
     "relative_spectrum",

@@ -2,6 +2,7 @@
 
 from lowrank_unroll.networks.bart import BART
 from lowrank_unroll.networks.cine_vn import CineVN
+from lowrank_unroll.networks.corona import CORONA
 from lowrank_unroll.networks.crnn import CRNN
 from lowrank_unroll.networks.dccnn import DCCNN, FrameDCCNN
 from lowrank_unroll.networks.dynamic_feature_unrolled_net import DynamicFeatureUnrolledNet
@@ -13,10 +14,14 @@ from lowrank_unroll.networks.linear_interpolation import LinearInterpolation
 from lowrank_unroll.networks.locally_low_rank import LocallyLowRankRecon
 from lowrank_unroll.networks.locally_low_rank_net import LocallyLowRankNet
 from lowrank_unroll.networks.low_rank_plus_sparse import LowRankPlusSparseRecon
+from lowrank_unroll.networks.lrpca import LRPCA
 from lowrank_unroll.networks.modl import MoDL
+from lowrank_unroll.networks.mppca import MPPCA
 from lowrank_unroll.networks.non_local_low_rank import NonLocalLowRankNet, NonLocalLowRankRecon
 from lowrank_unroll.networks.normalized_convolution import NormalizedConvolution
 from lowrank_unroll.networks.nuclear_norm import NuclearNormRecon, SpectralNuclearNormRecon
+from lowrank_unroll.networks.optimal_shrinkage import OptimalShrinkageRecon
+from lowrank_unroll.networks.principal_component_pursuit import PrincipalComponentPursuit
 from lowrank_unroll.networks.reference_weights import load_reference_weights
 from lowrank_unroll.networks.residual_u_net import ResidualUNet
 from lowrank_unroll.networks.slr_net import SLRNet
@@ -32,8 +37,11 @@ from lowrank_unroll.networks.zero_filled import ZeroFilled
 
 __all__ = [
     "BART",
+    "CORONA",
     "CRNN",
     "DCCNN",
+    "LRPCA",
+    "MPPCA",
     "CineVN",
     "DynamicFeatureUnrolledNet",
     "DynamicISTANetPlus",
@@ -52,6 +60,8 @@ __all__ = [
     "NonLocalLowRankRecon",
     "NormalizedConvolution",
     "NuclearNormRecon",
+    "OptimalShrinkageRecon",
+    "PrincipalComponentPursuit",
     "ResidualUNet",
     "SLRNet",
     "SpectralNuclearNormRecon",

@@ -19,10 +19,13 @@ from lowrank_unroll.operators.data_consistency import (
 from lowrank_unroll.operators.density import density_weights, radial_weights, unit_norm_weights
 from lowrank_unroll.operators.diagonal import Diagonal
 from lowrank_unroll.operators.fourier import Fourier, SampledFourier, UncenteredFourier
+from lowrank_unroll.operators.identity import Identity
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator, Scaled, Sum
 from lowrank_unroll.operators.mask import Mask
 from lowrank_unroll.operators.non_uniform_fourier import NonUniformFourier
 from lowrank_unroll.operators.shapes import check_tensor
+from lowrank_unroll.operators.superposition import Superposition
+from lowrank_unroll.operators.white_noise import estimate_white_noise
 
 __all__ = [
     "Adjoint",
@@ -31,6 +34,7 @@ __all__ = [
     "Composition",
     "Diagonal",
     "Fourier",
+    "Identity",
     "LinearOperator",
     "Mask",
     "NonUniformFourier",
@@ -38,6 +42,7 @@ __all__ = [
     "Scaled",
     "SingleCoil",
     "Sum",
+    "Superposition",
     "TrajectoryParts",
     "UncenteredFourier",
     "adjoint_residual",
@@ -47,6 +52,7 @@ __all__ = [
     "coil_operator",
     "conjugate_gradients",
     "density_weights",
+    "estimate_white_noise",
     "gradient_step",
     "project_onto_measurement",
     "proximal_step",

@@ -21,6 +21,7 @@ from lowrank_unroll.prox.patches import (
 from lowrank_unroll.prox.sparse import soft_threshold
 from lowrank_unroll.prox.total_variation import total_variation_step
 from lowrank_unroll.prox.unfolding import casorati, casorati_singular_value_threshold, fold, unfold
+from lowrank_unroll.prox.windows import map_windows
 
 __all__ = [
     "Blocks",
@@ -41,6 +42,7 @@ __all__ = [
     "fold",
     "from_blocks",
     "map_patches",
+    "map_windows",
     "match_patches",
     "remove_shrinkage",
     "soft_threshold",

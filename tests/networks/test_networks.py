@@ -14,6 +14,7 @@ from lowrank_unroll.networks import (
     BART,
     CRNN,
     DCCNN,
+    MPPCA,
     CineVN,
     DynamicFeatureUnrolledNet,
     DynamicISTANetPlus,
@@ -32,6 +33,7 @@ from lowrank_unroll.networks import (
     NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
+    OptimalShrinkageRecon,
     ResidualUNet,
     SLRNet,
     SpectralNuclearNormRecon,
@@ -164,6 +166,8 @@ def test_every_network_is_tested():
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
     elsewhere |= {SpectralNuclearNormRecon}  # in test_spectral_networks
+    elsewhere |= {networks.CORONA, networks.LRPCA, networks.PrincipalComponentPursuit}  # in test_robust_pca
+    elsewhere |= {MPPCA, OptimalShrinkageRecon}  # in test_denoising_networks
     elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net
     elsewhere |= {ISTANetPlus, WithLowRank}  # in tests of their own
     elsewhere |= {ResidualUNet, UnrolledDnCNN}  # in test_cascades

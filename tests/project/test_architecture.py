@@ -59,8 +59,10 @@ DATA_MAY_IMPORT = {
     "loading": set(),
     "photographs": {"loading"},
     "spectral": {"loading"},
+    "videos": {"loading"},
     "measured": {"loading"},
     "dynamic_mri": {"loading", "measured"},
+    "denoising": {"loading", "dynamic_mri"},
     "scanners": {"loading", "measured", "dynamic_mri"},
 }
 

@@ -1,0 +1,1 @@
+"""Series of images with noise of known level."""

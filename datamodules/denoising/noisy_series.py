@@ -1,0 +1,44 @@
+"""Series of images from files, with noise."""
+
+from pathlib import Path
+from typing import Any
+
+from datamodules.denoising.denoising_data_module import DenoisingDataModule
+from datamodules.dynamic_mri.cine import Cine
+from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.loading.data_module import Split
+from lowrank_unroll.errors import UsageError
+
+
+class NoisySeries(DenoisingDataModule):
+    """Series of images from HDF5, npy, npz, NIfTI or DICOM files, to which noise is added; see :class:`CineImages`.
+
+    Magnitude series are given a smooth phase; complex ones keep theirs.
+
+    Args:
+        train_path: a file of series, or a folder of them, to train on.
+        val_path: series to choose the best checkpoint by.
+        test_path: series to test on.
+        kwargs: see :class:`DenoisingDataModule`.
+    """
+
+    def __init__(
+        self,
+        train_path: Path | None = None,
+        val_path: Path | None = None,
+        test_path: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.paths: dict[Split, Path | None] = {"train": train_path, "val": val_path, "test": test_path}
+
+    def cines(self, split: Split) -> list[Cine]:
+        """Read the series of a split; those of HDF5 and .npy files stay in the file, and are read crop by crop.
+
+        Raises:
+            UsageError: if no path is given for it.
+        """
+        path = self.paths[split]
+        if path is None:
+            raise UsageError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
+        return read_cines(Path(path))

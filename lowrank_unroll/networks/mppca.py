@@ -1,0 +1,61 @@
+"""Marchenko-Pastur PCA of the windows of a series, a baseline without training for denoising."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.linalg import Hard, centered_spectrum, noise_edge, noise_variance, spectral_function
+from lowrank_unroll.operators import LinearOperator, check_tensor
+from lowrank_unroll.prox import map_windows
+from lowrank_unroll.sample import SERIES_AXES
+
+
+class MPPCA(nn.Module):
+    """Drop the principal components of each window that are noise, by the Marchenko-Pastur law, whose level it finds.
+
+    Veraart et al., "Denoising of diffusion MRI using random matrix theory", NeuroImage 142, 2016; a window less the
+    mean of each frame, and overlapping windows averaged with weights 1 / (1 + components kept), as by Manjon et al.,
+    PLoS ONE 8, 2013. For measurements whose noise is white in A^H y, such as those of the identity or of all k-space.
+    It has nothing to train: run ``test`` or ``predict``, or let a network start from it.
+
+    Args:
+        window: pixels a side; there should be more pixels in a window than frames.
+        stride: pixels between windows, at most ``window``.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
+
+    image_axes: ClassVar[tuple[str, ...] | None] = SERIES_AXES
+
+    def __init__(self, window: int = 5, stride: int = 1) -> None:
+        check_window(window, stride)
+        super().__init__()
+        self.window = window
+        self.stride = stride
+
+    def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
+        """Denoise a series A^H y, (batch, time, height, width), real or complex."""
+        check_tensor(measurement=measurement)
+        return map_windows(_without_noise, operator.adjoint(measurement), self.window, self.stride)
+
+
+def _without_noise(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the components of (..., time, pixels) that are no noise, and weights that prefer few of them."""
+    mean = matrices.mean(-1, keepdim=True)
+    S, shape = centered_spectrum(matrices), (matrices.shape[-2], matrices.shape[-1])
+    threshold = noise_edge(noise_variance(S, shape).sqrt(), shape)
+    rank = (threshold[..., None] < S).sum(-1)
+    return mean + spectral_function(matrices - mean, Hard(threshold)), 1 / (1 + rank.to(S))
+
+
+def check_window(window: int, stride: int) -> None:
+    """Refuse windows that leave pixels out.
+
+    Raises:
+        ValueError: if a number is below 1, or the stride larger than the window.
+    """
+    check_at_least(1, window=window, stride=stride)
+    if stride > window:
+        raise ValueError(f"stride is {stride}, expected at most window, {window}: pixels would be in no window")
