@@ -12,6 +12,7 @@ from lowrank_unroll.names import abridged
 
 COLOUR_AXES = ("channel", "height", "width")
 SERIES_AXES = ("time", "height", "width")
+COMPONENTS_AXES = ("component", *SERIES_AXES)  # the series whose sum is measured
 TICK = 2.5  # ms of a time stamp in ISMRMRD files
 
 

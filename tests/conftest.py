@@ -1,3 +1,4 @@
+import functools
 import multiprocessing
 import os
 import sys
@@ -15,10 +16,12 @@ from support.forked import forkserver
 
 from datamodules.measured import kspace_files
 from datamodules.measured.ismrmrd import sandbox
+from datamodules.photographs.image_files import Images
+from datamodules.photographs.sample_photos import sample_photos
 from datamodules.scanners import prepared_files
 from lowrank_unroll.__main__ import main
 
-settings.register_profile("project", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("project", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("project")
 
 # Words that make any colour config, any config of dynamic MRI, and any baseline of that finish within seconds.
@@ -130,9 +133,18 @@ def save_empty_figures(patch):
     patch.setattr(Figure, "savefig", save_empty)
 
 
+@functools.cache
+def small_photos(split):
+    """Return the bundled photographs with every fourth pixel of a row and a column."""
+    photos = sample_photos(split)
+    return Images([pixels[::4, ::4] for pixels in photos.pixels], photos.names)
+
+
 @pytest.fixture
 def empty_figures(monkeypatch):
+    """Also test on small photographs, which take as long as figures."""
     save_empty_figures(monkeypatch)
+    monkeypatch.setattr("datamodules.photographs.sample_photos.sample_photos", small_photos)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Files of the reconstructions of ``predict``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,16 @@ class PredictionWriter(BasePredictionWriter):
 
     Files are in the data's own unit and called NAME.FORMAT. A slash in the name of a sample makes a folder, but none
     outside of ``predictions/``. No file is overwritten: a second sample of the same name becomes NAME_2, also where the
-    file system ignores the case in which two names differ. Pixels beyond the field of view of a scan, which
-    oversampling of the phase encoding adds, are cropped.
+    file system ignores the case in which two names differ. Of a reconstruction of several images each is written by
+    itself, as NAME_COMPONENT. Pixels beyond the field of view of a scan, which oversampling of the phase encoding adds,
+    are cropped.
 
     Args:
         image_formats: of images: "png", 8 bits, in the colors of the task's ``picture``; "comparison.png", measured
             values, reconstruction and, if it is known, the original side by side; "tiff" and "npy", all channels in
             float32, neither rounded nor clipped, colors from 0 to 255; "panel.png", the row of the test report, with
             error and, of cubes, spectra.
-        series_formats: of complex series: "h5", complex64 with attributes; to look at, "gif", beside the start of the
+        series_formats: of series: "h5", complex64 with attributes; to look at, "gif", beside the start of the
             network, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
             (DICOM), magnitudes in float32 and in 16 bits; "mrd", complex ISMRMRD images.
 
@@ -107,14 +108,15 @@ class PredictionWriter(BasePredictionWriter):
         """
         if batch_idx > 0 or not isinstance(pl_module, ReconstructionModule):
             return
-        image = pl_module.zero_filled(batch)[0]
-        kind, axes = ("series", SERIES_AXES) if image.is_complex() else ("images", COLOUR_AXES)
+        image, *_ = pl_module.split(pl_module.zero_filled(batch)[0]).values()
+        is_series = pl_module.is_series(image)
+        kind, axes = ("series", SERIES_AXES) if is_series else ("images", COLOUR_AXES)
         if image.ndim != len(axes):
             raise UsageError(
                 f"{type(pl_module).__name__} makes {kind} of shape {tuple(image.shape)}, and predict writes "
                 f"({', '.join(axes)}): write yours with a callback of your own, such as a subclass of PredictionWriter"
             )
-        if not image.is_complex() and any(map(_is_picture, self.image_writers)):
+        if not is_series and any(map(_is_picture, self.image_writers)):
             _colors_of(pl_module, image, image)
 
     def write_on_batch_end(
@@ -126,12 +128,12 @@ class PredictionWriter(BasePredictionWriter):
         batch: Sample,
         *_: Any,
     ) -> None:
-        """Write a batch of images (batch, 3, height, width) or complex series (batch, time, height, width)."""
-        writers = self.series_writers if prediction.is_complex() else self.image_writers
+        """Write a batch of images (batch, 3, height, width) or series (batch, time, height, width), or components."""
+        is_series = _is_series(pl_module, prediction)
+        writers = self.series_writers if is_series else self.image_writers
         checkpoint = str(trainer.ckpt_path or "")
         before = self._before(pl_module, prediction, batch) if isinstance(pl_module, ReconstructionModule) else None
         for index, values in enumerate(prediction.cpu()):
-            path = self._unused_path(batch.name[index], writers)
             shown = _prediction(values, batch, index, checkpoint)
             if isinstance(pl_module, ReconstructionModule) and before is not None:
                 shown = _beside_others(pl_module, shown, batch, index, before)
@@ -139,10 +141,12 @@ class PredictionWriter(BasePredictionWriter):
                     shown = shown._replace(panel=_panel(pl_module, shown))
             if shown.psnr is not None:
                 say(f"{shown.name}: PSNR {shown.psnr:.2f} dB")
-            shown = crop_to_field_of_view(shown)
-            for suffix, write in writers.items():
-                is_picture = _is_picture(suffix) and not values.is_complex()
-                write(_in_colors(pl_module, shown) if is_picture else shown, with_suffix(path, suffix))
+            for name, component in _components(pl_module, shown):
+                path = self._unused_path(name, writers)
+                cropped = crop_to_field_of_view(component)
+                for suffix, write in writers.items():
+                    is_picture = _is_picture(suffix) and not is_series
+                    write(_in_colors(pl_module, cropped) if is_picture else cropped, with_suffix(path, suffix))
 
     def _unused_path(self, name: str, suffixes: Collection[str]) -> Path:
         path = self.folder / path_of_name(name)
@@ -154,7 +158,7 @@ class PredictionWriter(BasePredictionWriter):
     def _before(self, module: ReconstructionModule, prediction: Tensor, batch: Sample) -> tuple[Tensor, str]:
         """Return the images to show beside those of a batch, in the unit of a target, and their title."""
         start, self._start = self._start, None
-        if start is not None and prediction.is_complex() and start.shape == prediction.shape:
+        if start is not None and module.is_series(prediction) and start.shape == prediction.shape:
             return start, f"start: {type(_start_of(module)).__name__}"
         return module.zero_filled(batch), "zero-filled"
 
@@ -168,6 +172,22 @@ class PredictionWriter(BasePredictionWriter):
 def _start_of(module: nn.Module) -> nn.Module | None:
     start = getattr(getattr(module, "network", None), "start", None)
     return start if isinstance(start, nn.Module) else None
+
+
+def _is_series(module: LightningModule, prediction: Tensor) -> bool:
+    return module.is_series(prediction) if isinstance(module, ReconstructionModule) else prediction.is_complex()
+
+
+def _components(module: LightningModule, prediction: Prediction) -> Iterator[tuple[str, Prediction]]:
+    """Yield the components of a prediction, each with the name of its files."""
+    if not isinstance(module, ReconstructionModule):
+        yield prediction.name, prediction
+        return
+    images = {"values": prediction.values, "start": prediction.start, "target": prediction.target}
+    split = {field: module.split(image) for field, image in images.items() if image is not None}
+    for component in split["values"]:
+        name = "_".join(filter(None, (prediction.name, component)))
+        yield name, prediction._replace(**{field: parts[component] for field, parts in split.items()})
 
 
 def _is_picture(suffix: str) -> bool:
@@ -220,7 +240,7 @@ def _panel(module: ReconstructionModule, prediction: Prediction) -> Panel:
     assert start is not None and image is not None  # noqa: S101, PT018  only the target may be unknown
     mask = None if prediction.mask is None else module.picture_of_mask(prediction.mask)
     psnr = module.metrics()["psnr"].function
-    return make_panel(prediction.name, (target, start, image), mask, module.picture, psnr, module.curves)
+    return make_panel(prediction.name, (target, start, image), mask, module.pictures, psnr, module.curves)
 
 
 def _original(batch: Sample, index: int) -> Tensor | None:

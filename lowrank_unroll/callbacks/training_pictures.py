@@ -57,12 +57,12 @@ class TrainingPictures(Callback):
         batch, reconstruction = batch.first(missing), outputs["reconstruction"][:missing]
         zero_filled = pl_module.zero_filled(batch)
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
-        if not self._panels and reconstruction.is_complex():
+        if not self._panels and pl_module.is_series(reconstruction):
             self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
         rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask_on_grid().cpu(), strict=True)
         psnr = pl_module.metrics()["psnr"].function
         self._panels += [
-            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.picture, psnr, pl_module.curves)
+            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.pictures, psnr, pl_module.curves)
             for name, *images, mask in rows
         ]
 

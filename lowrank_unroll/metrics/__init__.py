@@ -1,5 +1,6 @@
 """Quality of a reconstruction, per sample: functions, and metrics that average them over a data set."""
 
+from lowrank_unroll.metrics.components import f1, occupied, of_component
 from lowrank_unroll.metrics.functional import (
     defined_values,
     frame_ssim,
@@ -19,11 +20,14 @@ __all__ = [
     "SampleMean",
     "defined_values",
     "ergas",
+    "f1",
     "frame_ssim",
     "hfen",
     "is_defined",
     "mse",
     "nmse",
+    "occupied",
+    "of_component",
     "of_magnitudes",
     "psnr",
     "sam",

@@ -17,12 +17,13 @@ from lowrank_unroll.metrics import SampleMean, psnr
 from lowrank_unroll.modules.losses import SquaredError
 from lowrank_unroll.modules.optimization import Mode, OptimizedModule
 from lowrank_unroll.modules.supervision import SSDU, Stage, Supervised, Supervision
+from lowrank_unroll.modules.sure import SURE
 from lowrank_unroll.networks.unrolled import collected_penalties
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.prox import remove_shrinkage
 from lowrank_unroll.runs.cuda_graphs import CUDAGraphs, Reconstruct, can_capture
 from lowrank_unroll.runs.stopwatch import Stopwatch
-from lowrank_unroll.sample import Sample, known_target
+from lowrank_unroll.sample import SERIES_AXES, Sample, known_target
 from lowrank_unroll.weights import load_weights
 
 COLORS = 3
@@ -40,9 +41,10 @@ class StepOutput(TypedDict):
 
 
 class ReconstructionModule(OptimizedModule):
-    """Train and test a network that reconstructs an image from a measurement.
+    """Train and test a network that reconstructs an image, or several, from a measurement.
 
-    A task defines its forward model (:meth:`operator`), and may replace the loss and the metrics.
+    A task defines its forward model (:meth:`operator`), and may replace the loss and the metrics. Several images are
+    components of one tensor, its first dim after the batch.
 
     Args:
         network: called as ``network(measurement, operator)``, returns the reconstruction.
@@ -55,10 +57,11 @@ class ReconstructionModule(OptimizedModule):
         loss: called as ``loss(reconstruction, target)``, such as :class:`LogSquaredError`; None for the mean squared
             error. Self-supervision has a loss of its own.
         weights: initial ones: the name of a bundled network, a file (.safetensors), or a checkpoint; None for random.
-        self_supervision: train and validate without targets, see :class:`SSDU`; None to use targets.
+        self_supervision: train and validate without targets, see :class:`SSDU` and :class:`SURE`; None to use targets.
 
     Attributes:
         image_axes: names of the dims of an image, without batch; None for a task that takes images of any kind.
+        components: names of the images of one reconstruction, along its first dim; none if it is one image.
 
     Raises:
         UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
@@ -66,6 +69,7 @@ class ReconstructionModule(OptimizedModule):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
+    components: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class ReconstructionModule(OptimizedModule):
         shrinkage: bool = True,
         loss: nn.Module | None = None,
         weights: str | None = None,
-        self_supervision: SSDU | None = None,
+        self_supervision: SSDU | SURE | None = None,
     ) -> None:
         super().__init__()
         check_axes(self, network, "--model.network")
@@ -158,6 +162,19 @@ class ReconstructionModule(OptimizedModule):
             return self(batch), 0.0
         with collected_penalties(self.network) as penalties:
             return self(batch), sum(penalties)
+
+    def split(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the components of an image of a sample by name; a task of one image has one, with an empty name."""
+        return dict(zip(self.components, image, strict=True)) if self.components else {"": image}
+
+    def is_series(self, image: Tensor) -> bool:
+        """Return True if images of this task are series (time, height, width), as all complex ones are taken for."""
+        return image.is_complex() or (self.image_axes or ())[-len(SERIES_AXES) :] == SERIES_AXES
+
+    def pictures(self, image: Tensor, target: Tensor) -> Tensor:
+        """Return the :meth:`picture` of each component of a reconstruction, one below the other."""
+        bright = self.split(target)
+        return torch.cat([self.picture(one, bright[name]) for name, one in self.split(image).items()], dim=-2)
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
         """Return one image, (channel, height, width), as colours (3, height, width), black 0 and white 1.
@@ -247,7 +264,7 @@ class ReconstructionModule(OptimizedModule):
             warnings.filterwarnings("ignore", "Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False)
         for name, value in list(self.hparams.items()):
-            if callable(value) or isinstance(value, SSDU):
+            if callable(value) or isinstance(value, SSDU | SURE):
                 del self.hparams[name]
 
 

@@ -42,3 +42,13 @@ def check_dims(name: str, tensor: Tensor, *axes: str) -> None:
     """
     if tensor.ndim != len(axes):
         raise ValueError(f"{name} is {tuple(tensor.shape)}, expected ({', '.join(axes)})")
+
+
+def check_components(image: Tensor, components: int) -> None:
+    """Refuse an image of another number of components.
+
+    Raises:
+        ValueError: names the shape, and the number that is expected.
+    """
+    if image.ndim < 2 or image.shape[1] != components:  # noqa: PLR2004
+        raise ValueError(f"the image is {tuple(image.shape)}, expected {components} components in its second dim")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lowrank_unroll.pictures.panel import ERROR_GAIN
 
+SERIES_DIMS = 3
 MILLISECONDS = 60
 SHORTEST_SIDE = 192
 TITLE_SIZE = 14
@@ -19,14 +20,19 @@ TITLE_SIZE = 14
 def comparison(
     target: Tensor | None, start: Tensor, reconstruction: Tensor, start_name: str = "zero-filled"
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """Return magnitudes of complex series (time, height, width) side by side, and the magnified error.
+    """Return magnitudes of series (time, height, width) side by side, and the magnified error.
 
-    Without a target there is neither a reference nor an error.
+    Without a target there is neither a reference nor an error. Of several components (component, time, height, width),
+    each has a row, with a white of its own.
 
     Returns:
         Frames (time, height, width of all), uint8, white at the maximum of the target, or else of the reconstruction;
         and a title of each series.
     """
+    if reconstruction.ndim > SERIES_DIMS:
+        targets = [None] * len(reconstruction) if target is None else target
+        rows = [comparison(*row, start_name) for row in zip(targets, start, reconstruction, strict=True)]
+        return np.concatenate([frames for frames, _ in rows], axis=1), rows[0][1]
     shown = {start_name: start.abs(), "reconstruction": reconstruction.abs()}
     white = shown["reconstruction"].max()
     if target is not None:

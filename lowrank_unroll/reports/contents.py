@@ -22,6 +22,8 @@ def page_of_test(
     series: Sequence[PlayedSeries],
     images: Mapping[str, Tensor],
     network: nn.Module,
+    *,
+    is_series: bool,
 ) -> Page:
     """Return the page of a test whose run folder may hold ``config.yaml`` and ``test/panels.png``.
 
@@ -31,6 +33,7 @@ def page_of_test(
         series: to play.
         images: the first sample's, by name, whose singular values are drawn.
         network: that was tested.
+        is_series: the images are series (time, height, width), not (channel, height, width).
     """
     run = Path(evaluation.run)
     config, panels = run / "config.yaml", run / "test" / "panels.png"
@@ -39,15 +42,15 @@ def page_of_test(
         methods([evaluation, *baselines]),
         panels if panels.is_file() else None,
         series,
-        {**_spectra_figure(evaluation.samples[0].name, images), **_network_figures(evaluation, network)},
+        {**_spectra_figure(evaluation.samples[0].name, images, is_series), **_network_figures(evaluation, network)},
         config.read_text(encoding="utf-8") if config.is_file() else None,
         [objection for baseline in baselines for objection in objections(evaluation, baseline)],
     )
 
 
-def _spectra_figure(name: str, images: Mapping[str, Tensor]) -> dict[str, Any]:
-    matrix = CASORATI if any(image.is_complex() for image in images.values()) else CHANNEL
-    matrices = {key: casorati(image) if image.is_complex() else image[0] for key, image in images.items()}
+def _spectra_figure(name: str, images: Mapping[str, Tensor], is_series: bool) -> dict[str, Any]:
+    matrix = CASORATI if is_series else CHANNEL
+    matrices = {key: casorati(image) if is_series else image[0] for key, image in images.items()}
     values = {key: torch.linalg.svdvals(of_key.cpu()).numpy() for key, of_key in matrices.items()}
     return {f"Singular values of {matrix} of {name}": spectra(values)}
 

@@ -1,0 +1,1 @@
+"""Videos and ultrasound series, the sum of a background of low rank and of what moves."""
