@@ -1,3 +1,3 @@
 """Low-rank deep unrolled networks for inverse imaging, with the exact gradient of singular value shrinkage."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

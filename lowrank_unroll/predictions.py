@@ -1,4 +1,4 @@
-"""Old name of :mod:`lowrank_unroll.writers`, kept for one release."""
+"""Old name of :mod:`lowrank_unroll.writers`, kept until version 0.3."""
 
 from lowrank_unroll import writers
 from lowrank_unroll.deprecation import moved_names

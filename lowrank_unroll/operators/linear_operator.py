@@ -11,7 +11,7 @@ from torch import Tensor
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import full_precision
 
-RENAMED = {"normal": "gram", "equivalent": "without_shifts"}  # methods, until version 0.2
+RENAMED = {"normal": "gram", "equivalent": "without_shifts"}  # methods, until version 0.3
 ROUNDINGS = 100  # that <A x, y> and <x, A^H y> may differ by
 
 

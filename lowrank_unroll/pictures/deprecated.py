@@ -1,4 +1,4 @@
-"""Functions that took a module until version 0.1; they warn, and go with the next release."""
+"""Functions that took a module until version 0.1; they warn, and go with version 0.3."""
 
 import warnings
 from typing import Any

@@ -170,7 +170,7 @@ class Patches(Matricization):
         stride: pixels between reference patches, each of which has a group; at most ``patch``.
         neighbors: patches in a group.
         radius: of the search for similar patches, in pixels up, down, left and right.
-        neighbours: deprecated spelling of ``neighbors``, until version 0.2.
+        neighbours: deprecated spelling of ``neighbors``, until version 0.3.
 
     Raises:
         ValueError: if a number is out of its range.
