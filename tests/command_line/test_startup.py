@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from datamodules.measured.ismrmrd.sandbox import LIGHT_PACKAGE
+
 HEAVY = {"torch", "lightning", "matplotlib", "scipy", "skimage", "wandb", "h5py", "sigpy", "pandas"}
 LISTING = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 
@@ -41,10 +43,16 @@ def test_lists_import_pytorch_only_when_they_run(command):
     assert "torch" not in imported(f"import sys; sys.argv[1:] = ['{command}']; import lowrank_unroll.__main__")[-1]
 
 
+def test_checks_of_raw_files_need_no_pytorch():
+    start = f"{LIGHT_PACKAGE}from datamodules.measured.ismrmrd import sandbox"
+    assert not imported(start)[-1] & {"torch", "lightning"}
+
+
 def test_compare_needs_no_pytorch():
     assert not imported(run_until_exit(["compare", "--help"]))[-1] & {"torch", "lightning", "wandb"}
 
 
+@pytest.mark.slow
 def test_training_imports_no_optional_package():
     words = ["fit", "--config", "color_cs/demo.yaml", "--print_config"]
     assert not imported(run_until_exit(words))[-1] & {

@@ -153,6 +153,7 @@ def test_a_module_of_another_network_is_compiled_as_pytorch_does(monkeypatch):
     assert calls == ["compiled"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["color_cs/demo.yaml", "dynamic_mri/lpsnet.yaml"])
 @pytest.mark.usefixtures("empty_figures")
 def test_the_command_line_compiles(config, command_line, compiler):

@@ -295,7 +295,9 @@ def test_metrics_are_those_of_single_precision(task):
     assert all(found[1][name] == pytest.approx(value, rel=1e-6) for name, value in found[0].items())
 
 
-@pytest.mark.parametrize("config", ["color_cs/demo.yaml", "dynamic_mri/lpsnet.yaml"])
+@pytest.mark.parametrize(
+    "config", ["color_cs/demo.yaml", pytest.param("dynamic_mri/lpsnet.yaml", marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("empty_figures")
 def test_the_command_line_takes_a_precision(config, command_line):
     words = [

@@ -43,6 +43,7 @@ def test_memory_of_a_step_is_that_of_its_activations(cases, monkeypatch):
     assert kept < peak_megabytes(case, "ours", "cpu") < 10 * kept
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cases")
 @pytest.mark.filterwarnings("ignore")  # of the compiler and of Lightning
 def test_train_step_writes_its_table_and_plot(tmp_path, monkeypatch, capsys):
