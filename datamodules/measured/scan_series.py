@@ -34,7 +34,10 @@ class ScanSeries(Dataset[Sample]):
     ) -> None:
         sizes, path = file.sizes, file.path
         if sizes["kz"] > 1:
-            raise DataError(f"{path}: is of a volume of {sizes['kz']} partitions, expected slices, each a series")
+            raise DataError(
+                f"{path}: is of a volume of {sizes['kz']} partitions, expected slices, each a series: if all are "
+                "measured alike, Fourier transform k-space across the partitions, and store the slices it gives"
+            )
         self.items = file.indices([dim for dim in (*SERIES_DIMS, "phase") if dim not in time])
         self.names = [f"{path.stem if name is None else name}/{file.name_of(item)}" for item in self.items]
         noise = file.noise() if coils.prewhiten and coils.noise_covariance is None else None

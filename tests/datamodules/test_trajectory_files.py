@@ -307,7 +307,14 @@ class TestRefusal:
     def test_partitions(self, scan, path):
         head = header()
         head.encoding[0].encodedSpace.matrixSize.z = 4
-        assert "is of a volume of 4 partitions" in self.refusal(path, scan.readouts(), head=head)
+        told = self.refusal(path, scan.readouts(), head=head)
+        assert "is of a volume of 4 partitions, expected slices" in told
+        assert "Fourier transform k-space across the partitions" in told
+
+    def test_partitions_that_the_header_does_not_know(self, scan, path):
+        readouts = scan.readouts()
+        readouts[5].idx.kspace_encode_step_2 = 3
+        assert "kz of some readout is 3, beyond the 1 of the header" in self.refusal(path, readouts)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_positions_that_are_not_finite(self, scan, path, value):
