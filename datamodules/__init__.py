@@ -10,6 +10,7 @@ from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.dynamic_mri.elliptic_phantom import EllipticPhantom
 from datamodules.loading.data_module import ReconstructionDataModule
+from datamodules.loading.patches_data_module import PatchesDataModule
 from datamodules.measured.series_data_module import SeriesDataModule
 from datamodules.photographs.augmentation import (
     Augmentation,
@@ -59,6 +60,7 @@ __all__ = [
     "IndianPines",
     "NoisyPhantom",
     "NoisySeries",
+    "PatchesDataModule",
     "PreparedFiles",
     "RandomApply",
     "RawScans",

@@ -1,6 +1,6 @@
 """Functions for notebooks: reconstruct a sample, measure the quality, and look at the result.
 
-Samples are made by ``datamodules.measure_image`` and ``datamodules.measure_series``, or are batches of a DataModule.
+Samples are made by functions such as ``datamodules.measure_image``, or are batches of a DataModule.
 All functions take a single sample, without batch dim, as well as a batch, of tensors or of NumPy arrays.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule, SpectralCS
+from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule, SeriesDenoising, SpectralCS
 from lowrank_unroll.operators import LinearOperator
 from lowrank_unroll.pictures import (
     Movie,
@@ -32,7 +32,10 @@ COLORS = 3  # a real image of more channels is a cube of bands
 
 
 def operator_of(sample: Sample) -> LinearOperator:
-    """Return the forward model of a sample: a mask for real images; coils, Fourier transform, sampling for series."""
+    """Return the forward model of a sample.
+
+    It is a mask for real images; coils, Fourier transform and sampling for k-space; the identity for series with noise.
+    """
     return _task(sample).operator(_batch(sample))
 
 
@@ -43,7 +46,7 @@ def reconstruct(network: nn.Module | str | Path, sample: Sample, operator: Linea
     Args:
         network: called as ``network(measurement, operator)`` on the device of its weights; or the name of a
             bundled one, a file of weights or a checkpoint, see :func:`lowrank_unroll.weights.load_network`.
-        sample: of colour or of dynamic MRI.
+        sample: of colour, of a cube, of dynamic MRI, or of a series with noise.
         operator: of batches; None for that of :func:`operator_of`.
 
     Returns:
@@ -140,7 +143,8 @@ def animate(image: Tensor, sample: Sample | None = None) -> Movie:
 def _task(sample: Sample) -> ReconstructionModule:
     measurement = _of_tensors(sample).measurement
     if measurement.is_complex():
-        return DynamicMRI(nn.Identity())
+        is_kspace = sample.trajectory is not None or _batch(sample).measurement.ndim > 1 + IMAGE_DIMS
+        return DynamicMRI(nn.Identity()) if is_kspace else SeriesDenoising(nn.Identity())
     return (SpectralCS if measurement.shape[-IMAGE_DIMS] > COLORS else ColorCS)(nn.Identity())
 
 

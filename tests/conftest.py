@@ -36,11 +36,12 @@ TINY_PATCHES = ["--data.batch_size", "2", "--data.patch_size", "16"]
 TINY = [*SHORT, *SMALL_NETWORK, *TINY_PATCHES]
 TINY_VIDEOS = ["--data.size", "[6,12,10]", "--data.test_series", "2"]
 TINY_CUBES = ["--data.size", "[16,16,16]", "--data.train_cubes", "1", "--data.patches_per_cube", "4"]
-TINY_SERIES = [
-    *(*SHORT, "--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
+SMALL_SERIES = [
+    *("--data.size", "[3,24,20]", "--data.frames", "3", "--data.crop", "[24,20]"),
     *("--data.train_series", "2", "--data.val_series", "1"),
     *("--data.test_series", "2", "--data.crops_per_cine", "1"),
 ]
+TINY_SERIES = [*SHORT, *SMALL_SERIES]
 TINY_BASELINE = [*TINY_SERIES, "--data.pattern.lines", "5"]
 TINY_DYNAMIC = [*TINY_BASELINE, *SMALL_NETWORK, "--model.network.start", "ZeroFilled"]
 PRETRAINED = {"color_cs/pretrained.yaml", "dynamic_mri/pretrained.yaml"}
@@ -50,6 +51,7 @@ UNTRAINED = {
     "dynamic_mri/locally_low_rank.yaml",
     "spectral_cs/low_rank.yaml",
     "low_rank_plus_sparse/robust_pca.yaml",
+    "denoising/mppca.yaml",
 }
 WITHOUT_ITERATIONS = {"color_cs/unet.yaml"}
 ALONG_TRAJECTORIES = {"dynamic_mri/radial.yaml"}
@@ -59,6 +61,8 @@ def tiny(config):
     """The words for a config of the collection."""
     if config in WITHOUT_ITERATIONS:
         return [*ONE_PASS, *SMALL_NETWORK, *TINY_PATCHES, "--model.network.start", "ZeroFilled"]
+    if config.startswith("denoising/"):
+        return [*ONE_PASS, *SMALL_SERIES] if config in UNTRAINED else [*TINY_SERIES, *SMALL_NETWORK]
     if config.startswith("low_rank_plus_sparse/"):
         words = [*SHORT, *TINY_VIDEOS]
     elif config.startswith(("color_cs/", "spectral_cs/")):

@@ -2,20 +2,19 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.loading.data_module import Split
+from datamodules.loading.patches_data_module import PatchesDataModule
 from datamodules.photographs.augmentation import Augmentation
 from datamodules.photographs.image_files import Images, read_images, read_mask
 from datamodules.photographs.masked_images import MaskedImages
 from datamodules.photographs.noise import GaussianNoise
 from lowrank_unroll.checks import check_at_least, check_probability
-from lowrank_unroll.errors import UsageError
-from lowrank_unroll.sample import COLOUR_AXES
 from lowrank_unroll.sampling import Uniform
 
 
-class ColorDataModule(ReconstructionDataModule):
+class ColorDataModule(PatchesDataModule[Images]):
     """Colour images, of which a random subset of the values is measured.
 
     Training samples are patches with fresh masks in each epoch; validation samples are patches and test samples whole
@@ -43,7 +42,7 @@ class ColorDataModule(ReconstructionDataModule):
         ValueError: if the ratio or another share is out of its range, or another number is too small.
     """
 
-    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+    predict_argument = "predict_images"
     val_patches_per_image = 1
 
     def __init__(
@@ -61,45 +60,40 @@ class ColorDataModule(ReconstructionDataModule):
     ) -> None:
         Uniform(ratio)  # checks the ratio
         check_probability(per_channel=per_channel)
-        check_at_least(1, patch_size=patch_size, patches_per_image=patches_per_image)
-        super().__init__(**kwargs)
+        check_at_least(1, patches_per_image=patches_per_image)
+        super().__init__(
+            patch_size=patch_size,
+            patches=patches_per_image,
+            predict_path=predict_images,
+            predict_mask=predict_mask,
+            **kwargs,
+        )
         self.ratio = ratio
         self.per_channel = per_channel
         self.noise = GaussianNoise(noise, noisy)
-        self.patch_size = patch_size
-        self.patches_per_image = patches_per_image
         self.augmentation = augmentation
-        self.predict_images = predict_images
-        self.predict_mask = predict_mask
 
     @abstractmethod
     def images(self, split: Split) -> Images:
         """Return the images of "train", "val" or "test"."""
 
-    def dataset(self, split: Split) -> MaskedImages:
-        """Measure the images of a split.
+    @property
+    def val_patches(self) -> int:
+        """Patches of each image to validate on."""
+        return self.val_patches_per_image
 
-        Raises:
-            UsageError: in "predict", if no images are given; or if an image is smaller than a patch, or not of the
-                mask's size.
-            DataError: if a file cannot be read.
-        """
-        if split == "predict":
-            if self.predict_images is None:
-                raise UsageError("nothing to predict: pass --data.predict_images FILE_OR_FOLDER")
-            mask = None if self.predict_mask is None else read_mask(Path(self.predict_mask))
-            return self._measured(read_images(Path(self.predict_images)), mask=mask)
-        images = self.images(split)
-        if split == "test":
-            return self._measured(images)
-        if split == "val":
-            return self._measured(images, patch_size=self.patch_size, patches_per_image=self.val_patches_per_image)
-        return self._measured(
-            images,
-            patch_size=self.patch_size,
-            patches_per_image=self.patches_per_image,
-            augmentation=self.augmentation,
-        )
+    def whole_images(self, split: Split) -> Images:
+        """Return the images of a split."""
+        return self.images(split)
 
-    def _measured(self, images: Images, **kwargs: Any) -> MaskedImages:
+    def predicted(self, path: Path, mask: Path | None) -> MaskedImages:
+        """Read and measure the images to predict."""
+        return self._masked(read_images(path), mask=None if mask is None else read_mask(mask))
+
+    def measured(self, images: Images, split: Split, patch_size: int | None, patches: int) -> MaskedImages:
+        """Measure images, or patches of them, as many of each; those to train on are augmented."""
+        augmentation = self.augmentation if split == "train" else None
+        return self._masked(images, patch_size=patch_size, patches_per_image=patches, augmentation=augmentation)
+
+    def _masked(self, images: Images, **kwargs: Any) -> MaskedImages:
         return MaskedImages(images, self.ratio, self.seed, per_channel=self.per_channel, noise=self.noise, **kwargs)

@@ -3,19 +3,18 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.loading.data_module import Split
+from datamodules.loading.patches_data_module import PatchesDataModule
 from datamodules.spectral.cube import Cube, check_same_bands
 from datamodules.spectral.cube_files import read_cubes, read_mask
 from datamodules.spectral.masked_cubes import MaskedCubes
 from lowrank_unroll.checks import check_at_least, check_not_negative
-from lowrank_unroll.errors import UsageError
-from lowrank_unroll.sample import COLOUR_AXES
 from lowrank_unroll.sampling import SamplingPattern, Uniform
 
 
-class SpectralDataModule(ReconstructionDataModule):
+class SpectralDataModule(PatchesDataModule[Sequence[Cube]]):
     """Multi- and hyperspectral cubes, of which a part of the values, bands or pixels is measured.
 
     Training samples are patches with all bands and fresh masks in each epoch; validation samples are patches and test
@@ -40,7 +39,7 @@ class SpectralDataModule(ReconstructionDataModule):
         ValueError: if the noise is negative, or another number is too small.
     """
 
-    image_axes: ClassVar[tuple[str, ...] | None] = COLOUR_AXES
+    predict_argument = "predict_cubes"
     val_patches_per_cube = 1
 
     def __init__(
@@ -57,16 +56,19 @@ class SpectralDataModule(ReconstructionDataModule):
         batch_size: int = 16,
         **kwargs: Any,
     ) -> None:
-        check_at_least(1, bands=bands, patch_size=patch_size, patches_per_cube=patches_per_cube)
+        check_at_least(1, bands=bands, patches_per_cube=patches_per_cube)
         check_not_negative(noise=noise)
-        super().__init__(batch_size=batch_size, **kwargs)
+        super().__init__(
+            patch_size=patch_size,
+            patches=patches_per_cube,
+            predict_path=predict_cubes,
+            predict_mask=predict_mask,
+            batch_size=batch_size,
+            **kwargs,
+        )
         self.pattern = pattern
         self.bands = bands
         self.noise = noise
-        self.patch_size = patch_size
-        self.patches_per_cube = patches_per_cube
-        self.predict_cubes = predict_cubes
-        self.predict_mask = predict_mask
         self.band_axis = band_axis
         self.variable = variable
 
@@ -78,25 +80,27 @@ class SpectralDataModule(ReconstructionDataModule):
         """Read a file or a folder as the arguments say."""
         return read_cubes(path, self.band_axis, self.variable, self.bands)
 
-    def dataset(self, split: Split) -> MaskedCubes:
-        """Measure the cubes of a split.
+    @property
+    def val_patches(self) -> int:
+        """Patches of each cube to validate on."""
+        return self.val_patches_per_cube
+
+    def whole_images(self, split: Split) -> Sequence[Cube]:
+        """Return the cubes of a split.
 
         Raises:
-            UsageError: in "predict", if no cubes are given; if a cube is smaller than a patch, or not of the mask's
-                size; or if cubes to train on differ in their number of bands.
-            DataError: if a file cannot be read.
+            UsageError: if cubes to train on differ in their number of bands.
         """
-        if split == "predict":
-            if self.predict_cubes is None:
-                raise UsageError("nothing to predict: pass --data.predict_cubes FILE_OR_FOLDER")
-            mask = None if self.predict_mask is None else read_mask(Path(self.predict_mask), self.band_axis)
-            return self._measured(self.read_cubes(Path(self.predict_cubes)), mask=mask)
         cubes = self.cubes(split)
-        if split == "test":
-            return self._measured(cubes)
-        check_same_bands(cubes)
-        patches = self.patches_per_cube if split == "train" else self.val_patches_per_cube
-        return self._measured(cubes, patch_size=self.patch_size, patches_per_cube=patches)
+        if split != "test":
+            check_same_bands(cubes)
+        return cubes
 
-    def _measured(self, cubes: Sequence[Cube], **kwargs: Any) -> MaskedCubes:
-        return MaskedCubes(cubes, self.pattern, self.seed, noise=self.noise, **kwargs)
+    def predicted(self, path: Path, mask: Path | None) -> MaskedCubes:
+        """Read and measure the cubes to predict."""
+        known = None if mask is None else read_mask(mask, self.band_axis)
+        return MaskedCubes(self.read_cubes(path), self.pattern, self.seed, noise=self.noise, mask=known)
+
+    def measured(self, images: Sequence[Cube], split: Split, patch_size: int | None, patches: int) -> MaskedCubes:
+        """Measure cubes, or patches of them, as many of each."""
+        return MaskedCubes(images, self.pattern, self.seed, patch_size, patches, self.noise)

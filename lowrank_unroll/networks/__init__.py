@@ -25,6 +25,7 @@ from lowrank_unroll.networks.principal_component_pursuit import PrincipalCompone
 from lowrank_unroll.networks.reference_weights import load_reference_weights
 from lowrank_unroll.networks.residual_u_net import ResidualUNet
 from lowrank_unroll.networks.slr_net import SLRNet
+from lowrank_unroll.networks.spectral_interpolation import SpectralInterpolation
 from lowrank_unroll.networks.t2lr_net import T2LRNet
 from lowrank_unroll.networks.tensor_nuclear_norm import TensorNuclearNormRecon
 from lowrank_unroll.networks.tlr_net import DynamicTLRNet, TLRNet
@@ -64,6 +65,7 @@ __all__ = [
     "PrincipalComponentPursuit",
     "ResidualUNet",
     "SLRNet",
+    "SpectralInterpolation",
     "SpectralNuclearNormRecon",
     "T2LRNet",
     "TLRNet",

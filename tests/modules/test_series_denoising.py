@@ -17,6 +17,7 @@ from datamodules.dynamic_mri.cine import Cine
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.modules import SSDU, SURE, DynamicMRI, SeriesDenoising
 from lowrank_unroll.networks import DynamicFeatureUnrolledNet, OptimalShrinkageRecon, T2LRNet
+from lowrank_unroll.notebook import quality, reconstruct, show
 from lowrank_unroll.operators import Identity, estimate_white_noise
 from lowrank_unroll.sample import Sample
 
@@ -156,6 +157,13 @@ def test_a_test_has_metrics_and_no_picture_of_a_mask():
     assert task.picture_of_mask(sample.mask[0]) is None
     assert task.metrics().keys() == {"psnr", "ssim", "ser", "nmse", "hfen"}
     assert task.picture(sample.measurement[0], sample.target[0]).shape == (3, 16 + 2 + 12, 14)
+
+
+def test_a_notebook_takes_a_series_for_what_it_is():
+    sample = add_noise_to_series(series(), snr=4.0)
+    denoised = reconstruct(OptimalShrinkageRecon(), sample)
+    assert quality(denoised, sample)["psnr"] > quality(sample.measurement, sample)["psnr"] + 2
+    assert [axes.get_title() for axes in show(denoised, sample).axes][-1] == "error x 5"
 
 
 WORDS = [

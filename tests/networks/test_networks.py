@@ -36,6 +36,7 @@ from lowrank_unroll.networks import (
     OptimalShrinkageRecon,
     ResidualUNet,
     SLRNet,
+    SpectralInterpolation,
     SpectralNuclearNormRecon,
     T2LRNet,
     TensorNuclearNormRecon,
@@ -165,7 +166,7 @@ def test_every_network_is_tested():
     elsewhere = {LinearInterpolation, NormalizedConvolution, ViewSharing, ZeroFilled}  # in test_starts
     elsewhere.add(BART)  # in test_bart
     elsewhere |= {NonLocalLowRankNet, NonLocalLowRankRecon, TensorNuclearNormRecon}  # in test_low_rank_networks
-    elsewhere |= {SpectralNuclearNormRecon}  # in test_spectral_networks
+    elsewhere |= {SpectralInterpolation, SpectralNuclearNormRecon}  # in test_spectral_networks
     elsewhere |= {networks.CORONA, networks.LRPCA, networks.PrincipalComponentPursuit}  # in test_robust_pca
     elsewhere |= {MPPCA, OptimalShrinkageRecon}  # in test_denoising_networks
     elsewhere |= {FeatureUnrolledNet}  # in test_feature_unrolled_net

@@ -1,5 +1,6 @@
 """Networks for cubes of any number of bands."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,13 +12,21 @@ from lowrank_unroll.networks import (
     NonLocalLowRankNet,
     NonLocalLowRankRecon,
     NormalizedConvolution,
+    SpectralInterpolation,
     SpectralNuclearNormRecon,
     TensorNuclearNormRecon,
 )
 from lowrank_unroll.operators import Mask, gradient_step
 from lowrank_unroll.prox import FourierSlices, LowRankProx, unfold
+from lowrank_unroll.sampling import WholeBands
 
-TAKE_ANY = (LinearInterpolation, NonLocalLowRankRecon, NormalizedConvolution, TensorNuclearNormRecon)
+TAKE_ANY = (
+    LinearInterpolation,
+    NonLocalLowRankRecon,
+    NormalizedConvolution,
+    SpectralInterpolation,
+    TensorNuclearNormRecon,
+)
 
 
 def sampled(bands=8, side=12, ratio=0.5, materials=3):
@@ -80,3 +89,27 @@ def test_the_first_fourier_slice_is_the_sum_of_the_bands():
     slices = FourierSlices().split(cube, None)
     assert torch.allclose(slices[:, 0].real, cube.sum(1) / 8**0.5, atol=1e-5)
     assert torch.allclose(slices.abs().square().sum(), cube.square().sum())
+
+
+class TestInterpolationOfSpectra:
+    def test_it_agrees_with_numpy(self):
+        _, measurement, operator = sampled(bands=9, side=6, ratio=0.4)
+        completed = SpectralInterpolation()(measurement, operator)[0]
+        for row, column in np.ndindex(6, 6):
+            known = operator.mask[0, :, row, column].numpy()
+            spectrum = measurement[0, :, row, column].numpy()
+            expected = np.interp(np.arange(9), np.flatnonzero(known), spectrum[known]) if known.any() else spectrum
+            assert np.allclose(completed[:, row, column], expected, atol=1e-6)
+
+    def test_whole_bands_are_interpolated_where_methods_in_the_plane_leave_them_black(self):
+        cube, *_ = sampled(bands=12, side=16)
+        mask = WholeBands(0.5)(cube.shape, torch.Generator().manual_seed(0))
+        along, within = (kind()(cube * mask, Mask(mask)) for kind in (SpectralInterpolation, LinearInterpolation))
+        assert psnr(along, cube) > psnr(within, cube) + 10
+
+    def test_it_is_linear_in_the_measurement(self):
+        _, measurement, operator = sampled(bands=5, side=4)
+        other = torch.rand(measurement.shape) * operator.mask
+        network = SpectralInterpolation()
+        together = network(2 * measurement - 3 * other, operator)
+        assert torch.allclose(together, 2 * network(measurement, operator) - 3 * network(other, operator), atol=1e-5)

@@ -23,6 +23,8 @@ from datamodules import (
     EllipticPhantom,
     ImageFolder,
     IndianPines,
+    NoisyPhantom,
+    NoisySeries,
     PreparedFiles,
     RandomApply,
     RawScans,
@@ -41,12 +43,14 @@ from lowrank_unroll import networks, sampling
 from lowrank_unroll.callbacks import PredictionWriter, SpectrumMonitor, TestReport, TrainingPictures
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_positive, check_share, check_sides
 from lowrank_unroll.errors import DataError, UsageError, first_line
-from lowrank_unroll.modules import ColorCS, LogSquaredError, SpectralCS
+from lowrank_unroll.modules import SURE, ColorCS, LogSquaredError, SpectralCS
 from lowrank_unroll.networks import (
     BART,
     CORONA,
     CRNN,
     DCCNN,
+    LRPCA,
+    MPPCA,
     CineVN,
     DynamicFeatureUnrolledNet,
     DynamicISTANetPlus,
@@ -55,7 +59,6 @@ from lowrank_unroll.networks import (
     FrameDCCNN,
     ISTANetPlus,
     JotlasNet,
-    LRPCA,
     LocallyLowRankNet,
     LocallyLowRankRecon,
     LowRankPlusSparseRecon,
@@ -65,6 +68,7 @@ from lowrank_unroll.networks import (
     NonLocalLowRankRecon,
     NormalizedConvolution,
     NuclearNormRecon,
+    OptimalShrinkageRecon,
     PrincipalComponentPursuit,
     ResidualUNet,
     SLRNet,
@@ -107,6 +111,7 @@ GRADIENTS = "expected one of 'exact', 'plain', 'zero', 'clip', 'taylor', 'pinv'"
 COLOUR = (SamplePhotos, ImageFolder, CIFAR100)
 SPECTRAL = (SpectralCubes, SyntheticCubes, IndianPines)
 VIDEOS = (VideoFolder, SimulatedUltrasound)
+DENOISING = (NoisyPhantom, NoisySeries)
 DYNAMIC = (CinePhantom, CineImages, OCMR, CMRxRecon)
 MEASURED = (RawScans, Carbon13)
 LEARNED = (TLRNet, DynamicTLRNet, T2LRNet, LplusSNet, SLRNet, LocallyLowRankNet, NonLocalLowRankNet, JotlasNet)
@@ -144,6 +149,23 @@ REFUSED = [
     *((RandomApply, "share", value, SHARE, {"augmentation": BlackBorders()}) for value in (0.0, 1.5, math.nan)),
     (BlackBorders, "width", 0, COUNT),
     *((ChannelsApart, name, value, ZERO_OR_MORE) for name in ("shift", "grain") for value in (-1.0, math.nan)),
+    # series with noise
+    *((kind, "batch_size", 0, COUNT) for kind in DENOISING),
+    *(
+        (kind, name, value, AMOUNT)
+        for kind in DENOISING
+        for name in ("snr", "predict_noise")
+        for value in (0.0, math.nan)
+    ),
+    *((kind, "snr", (6.0, 3.0), "expected the smaller number first") for kind in DENOISING),
+    *((kind, "crops_per_cine", 0, COUNT) for kind in DENOISING),
+    *((kind, "crop", (0, 8), PLANE) for kind in DENOISING),
+    (NoisyPhantom, "size", (96, 96), SERIES),
+    *((NoisyPhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series")),
+    *((kind, name, 0, COUNT) for kind in (MPPCA, OptimalShrinkageRecon) for name in ("window", "stride")),
+    *((kind, "stride", 6, "expected at most window, 5") for kind in (MPPCA, OptimalShrinkageRecon)),
+    *((OptimalShrinkageRecon, "noise", value, ZERO_OR_MORE) for value in (-1.0, math.inf)),
+    *((SURE, "noise", value, AMOUNT) for value in (0.0, math.inf)),
     # cubes
     *((kind, name, 0, COUNT) for kind in SPECTRAL for name in ("bands", "patch_size", "patches_per_cube")),
     *((kind, "noise", value, ZERO_OR_MORE) for kind in SPECTRAL for value in (-0.1, math.nan)),
