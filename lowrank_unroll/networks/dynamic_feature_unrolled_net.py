@@ -62,7 +62,9 @@ class DynamicFeatureIteration(nn.Module):
         series = torch.stack([image, adjoint_residual(image, measurement, operator)], dim=-1) / scale[..., None]
         level = (NOISE_GAIN * noise)[..., None].expand(*image.shape, 1)
         read = self.read(torch.cat([torch.view_as_real(series).flatten(-2), level], dim=-1))
-        features = self.blocks(read + features.to(read.dtype))  # which starts in single precision
+        # They start in single precision. In place where there is no gradient: autograd would copy the views of `read`.
+        total = read + features.to(read.dtype) if torch.is_grad_enabled() else read.add_(features)
+        features = self.blocks(total)
         written = at_least_single(self.write(features))
         correction, distrust = torch.view_as_complex(written[..., :2].contiguous()), written[..., 2]
         trust = torch.sigmoid(TRUST - TRUST_GAIN * distrust)

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from lowrank_unroll.linalg.autograd import is_tracing
 from lowrank_unroll.operators import LinearOperator, cg_iterates, check_tensor, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
 
 # The data consistency step corrects the static image, so that a residual well below the motion is enough. Two to six
-# iterations reach the tolerance; we always run eight, because a convergence test would synchronize the GPU.
+# iterations reach the tolerance; on a GPU we always run eight, because a convergence test would synchronize it.
 TOLERANCE, ITERATIONS = 1e-2, 8
 
 
@@ -34,5 +35,11 @@ class ViewSharing(nn.Module):
             return operator.gram(static.expand_as(zero_filled)).mean(1, keepdim=True)
 
         statics = cg_iterates(mean_of_frames, zero_filled.mean(1, keepdim=True), TOLERANCE)
-        static = next(islice(statics, ITERATIONS, None)).solution
-        return gradient_step(static.expand_as(zero_filled), measurement, operator)
+        for iterate in islice(statics, ITERATIONS + 1):
+            if _is_known_to_have_converged(iterate.active):
+                break
+        return gradient_step(iterate.solution.expand_as(zero_filled), measurement, operator)
+
+
+def _is_known_to_have_converged(active: Tensor) -> bool:
+    return active.device.type == "cpu" and not is_tracing(active) and not bool(active.any())

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lowrank_unroll.linalg import native
+
 AXES = (1, 2, 3)  # time, height, width
 # One over a bound of ||D D^H||: each difference has a squared norm of at most 4.
 STEP_SIZE = 1 / (4 * len(AXES))
@@ -25,6 +27,9 @@ def total_variation_step(series: Tensor, dual: Tensor, weights: Tensor) -> tuple
     Returns:
         x and the next q, in the shapes of ``series`` and ``dual``.
     """
+    compiled = native.total_variation_step(series, dual, weights, STEP_SIZE)
+    if compiled is not None:
+        return compiled
     dual = dual + STEP_SIZE * differences(series - adjoint_differences(dual))
     dual = _project(dual, weights[..., None, None, None])
     return series - adjoint_differences(dual), dual

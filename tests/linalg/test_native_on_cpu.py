@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._pytree import tree_map
 
-from lowrank_unroll.linalg import Soft, singular_value_threshold, spectral_function
+from lowrank_unroll.linalg import Soft, batches, singular_value_threshold, spectral_function
 from lowrank_unroll.linalg.batches import MIN_SHARED_WORK
 from lowrank_unroll.linalg.derivatives import (
     Point,
@@ -17,6 +17,7 @@ from lowrank_unroll.linalg.derivatives import (
     recompose,
 )
 from lowrank_unroll.linalg.native import cpp_library, on_cpu
+from lowrank_unroll.prox import total_variation_step
 
 pytestmark = pytest.mark.skipif(cpp_library.library() is None, reason="there is no C++ compiler")
 DTYPES = (torch.float32, torch.complex64)
@@ -264,3 +265,37 @@ def test_what_is_traced_computes_anew(dtype, relative):
 def gradient_of(function, A):
     Y = function(A)
     return Y.detach(), torch.autograd.grad(Y.abs().square().sum(), A)[0]
+
+
+@given(st.tuples(*[st.integers(1, 5)] * 3, st.integers(1, 150)), st.sampled_from(DTYPES), st.integers(0, 2**32))
+def test_a_step_of_total_variation_is_that_of_pytorch(shape, dtype, seed):
+    """With a graph, PyTorch computes it."""
+    generator = torch.Generator().manual_seed(seed)
+    series, dual = (torch.randn(size, dtype=dtype, generator=generator) for size in (shape, (3, *shape)))
+    weights = torch.rand(3, shape[0], generator=generator)
+    weights[:, 0] *= torch.randint(2, (3,), generator=generator)
+    ours = total_variation_step(series, dual, weights)
+    with_graph = total_variation_step(series.clone().requires_grad_(), dual, weights)
+    for one, other in zip(ours, with_graph, strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=0, atol=1e-5)
+
+
+def test_a_step_of_total_variation_by_several_threads(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    series, dual = (torch.randn(*size, 2, 7, 40, 30, generator=generator) for size in ((), (3,)))
+    arguments = series, dual, torch.rand(3, 2, generator=generator)
+    whole = total_variation_step(*arguments)
+    monkeypatch.setattr(batches, "_threads", lambda A, count, work: 4)
+    shared = total_variation_step(*arguments)
+    assert all(torch.equal(one, other) for one, other in zip(whole, shared, strict=True))
+
+
+def test_a_step_of_total_variation_keeps_nan_and_zeros():
+    series = torch.zeros(1, 2, 3, 4, dtype=torch.complex64)
+    after, dual = total_variation_step(series, torch.zeros(3, *series.shape, dtype=series.dtype), torch.ones(3, 1))
+    assert not after.any()
+    assert not dual.any()
+    series[0, 0, 0, 0] = torch.nan
+    after, _ = total_variation_step(series, dual, torch.ones(3, 1))
+    assert after[0, 0, 0, 0].isnan()
+    assert after[0, 1, 2, 3] == 0

@@ -100,3 +100,13 @@ def soft_differences(S: Tensor, threshold: Tensor) -> Tensor:
 def match_patches(image: Tensor, patch: int, stride: int, neighbors: int, radius: int) -> Tensor | None:
     """Return similar patches, as :func:`lowrank_unroll.prox.match_patches`; None if there is no kernel for it."""
     return on_cpu.match_patches(image, patch, stride, neighbors, radius)
+
+
+def total_variation_step(
+    series: Tensor, dual: Tensor, weights: Tensor, step_size: float
+) -> tuple[Tensor, Tensor] | None:
+    """Take a step, as :func:`lowrank_unroll.prox.total_variation_step`; None if there is no kernel for it.
+
+    Compiled code, on the CPU alone, computes those that need no gradient.
+    """
+    return on_cpu.total_variation_step(series, dual, weights, step_size)

@@ -28,6 +28,10 @@ SIGNATURES = {
         "first_derivative": (*[POINTER] * 5, *STRIDED, *[POINTER] * 2, *[SIZE] * 3),
     }.items()
 } | {
+    **dict.fromkeys(
+        ("total_variation_real", "total_variation_complex"),
+        (*[POINTER] * 5, ctypes.c_float, *[SIZE] * 6),
+    ),
     "soft_differences_real": (*[POINTER] * 3, *[SIZE] * 2),
     "match_patches_real": (POINTER, *[SIZE] * 9, POINTER),
 }

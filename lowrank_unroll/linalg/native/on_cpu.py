@@ -10,19 +10,21 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 from lowrank_unroll.linalg.batches import all_threads
 from lowrank_unroll.linalg.derivatives import LoewnerMatrix, Point
 from lowrank_unroll.linalg.native.cpp_library import library
-from lowrank_unroll.linalg.native.requirements import contiguous, is_readable
-from lowrank_unroll.torch_private import in_forward_mode
+from lowrank_unroll.linalg.native.requirements import contiguous, is_readable, needs_graph
 
 # LAPACK with several threads is faster for larger single matrices.
 MAX_COLUMNS = 256
 MAX_ENTRIES = 2**16
 MAX_PIXELS = 2**31 - 1  # of an image, since positions are numbers of 32 bits
+SINGLE = {torch.float32, torch.complex64}
+SERIES_DIMS = 4  # batch, time, height, width
+WORK_OF_TOTAL_VARIATION = 30  # multiplications, or what takes as long, for each value
 
 
 def supports(A: Tensor) -> bool:
     """Return whether matrices A, (..., m, n), are for :func:`gram_svd`, :func:`recompose`, :func:`first_derivative`."""
     m, n = A.shape[-2:]
-    fits = A.device.type == "cpu" and A.dtype in {torch.float32, torch.complex64}
+    fits = A.device.type == "cpu" and A.dtype in SINGLE
     return fits and n <= MAX_COLUMNS and m * n <= MAX_ENTRIES and A.numel() > 0 and library() is not None
 
 
@@ -39,8 +41,7 @@ def supports_soft_differences(S: Tensor, thresholds: Tensor) -> bool:
         return False
     if thresholds.shape not in ((1,), (*S.shape[:-1], 1)):
         return False
-    needs_graph = torch.is_grad_enabled() and (S.requires_grad or thresholds.requires_grad)
-    return not needs_graph and not in_forward_mode() and library() is not None
+    return not needs_graph(S, thresholds) and library() is not None
 
 
 def gram_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,6 +124,28 @@ def match_patches(image: Tensor, patch: int, stride: int, neighbors: int, radius
     work = matches.numel() // neighbors * (2 * radius + 1) ** 2 * channels * patch**2
     all_threads(match_part, work, rows.shape, rows, matches)
     return matches.reshape(batch, down * along, neighbors)
+
+
+def total_variation_step(
+    series: Tensor, dual: Tensor, weights: Tensor, step_size: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return the next series and dual; see :func:`lowrank_unroll.linalg.native.total_variation_step`."""
+    inputs = series, dual, weights
+    fits = series.ndim == SERIES_DIMS and dual.shape == (3, *series.shape) and weights.shape == (3, len(series))
+    fits = fits and all(tensor.device.type == "cpu" for tensor in inputs) and series.numel() > 0
+    fits = fits and series.dtype == dual.dtype and series.dtype in SINGLE and weights.dtype == torch.float32
+    if not fits or needs_graph(*inputs) or not is_readable(*inputs) or library() is None:
+        return None
+    series, dual, weights = map(contiguous, inputs)
+    after, dual_after, advance = _empty_like(series), _empty_like(dual), _function("total_variation", series)
+    pointers = [tensor.data_ptr() for tensor in (series, dual, weights, after, dual_after)]
+
+    def advance_part(frames: Tensor) -> bool:
+        return advance(*pointers, step_size, *series.shape, int(frames[0]), int(frames[-1]) + 1)
+
+    frames = torch.arange(series.shape[0] * series.shape[1])
+    all_threads(advance_part, WORK_OF_TOTAL_VARIATION * series.numel(), frames.shape, frames)
+    return after, dual_after
 
 
 def _empty_like(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lowrank_unroll.linalg.autograd import is_tracing
+from lowrank_unroll.torch_private import in_forward_mode
 
 SWITCH = "LOWRANK_UNROLL_NATIVE"  # 0 in the environment: PyTorch computes everything
 OFF = {"0", "false", "no", "off"}
@@ -21,6 +22,11 @@ def is_enabled() -> bool:
 def is_readable(*tensors: Tensor) -> bool:
     """Return whether compiled code may read tensors: all dense, in memory, and not traced."""
     return not is_tracing(tensors[0]) and all(map(_in_memory, tensors))
+
+
+def needs_graph(*tensors: Tensor) -> bool:
+    """Return whether autograd records operations on tensors, or computes tangents."""
+    return (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)) or in_forward_mode()
 
 
 def contiguous(tensor: Tensor) -> Tensor:

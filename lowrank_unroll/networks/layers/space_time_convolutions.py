@@ -17,6 +17,9 @@ class SpaceTimeConvolutions(nn.Module):
     Kernels of 3 x 3 pixels, then of 3 frames, take a quarter of the time of 3 x 3 x 3 (Tran et al., CVPR 2018). Without
     bias they are positively homogeneous.
 
+    Without a gradient, contiguous features on a CPU are overwritten, as by ``nn.ReLU(inplace=True)``: the system may
+    take longer to provide new memory than the convolution in time takes.
+
     Args:
         features: channels before, between and after.
     """
@@ -28,8 +31,28 @@ class SpaceTimeConvolutions(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Correct features (batch, time, height, width, feature)."""
-        correction: Tensor = self.time(functional.relu(self.space(features), inplace=True))
-        return features + correction
+        in_half_precision = features.dtype != self.space.weight.dtype
+        if torch.is_grad_enabled() or features.device.type != "cpu" or in_half_precision:
+            return features + self.time(self._convolved_in_space(features))
+        features = features.contiguous()
+        for sample in features.split(1):
+            self._correct_in_place(sample)
+        return features
+
+    def _correct_in_place(self, features: Tensor) -> None:
+        """Correct the features of one sample frame by frame, so that a few frames stay in the cache."""
+        frames = features.split(1, dim=1)
+        before, frame = None, self._convolved_in_space(frames[0])
+        for index, corrected in enumerate(frames):
+            after = self._convolved_in_space(frames[index + 1]) if index + 1 < len(frames) else None
+            pixels = corrected.view(-1, corrected.shape[-1])
+            for neighbor, kernel in zip((before, frame, after), self.time.frame_kernels(), strict=True):
+                if neighbor is not None:  # in half precision under autocast
+                    pixels.addmm_(neighbor.reshape(pixels.shape).to(pixels.dtype), kernel.mT)
+            before, frame = frame, after
+
+    def _convolved_in_space(self, features: Tensor) -> Tensor:
+        return functional.relu(self.space(features), inplace=True)
 
 
 class SpatialConvolution(nn.Conv2d):
@@ -73,6 +96,10 @@ class TemporalConvolution(nn.Conv2d):
         if curves.device.type == "cpu" and torch.is_grad_enabled():
             return self._multiply(curves).reshape(features.shape)
         return super().forward(curves.movedim(-1, 1)).movedim(1, -1).reshape(features.shape)
+
+    def frame_kernels(self) -> tuple[Tensor, ...]:
+        """Return the matrices (feature, feature) that multiply the frame before, the frame itself and the next one."""
+        return self.weight.squeeze(-1).unbind(-1)
 
     def _multiply(self, curves: Tensor) -> Tensor:
         # PyTorch's CPU backend takes five times as long for the gradient of these kernels as for a matrix's.
