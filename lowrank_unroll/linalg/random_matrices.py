@@ -22,7 +22,7 @@ def centered_spectrum(matrices: Tensor) -> Tensor:
     rows, columns = matrices.shape[-2:]
     A = matrices.to(torch.promote_types(matrices.dtype, torch.float64))
     A = A - A.mean(-1, keepdim=True)
-    squares = torch.linalg.eigvalsh(A @ A.mH if rows < columns else A.mH @ A).flip(-1)
+    squares: Tensor = torch.linalg.eigvalsh(A @ A.mH if rows < columns else A.mH @ A).flip(-1)
     return squares[..., : min(rows, max(1, columns - 1))].clamp_min(0).sqrt().to(matrices.real.dtype)
 
 

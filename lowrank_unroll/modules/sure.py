@@ -50,13 +50,18 @@ class SURE:
         in every epoch.
 
         Raises:
-            UsageError: if the operator is not unitary.
+            UsageError: if the operator is not unitary, or the network saves memory by checkpoints.
         """
         operator, measurement = task.operator(batch), batch.measurement
         if not operator.unitary:
             raise UsageError(
                 f"SURE is for denoising, whose operator is unitary, and that of {type(task).__name__} is not: give "
                 "--model.self_supervision SSDU"
+            )
+        if torch.is_grad_enabled() and any(getattr(one, "checkpoint_iterations", False) for one in task.modules()):
+            raise UsageError(
+                "SURE differentiates the network in forward mode, of which checkpoints keep nothing: give "
+                "--model.network.checkpoint_iterations false"
             )
         direction = _white_noise_like(measurement, step)
         with forward_ad.dual_level():

@@ -145,6 +145,9 @@ class TestSURE:
             SURE(0.0)
         with pytest.raises(UsageError, match=r"a series with noise has them all: give --model.self_supervision SURE$"):
             SeriesDenoising(Gain(1.0), self_supervision=SSDU())
+        frugal = SeriesDenoising(T2LRNet(checkpoint_iterations=True, iterations=2, features=2))
+        with pytest.raises(UsageError, match=r"give --model.network.checkpoint_iterations false$"):
+            SURE().objective(frugal, frugal.reconstruct, batch(), "train", 0)
         task, sample = DynamicMRI(Gain(1.0), self_supervision=SURE()), batch()
         kspace = sample._replace(measurement=sample.measurement[:, None], mask=sample.mask[:, None])
         with pytest.raises(UsageError, match=r"that of DynamicMRI is not: give --model.self_supervision SSDU$"):
