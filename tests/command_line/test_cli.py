@@ -16,7 +16,7 @@ from skimage import data, io
 
 from lowrank_unroll.__main__ import main
 from lowrank_unroll.command_line.configs import config_folder, config_names
-from lowrank_unroll.modules import ColorCS, DynamicMRI
+from lowrank_unroll.modules import ColorCS, DynamicMRI, ReconstructionModule
 
 DEMO = ["--config", "color_cs/demo.yaml", *TINY]
 EXPERIMENTS = [name for name in config_names() if not name.startswith(("logger/", "pattern/", "trainer/"))]
@@ -74,7 +74,23 @@ def test_every_other_config_is_parsed(name, command_line, capsys):
         assert pattern["init_args"].items() >= expected["init_args"].items()
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name in TRAINED if name not in UNTRAINED])
+def test_every_experiment_takes_a_step(name, command_line, monkeypatch):
+    fitted = []
+
+    def keep(module):
+        fitted.append(module)
+
+    monkeypatch.setattr(ReconstructionModule, "on_fit_end", keep)
+    command_line("fit", "--config", name, *tiny(name), "--trainer.fast_dev_run", "true")
+    (module,) = fitted
+    assert module.trainer.global_step == 1
+    assert type(module).__name__ == yaml.safe_load((config_folder() / name).read_text())["model"]["class_path"]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in UNTRAINED else pytest.param(name, marks=pytest.mark.slow) for name in TRAINED]
+)
 @pytest.mark.usefixtures("empty_figures")
 def test_every_experiment_trains_and_tests(name, command_line):
     if name not in UNTRAINED:
@@ -120,7 +136,9 @@ def test_untrained_methods_are_tested_on_the_same_samples(command_line, capsys):
     assert float(row["ZeroFilled_psnr"]) == float(row["zero_filled_psnr"])
 
 
-@pytest.mark.parametrize("name", ["color_cs/demo.yaml", "dynamic_mri/lpsnet.yaml"])
+@pytest.mark.parametrize(
+    "name", ["color_cs/demo.yaml", pytest.param("dynamic_mri/lpsnet.yaml", marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("empty_figures")
 def test_one_argument_trains_without_low_rank(name, command_line, refused):
     command_line("fit", "--config", name, *tiny(name), "--model.shrinkage", "false")
