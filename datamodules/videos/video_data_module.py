@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from datamodules.loading.crops import Crops, Window
 from datamodules.loading.data_module import ReconstructionDataModule, Split
 from datamodules.videos.measured_videos import MeasuredVideos, Video
-from lowrank_unroll.checks import check_not_negative, check_sides
+from lowrank_unroll.checks import check_at_least, check_not_negative, check_sides
 from lowrank_unroll.sample import COMPONENTS_AXES
 from lowrank_unroll.sampling import SamplingPattern
 
@@ -43,6 +43,7 @@ class VideoDataModule(ReconstructionDataModule):
         batch_size: int = 4,
         **kwargs: Any,
     ) -> None:
+        check_at_least(1, frames=frames, crops_per_video=crops_per_video)
         check_not_negative(noise=noise)
         check_sides("height, width", crop=crop)
         super().__init__(batch_size=batch_size, **kwargs)

@@ -52,15 +52,15 @@ class LowRankPlusSparse(ReconstructionModule):
     def pictures(self, image: Tensor, target: Tensor) -> Tensor:
         """Draw the middle frames of the background and of the sparse part, and the mask of the latter."""
         mask = occupied(image[SPARSE][None], target[SPARSE][None])[0]
-        return torch.cat([super().pictures(image, target), self.picture_of_mask(mask)], dim=-2)
+        return torch.cat([super().pictures(image, target), as_colors(_middle(mask.float()))], dim=-2)
 
     def picture(self, image: Tensor, target: Tensor) -> Tensor:
-        """Draw the magnitude of the middle frame of a component (time, height, width), white at the target's largest."""
+        """Draw the magnitude of the middle frame of a component (time, height, width), white at the largest."""
         return as_colors(relative_magnitude(_middle(image), target))
 
-    def picture_of_mask(self, mask: Tensor) -> Tensor:
-        """Draw the middle frame of a mask (time, height, width)."""
-        return as_colors(_middle(mask.float()))
+    def picture_of_mask(self, mask: Tensor) -> Tensor | None:
+        """Draw the middle frame of a mask (time, height, width); None where all pixels are measured."""
+        return None if mask.all() else as_colors(_middle(mask.float()))
 
 
 def _middle(series: Tensor) -> Tensor:

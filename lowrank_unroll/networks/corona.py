@@ -62,12 +62,14 @@ class CORONA(UnrolledNetwork[CORONAState]):
     D - L - S: clutter may be a hundred times stronger than what moves, and a kernel that lets a hundredth of it into S
     would hide that. Convolutions begin as those of ISTA for ||Casorati matrix of L||_* and ||S||_1. They are real, also
     for complex series, so that a phase of the series is one of both parts, and have kernels of 3 frames and 3 x 3
-    pixels. The first background is the measured series.
+    pixels.
 
     Args:
         iterations: number of unrolled iterations.
         gradient: gradient of the shrinkage: "exact", or a rule of :func:`lowrank_unroll.linalg.svd`.
         checkpoint_iterations: save memory in training, see :class:`UnrolledNetwork`.
+        start: a network to start from, such as :class:`PrincipalComponentPursuit`; None to take all that is measured
+            for background.
 
     Raises:
         ValueError: if there is no iteration, or ``gradient`` is unknown.
@@ -80,10 +82,13 @@ class CORONA(UnrolledNetwork[CORONAState]):
         iterations: int = 10,
         gradient: ShrinkageGradient = "exact",
         checkpoint_iterations: bool = False,
+        start: nn.Module | None = None,
     ) -> None:
         check_at_least(1, iterations=iterations)
-        super().__init__((CORONAIteration(gradient) for _ in range(iterations)), checkpoint_iterations)
+        super().__init__((CORONAIteration(gradient) for _ in range(iterations)), checkpoint_iterations, start)
 
     def initial_state(self, image: Tensor) -> CORONAState:
-        """Take all that is measured for background."""
+        """Start from both components of ``start``; without it take all that is measured for background."""
+        if self.start is not None:
+            return CORONAState(image)
         return CORONAState(torch.stack([image[:, 0], torch.zeros_like(image[:, 0])], dim=1))

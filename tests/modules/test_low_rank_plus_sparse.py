@@ -81,6 +81,12 @@ class TestPictures:
         assert torch.equal(mask[0] == 1, sparse[0] > 0.2)
         assert set(mask.unique().tolist()) <= {0, 1}
 
+    def test_a_mask_of_all_pixels_is_not_drawn(self):
+        task, mask = LowRankPlusSparse(ZeroFilled()), torch.ones(3, 4, 5, dtype=torch.bool)
+        assert task.picture_of_mask(mask) is None
+        mask[1, 2, 3] = False
+        assert task.picture_of_mask(mask).sum() == 3 * (4 * 5 - 1)
+
     def test_movies_have_a_row_for_each_component(self):
         target = components()
         frames, titles = comparison(target, 0 * target, target)

@@ -161,3 +161,10 @@ def test_every_parameter_has_a_gradient_that_finite_differences_confirm(network)
         return torch.func.functional_call(network, dict(zip(names, values, strict=True)), (measurement, operator))
 
     assert torch.autograd.gradcheck(run, parameters, fast_mode=True)
+
+
+def test_corona_starts_from_both_components_of_another_network():
+    measurement, operator = measured(series(torch.complex64))
+    start = PrincipalComponentPursuit(iterations=5)
+    first, *_ = CORONA(iterations=1, start=start).states(measurement, operator)
+    assert torch.equal(first.image, start(measurement, operator))
