@@ -66,6 +66,7 @@ def test_a_report_of_odd_names_is_whole(tmp_path):
     assert "Singular values of the Casorati matrix (time x pixels) of $[x]" in page
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_all_is_written_before_anything_is_printed(tmp_path, monkeypatch):
     def unprintable(*_, **__):
         raise BrokenPipeError
@@ -79,8 +80,9 @@ def test_all_is_written_before_anything_is_printed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("function", "part"), [("draw_panels", "panels.png"), ("animation", "cine.gif"), ("page_of_test", "report.html")]
 )
+@pytest.mark.usefixtures("empty_figures")
 def test_a_part_that_fails_takes_nothing_with_it(tmp_path, monkeypatch, capsys, function, part):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("no ink")
 
     monkeypatch.setattr(report, function, fail)

@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 import pty
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import TINY, same
 from lightning.pytorch import Callback
 
 from datamodules import SamplePhotos
+from lowrank_unroll.__main__ import main
 
 RUNS = Path("runs/color_cs_demo")
 # Two epochs of five batches.
@@ -49,6 +51,22 @@ class SendSignal(Callback):
                 os.kill(os.getpid(), signal.Signals[name])
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["lowrank-unroll", "fit", *WORDS])
+        main()
+    return folder / "runs"
+
+
+@pytest.fixture
+def _trained(uninterrupted, tmp_path):
+    """The folder of `command_line` holds a training that nothing stopped, version_0."""
+    shutil.copytree(uninterrupted, tmp_path / "runs")
+
+
 def sending(step, *names, rank=0):
     return [
         *("--trainer.callbacks+=test_resume.SendSignal", "--trainer.callbacks.step", str(step)),
@@ -79,14 +97,26 @@ def assert_ends_alike(one, other):
         ("SIGINT", 2, []),
         ("SIGHUP", 7, []),
         pytest.param("SIGTERM", 4, [], marks=pytest.mark.slow),  # the last batch of an epoch
-        pytest.param("SIGTERM", 1, ["--trainer.accumulate_grad_batches", "2"], marks=pytest.mark.slow),
-        pytest.param(
-            "SIGTERM", 5, ["--trainer.val_check_interval", "2"], marks=pytest.mark.slow
-        ),  # before a validation
     ],
 )
+@pytest.mark.usefixtures("_trained")
 def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
+    stop_and_resume(name, step, words, command_line, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [(1, ["--trainer.accumulate_grad_batches", "2"]), (5, ["--trainer.val_check_interval", "2"])],
+    ids=["accumulated batches", "before a validation"],
+)
+def test_a_signal_loses_nothing_of_other_trainings(step, words, command_line, capsys):
     command_line("fit", *WORDS, *words)
+    stop_and_resume("SIGTERM", step, words, command_line, capsys)
+
+
+def stop_and_resume(name, step, words, command_line, capsys):
+    """Assert that a training ends like version_0."""
     with pytest.raises(SystemExit) as stop:
         command_line("fit", *WORDS, *words, *sending(step, name))
     assert stop.value.code == 128 + (signal.SIGHUP if name == "SIGHUP" else signal.SIGTERM)
@@ -200,8 +230,8 @@ def test_the_last_checkpoint_is_that_of_the_last_epoch(words, last_before_each_b
     assert losses(0)[last_before_each_batch[-1] :] == losses(2)
 
 
+@pytest.mark.usefixtures("_trained")
 def test_slurm_requeues_a_job_that_goes_on(command_line, monkeypatch, tmp_path):
-    command_line("fit", *WORDS)
     requeue = tmp_path / "bin/scontrol"
     requeue.parent.mkdir()
     requeue.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')

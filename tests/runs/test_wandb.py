@@ -23,7 +23,8 @@ from lowrank_unroll.runs import weights_and_biases
 
 LOGGED = ["--config", "dynamic_mri/demo.yaml", "--config", "logger/wandb.yaml", *TINY_DYNAMIC]
 LOGGER = "--trainer.logger.init_args"
-FIT = ["fit", *LOGGED, f"{LOGGER}.log_model", "true", f"{LOGGER}.group", "my group", f"{LOGGER}.name", "my run"]
+OWN = [f"{LOGGER}.log_model", "true", f"{LOGGER}.group", "my group", f"{LOGGER}.name", "my run"]
+FIT = ["fit", *LOGGED, *OWN, "--pictures.samples", "2"]
 TEST = ["test", *LOGGED, "--trainer.limit_test_batches", "2"]
 SWEEP = config_folder() / "sweeps/svd_gradient.yaml"
 NO_MODE = ("WANDB_MODE", "WANDB_API_KEY")

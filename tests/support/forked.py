@@ -19,12 +19,13 @@ def forkserver():
 
 def start_forked(folder, words, log, **environment):
     """Start the command line in a folder; what it prints is added to a file."""
-    process = forkserver().Process(target=_run, args=(folder, words, log, environment))
+    process = forkserver().Process(target=run, args=(folder, words, log, environment))
     process.start()
     return process
 
 
-def _run(folder, words, log, environment):
+def run(folder, words, log, environment):
+    """Run the command line in this process, which is to end with it."""
     os.chdir(folder)
     os.environ.update(environment)
     rank_zero_only.rank = int(environment.get("LOCAL_RANK", 0))  # Lightning reads it when it is imported

@@ -159,21 +159,17 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         load_network(tmp_path)
 
 
-def test_a_network_goes_to_the_hub_and_comes_back(tmp_path, trained, on_hub):
+def test_a_network_goes_to_the_hub_and_comes_back_and_what_is_not_there_is_refused_in_words(tmp_path, trained, on_hub):
     result, held = on_hub(
-        "from lowrank_unroll.weights import export, publish\n"
+        "from lowrank_unroll.weights import export, load_network, publish\n"
         "print(publish('net.safetensors', 'ann/net'))\n"
-        "export('hub:ann/net', 'back')"
+        "export('hub:ann/net', 'back')\n"
+        "load_network('hub:ann/other')"
     )
-    assert result.returncode == 0, result.stderr
+    assert "UsageError: hub:ann/other: no model.safetensors can be downloaded from the hub" in result.stderr
     assert result.stdout.strip().endswith("/ann/net")
     assert held.files.keys() >= {"model.safetensors", "README.md"}
     assert equal(load_network(tmp_path / "back"), trained)
-
-
-def test_what_the_hub_does_not_have_is_refused_in_words(on_hub):
-    result, _ = on_hub("from lowrank_unroll.weights import load_network; load_network('hub:ann/other')")
-    assert "UsageError: hub:ann/other: no model.safetensors can be downloaded from the hub" in result.stderr
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
