@@ -42,9 +42,10 @@ def map_windows(
         raise ValueError(f"the frames are {height} x {width}, smaller than a window of {window} pixels a side")
     corners = _corners(height, width, window, stride, series.device).expand(len(series), -1)
     size = corners.shape[1] if torch.is_grad_enabled() else max(1, CHUNK // (series[:, :, 0, 0].numel() * window**2))
-    parts = [_weighted_sum(function, series, some, window) for some in corners.split(size, dim=1)]
+    parts = [_weighted_sum(function, series, some, window) for some in torch.split(corners, size, dim=1)]
     sums, weights = (sum(part[1:], start=part[0]) for part in zip(*parts, strict=True))
-    return sums / weights
+    mean: Tensor = sums / weights
+    return mean
 
 
 def _weighted_sum(
