@@ -197,7 +197,7 @@ class TestSVD:
 
     @pytest.mark.parametrize("rule", RULES)
     @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
-    @pytest.mark.parametrize("shape", [(4, 3), (2, 3), (2, 2, 2)])  # three values, for terms of three; few, for the rest
+    @pytest.mark.parametrize("shape", [(4, 3), (2, 3), (2, 2, 2)])  # three values, for terms of three
     def test_second_derivatives_at_distinct_values(self, shape, dtype, rule):
         A = torch.randn(shape, dtype=dtype, requires_grad=True)
         assert torch.autograd.gradgradcheck(lambda A: shrunk(A, rule), A)
