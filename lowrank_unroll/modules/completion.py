@@ -88,7 +88,7 @@ class CompletionModule(ReconstructionModule):
     def network_calls(self, batch: Sample) -> int:
         """Return how many times the network is called to reconstruct a batch outside of training."""
         tile_size = self._tile_size_for(batch.measurement)
-        calls = 1 if tile_size is None else count_calls(batch.measurement.shape, tile_size)
+        calls = 1 if tile_size is None else count_calls(self.network, batch.measurement.shape, tile_size)
         return calls * (len(WAYS) if self.self_ensemble else 1)
 
     def _reconstruct(self, batch: Sample, measurement: Tensor, mask: Tensor) -> Tensor:

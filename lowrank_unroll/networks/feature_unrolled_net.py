@@ -101,6 +101,9 @@ class FeatureUnrolledNet(UnrolledNetwork[FeatureState]):
         )
         self.image_channels = channels
         self.features = features
+        start_reach: int | None = getattr(self.start, "reach", None)
+        if start_reach is not None:
+            self.reach = start_reach + iterations * (2 * blocks + 2)  # a pixel for each convolution
 
     def initial_state(self, image: Tensor) -> FeatureState:
         """Start from the first image, without features."""

@@ -23,6 +23,9 @@ class NormalizedConvolution(nn.Module):
     Args:
         widths: standard deviations of the Gaussians in pixels, descending.
 
+    Attributes:
+        reach: number of pixels, along each axis, beyond which a value of the measurement changes nothing.
+
     Raises:
         ValueError: if there is none, or one is not positive.
     """
@@ -35,6 +38,7 @@ class NormalizedConvolution(nn.Module):
         if not widths or not all(0 < width < math.inf for width in widths):
             raise ValueError(f"widths is {widths}, expected positive numbers of pixels")
         self.widths = tuple(widths)
+        self.reach = sum(len(gaussian(width)) // 2 for width in widths)
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
         """Interpolate an image.

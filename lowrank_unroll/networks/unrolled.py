@@ -50,6 +50,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
             any dtype.
         image_channels: number of channels of an image, its second dim; None for any number.
         works_in_parts: True if a large image takes only the memory of a few copies of it.
+        reach: number of pixels, along each axis, beyond which a value of the measurement changes nothing; None if there
+            is no such number, as for singular values of whole images, or it is not known.
 
     Raises:
         ValueError: if there is no iteration.
@@ -61,6 +63,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     works_in_parts: ClassVar[bool] = False
     start: nn.Module | None
     image_channels: int | None = None
+    reach: int | None = None
     _penalties: list[Tensor | float] | None = None  # inside `collected_penalties`, the list to which calls add theirs
 
     def __init__(
