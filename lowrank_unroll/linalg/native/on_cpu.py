@@ -143,7 +143,7 @@ def total_variation_step(
     def advance_part(frames: Tensor) -> bool:
         return advance(*pointers, step_size, *series.shape, int(frames[0]), int(frames[-1]) + 1)
 
-    frames = torch.arange(series.shape[0] * series.shape[1])
+    frames = torch.arange(series.shape[0] * series.shape[1], device="cpu")
     all_threads(advance_part, WORK_OF_TOTAL_VARIATION * series.numel(), frames.shape, frames)
     return after, dual_after
 

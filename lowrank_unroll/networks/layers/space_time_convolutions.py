@@ -33,16 +33,18 @@ class SpaceTimeConvolutions(nn.Module):
         """Correct features (batch, time, height, width, feature)."""
         in_half_precision = features.dtype != self.space.weight.dtype
         if torch.is_grad_enabled() or features.device.type != "cpu" or in_half_precision:
-            return features + self.time(self._convolved_in_space(features))
+            correction: Tensor = self.time(self._convolved_in_space(features))
+            return features + correction
         features = features.contiguous()
-        for sample in features.split(1):
+        for sample in torch.split(features, 1):
             self._correct_in_place(sample)
         return features
 
     def _correct_in_place(self, features: Tensor) -> None:
         """Correct the features of one sample frame by frame, so that a few frames stay in the cache."""
-        frames = features.split(1, dim=1)
-        before, frame = None, self._convolved_in_space(frames[0])
+        frames = torch.split(features, 1, dim=1)
+        before: Tensor | None = None
+        frame: Tensor | None = self._convolved_in_space(frames[0])
         for index, corrected in enumerate(frames):
             after = self._convolved_in_space(frames[index + 1]) if index + 1 < len(frames) else None
             pixels = corrected.view(-1, corrected.shape[-1])
