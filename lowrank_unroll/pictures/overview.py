@@ -10,6 +10,7 @@ from torch import Tensor
 from lowrank_unroll.names import drawable
 from lowrank_unroll.pictures.encoding import encode_figure
 
+KSPACE_DIMS = 4
 INCHES = 3.0
 ACROSS = 4
 
@@ -33,7 +34,7 @@ def draw_overview(
     Args:
         name: of the measurement.
         series: by name, magnitudes (time, height, width), all of one size; white is the maximum of the first.
-        mask: boolean, (1, time, height, width).
+        mask: boolean, of k-space (1, time, height, width); one of pixels (time, height, width) is not drawn.
         coil_sensitivities: complex, (coil, 1, height, width).
     """
     white = float(next(iter(series.values())).max())
@@ -60,7 +61,7 @@ def _frame_and_profile(name: str, series: Tensor) -> Iterator[Part]:
 
 
 def _sampling(mask: Tensor | None) -> Iterator[Part]:
-    if mask is not None:
+    if mask is not None and mask.ndim == KSPACE_DIMS:
         sampled = float(mask.float().mean())
         yield Part("sampled k-space of the frame", mask[0, mask.shape[1] // 2].float())
         yield Part(f"ky over frames, {sampled:.1%} sampled", mask[0].float().mean(1), stretched=True)
