@@ -53,7 +53,8 @@ class SparseMatrix:
         # On the CPU, PyTorch sorts all entries, which takes twenty times as long as SciPy's counting.
         parts = (self.values, self.columns, self.starts)
         counted = csr_array(tuple(part.numpy() for part in parts), shape=self.shape).tocsc()
-        return SparseMatrix(*map(torch.from_numpy, (counted.indptr, counted.indices, counted.data)), shape)
+        starts, columns, values = map(torch.from_numpy, (counted.indptr, counted.indices, counted.data))
+        return SparseMatrix(starts, columns, values, shape)
 
 
 def multiply(matrix: SparseMatrix, transposed: SparseMatrix, dense: Tensor) -> Tensor:
@@ -100,4 +101,4 @@ class _Product(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         columns = dense.movedim(in_dims[0], 1)
         product: Tensor = _Product.apply(columns.flatten(1), matrix, transposed)  # type: ignore[no-untyped-call]
-        return product.unflatten(1, columns.shape[1:]), 1
+        return product.reshape(len(product), *columns.shape[1:]), 1
