@@ -48,12 +48,12 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
-    allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which synchronises no processes
 
     def __init__(self, batch_size: int = 128, num_workers: int = 0, seed: int = 3407) -> None:
         check_at_least(1, batch_size=batch_size)
         check_at_least(0, num_workers=num_workers, seed=seed)
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # in predict, which synchronizes no processes
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed

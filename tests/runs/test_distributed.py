@@ -137,7 +137,7 @@ def test_more_processes_than_samples(tmp_path, alone):
     assert two == one
     assert metrics(tmp_path / RUNS, 1) == pytest.approx(metrics(tmp_path / RUNS, 2), rel=1e-6)
     np.savez(tmp_path / "scan.npz", kspace=torch.randn(1, 3, 24, 20, dtype=torch.complex64).numpy())
-    run(tmp_path, "predict", *few, *TWO, "--data.predict_kspace", "scan.npz")
+    run_forked(tmp_path, "predict", *few, *TWO, "--data.predict_kspace", "scan.npz")
     assert len(list(tmp_path.rglob("scan*.h5"))) == 1
 
 
