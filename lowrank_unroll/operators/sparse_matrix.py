@@ -39,8 +39,8 @@ class SparseMatrix:
 
     def to(self, device: torch.device | str | int) -> Self:
         """Return the matrix on a device."""
-        parts = (part.to(device) for part in (self.starts, self.columns, self.values))
-        return replace(self, **dict(zip(("starts", "columns", "values"), parts, strict=True)))
+        starts, columns, values = (part.to(device) for part in (self.starts, self.columns, self.values))
+        return replace(self, starts=starts, columns=columns, values=values)
 
     def transpose(self) -> "SparseMatrix":
         """Return the transpose."""
