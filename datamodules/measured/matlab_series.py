@@ -1,6 +1,5 @@
 """Series in MATLAB files of dynamic k-space, to reconstruct."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,9 @@ class MatlabSeries(Dataset[Sample]):
 
 def _along_readout(kspace: Tensor) -> Tensor:
     """Transform k-space (readout, ...) along the readout, to pixels; centred and orthonormal."""
-    return torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(kspace, dim=0), dim=0, norm="ortho"), dim=0)
+    shifted = torch.fft.ifft(torch.fft.ifftshift(kspace, dim=0), dim=0, norm="ortho")
+    pixels: Tensor = torch.fft.fftshift(shifted, dim=0)
+    return pixels
 
 
 def _read(path: Path) -> npt.NDArray[Any]:
@@ -99,7 +100,7 @@ def _chosen(path: Path, found: Mapping[str, LazyArray]) -> LazyArray:
     complex_ones = {
         name: array
         for name, array in found.items()
-        if array.dtype.kind == "c" and len(array.shape) in {SLICE, VOLUME} and math.prod(array.shape)
+        if array.dtype.kind == "c" and len(array.shape) in {SLICE, VOLUME} and all(array.shape)
     }
     if len(complex_ones) == 1:
         return next(iter(complex_ones.values()))

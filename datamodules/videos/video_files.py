@@ -1,6 +1,6 @@
 """Reading videos from files and from folders of frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,7 @@ def _frames_of(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> npt.NDArray[np.number]:
     try:
+        frames: Sequence[npt.NDArray[np.number]]
         if path.is_dir():
             frames = [_grey(file) for file in sorted(_frames_of(path))]
         elif path.suffix.lower() == ".npy":

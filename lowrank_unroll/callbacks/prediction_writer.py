@@ -187,7 +187,8 @@ def _components(module: LightningModule, prediction: Prediction) -> Iterator[tup
     split = {field: module.split(image) for field, image in images.items() if image is not None}
     for component in split["values"]:
         name = "_".join(filter(None, (prediction.name, component)))
-        yield name, prediction._replace(**{field: parts[component] for field, parts in split.items()})
+        fields: dict[str, Any] = {field: parts[component] for field, parts in split.items()}
+        yield name, prediction._replace(**fields)
 
 
 def _is_picture(suffix: str) -> bool:

@@ -30,7 +30,8 @@ class TrainerParser(LightningArgumentParser):
 
     def dump(self, *arguments: Any, **keywords: Any) -> str:
         """Return a config as text. It was validated when it was parsed; to do it again takes as long as to parse."""
-        return super().dump(*arguments, **{"skip_validation": True} | keywords)
+        text: str = super().dump(*arguments, **{"skip_validation": True} | keywords)
+        return text
 
     def save(self, *arguments: Any, **keywords: Any) -> None:
         """Write a config to a file, as it was parsed."""

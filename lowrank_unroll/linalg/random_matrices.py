@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from lowrank_unroll.linalg.shrinkage import NON_NEGATIVE, Range, Shrinkage, pairs, tied_pairs
 
 Shape = tuple[int, int]
+Noise = TypeVar("Noise", Tensor, float)
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def noise_variance(S: Tensor, shape: Shape) -> Tensor:
     return mean.gather(-1, first).squeeze(-1)
 
 
-def noise_edge(noise: Tensor | float, shape: Shape) -> Tensor | float:
+def noise_edge(noise: Noise, shape: Shape) -> Noise:
     """Return the largest singular value of white noise, noise (sqrt(m) + sqrt(n)), with noise the root of E|n|^2.
 
     >>> noise_edge(0.5, (9, 16))

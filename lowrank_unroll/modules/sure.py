@@ -65,8 +65,9 @@ class SURE:
             )
         direction = _white_noise_like(measurement, step)
         with forward_ad.dual_level():
-            dual, penalty = reconstruct(batch._replace(measurement=forward_ad.make_dual(measurement, direction)))
-            reconstruction, change = forward_ad.unpack_dual(dual)
+            dual_measurement = forward_ad.make_dual(measurement, direction)  # type: ignore[no-untyped-call]
+            dual, penalty = reconstruct(batch._replace(measurement=dual_measurement))
+            reconstruction, change = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
         with torch.autocast(task.device.type, enabled=False):
             residual = operator(reconstruction) - measurement
             risk = residual.abs().square().mean() - (1 + measurement.is_complex()) * self.noise**2

@@ -133,4 +133,5 @@ def _divided(product: Tensor, factor: Tensor) -> Tensor:
     gram = factor.mH @ factor
     mean = torch.diagonal(gram, dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
     floor = (SMALLEST * mean).clamp(min=torch.finfo(mean.dtype).tiny) * torch.eye(gram.shape[-1], device=gram.device)
-    return torch.linalg.solve(gram + floor, product, left=False)
+    quotient: Tensor = torch.linalg.solve(gram + floor, product, left=False)
+    return quotient
