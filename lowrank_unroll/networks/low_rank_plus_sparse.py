@@ -51,7 +51,8 @@ class LowRankPlusSparseIteration(nn.Module):
 class LowRankPlusSparseRecon(UnrolledNetwork[LowRankPlusSparseState]):
     """Decompose a series into a low-rank background and a part that is sparse in temporal frequency, for ||A|| <= 1.
 
-    It has nothing to train: run ``test`` or ``predict``.
+    It has nothing to train: run ``test`` or ``predict``. It returns the sum of both;
+    :class:`PrincipalComponentPursuit` returns the parts of a series of images.
 
     Args:
         low_rank_threshold: relative to the largest singular value of the Casorati matrix of the zero-filled series.
