@@ -25,10 +25,12 @@ class TrainedFor:
 
     Args:
         sampled: the smallest and largest share of values that were measured, of colours or of k-space.
-        coils: the smallest and largest number of coils; a network for k-space on a Cartesian grid then.
+        coils: the smallest and largest number of coils; a network for k-space then.
         frames_differ: whether each frame had a mask of its own.
         channels_differ: whether each channel had a mask of its own, and never one that all channels share.
         at_random: whether values were measured one by one at random, not in blocks or lines.
+        trajectories: whether k-space along trajectories, such as radial spokes, was measured, too, and not only k-space
+            on a Cartesian grid.
 
     Raises:
         ValueError: if a range is not of two positive numbers, the smaller one first.
@@ -39,6 +41,7 @@ class TrainedFor:
     frames_differ: bool | None = None
     channels_differ: bool | None = None
     at_random: bool | None = None
+    trajectories: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("sampled", "coils"):
@@ -52,16 +55,15 @@ class TrainedFor:
 
     def differences(self, operator: LinearOperator) -> Iterator[tuple[str, str]]:
         """Yield (expected, found), in words, for each respect in which an operator lies beyond training."""
-        mask, sensitivities = _mask_and_sensitivities(operator)
+        along, (mask, sensitivities) = trajectory_parts(operator), _mask_and_sensitivities(operator)
+        if self.trajectories and along is not None:
+            yield from self._differences_of_coils(along.sensitivities)
+            return
         if mask is None:
             expected = "k-space on a Cartesian grid" if self.coils else "values that a mask selects"
-            along = trajectory_parts(operator) is not None
-            yield expected, "k-space along a trajectory" if along else f"the operator {type(operator).__name__}"
+            yield expected, f"the operator {type(operator).__name__}" if along is None else "k-space along a trajectory"
             return
-        if self.coils is not None:
-            count = _number_of_coils(sensitivities)
-            if not self.coils[0] <= count <= self.coils[1]:
-                yield f"{_range(self.coils)} coils", str(count)
+        yield from self._differences_of_coils(sensitivities)
         if self.sampled is not None:
             shares = mask.float().flatten(1).mean(1)
             for share in (float(shares.min()), float(shares.max())):
@@ -74,6 +76,11 @@ class TrainedFor:
             yield "a mask of its own for each channel", "one mask for all channels"
         if self.at_random and _correlation(mask) > CORRELATED:
             yield "values measured one by one at random", "blocks or lines of them"
+
+    def _differences_of_coils(self, sensitivities: Tensor | None) -> Iterator[tuple[str, str]]:
+        count = _number_of_coils(sensitivities)
+        if self.coils is not None and not self.coils[0] <= count <= self.coils[1]:
+            yield f"{_range(self.coils)} coils", str(count)
 
 
 class UseWarning:

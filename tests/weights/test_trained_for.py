@@ -1,6 +1,7 @@
 """The measurements that a network was trained for, and warnings beyond them."""
 
 import copy
+import dataclasses
 import json
 import pickle
 import warnings
@@ -19,6 +20,7 @@ from lowrank_unroll.weights.sources import METADATA, read_trained, write_trained
 from lowrank_unroll.weights.trained_for import UseWarning
 
 SERIES = TrainedFor(sampled=(0.05, 0.3), coils=(1, 4), frames_differ=True)
+BOTH = dataclasses.replace(SERIES, trajectories=True)
 COLORS = TrainedFor(sampled=(0.05, 0.6), channels_differ=True, at_random=True)
 SHAPE = (6, 32, 32)
 
@@ -32,10 +34,10 @@ def series_operator(pattern, coils=1, seen=99):
     return SampledFourier(mask) @ coil_operator(sensitivities)
 
 
-def radial_operator():
+def radial_operator(coils=2):
     trajectory = GoldenAngleRadial(4)(SHAPE, torch.Generator().manual_seed(0))[None]
     weights = torch.ones_like(trajectory[..., 0])
-    mask, maps = weights[:, None] > 0, torch.ones(1, 2, 1, 32, 32, dtype=torch.complex64)
+    mask, maps = weights[:, None] > 0, torch.ones(1, coils, 1, 32, 32, dtype=torch.complex64)
     return operators.series_operator(mask, maps, trajectory, weights)
 
 
@@ -60,6 +62,11 @@ def test_measurements_as_in_training_differ_in_nothing(operator):
     assert found(SERIES, operator) == []
 
 
+@pytest.mark.parametrize("operator", [radial_operator(), series_operator(PseudoRadial(4))])
+def test_trajectories_may_be_part_of_the_training(operator):
+    assert found(BOTH, operator) == []
+
+
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.6])
 def test_colors_as_in_training_differ_in_nothing(share):
     assert found(COLORS, color_operator(share)) == []
@@ -82,6 +89,8 @@ ROWS[:, :, ::3] = 1
     [
         (SERIES, Trajectory(), "the operator Trajectory"),
         (SERIES, radial_operator(), "k-space along a trajectory"),
+        (BOTH, radial_operator(coils=5), "5"),
+        (BOTH, Trajectory(), "the operator Trajectory"),
         (SERIES, series_operator(PseudoRadial(4), coils=12), "12"),
         (SERIES, series_operator(Uniform(0.9)), "0."),
         (SERIES, series_operator(Uniform(0.01)), "0.0"),
