@@ -1,5 +1,6 @@
 """Reading videos from files and from folders of frames."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -79,9 +80,12 @@ def _decode(path: Path) -> list[npt.NDArray[np.uint8]]:
     reader = ffmpeg.read_frames(str(path), pix_fmt="gray", bits_per_pixel=8)
     width, height = next(reader)["size"]
     frames = []
-    for frame in reader:
-        frames.append(np.frombuffer(frame, np.uint8).reshape(height, width))
-        check_array_size(path, len(frames) * len(frame), "the video")
+    with warnings.catch_warnings():
+        # The reader leaves the pipes of a program that has ended to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for frame in reader:
+            frames.append(np.frombuffer(frame, np.uint8).reshape(height, width))
+            check_array_size(path, len(frames) * len(frame), "the video")
     return frames
 
 

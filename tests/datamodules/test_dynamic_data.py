@@ -226,7 +226,7 @@ class TestCinePhantom:
         def fail(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("datamodules.dynamic_mri.cine_phantom.beating_heart", fail)
+        monkeypatch.setattr("datamodules.dynamic_mri.phantom_files.beating_heart", fail)
         with pytest.raises(KeyboardInterrupt):
             prepare(tmp_path)
         assert not list(tmp_path.iterdir())
