@@ -104,7 +104,7 @@ class Carbon13(SeriesDataModule):
             if self.pattern is None or bool(series.sampled.all()):
                 yield series
             else:
-                logger.info("%s was measured undersampled, and is left out", one_line(str(file)))
+                logger.warning("%s was measured undersampled, and is left out", one_line(str(file)))
 
     def _of_split(self, file: MatlabSeries, split: Split) -> Iterator[KSpaceSeries]:
         strong = file.strong(self.least_energy)

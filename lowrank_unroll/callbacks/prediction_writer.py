@@ -49,8 +49,8 @@ class PredictionWriter(BasePredictionWriter):
             values, reconstruction and, if it is known, the original side by side; "tiff" and "npy", all channels in
             float32, neither rounded nor clipped, colors from 0 to 255; "panel.png", the row of the test report, with
             error and, of cubes, spectra.
-        series_formats: of series: "h5", complex64 with attributes; to look at, "gif", beside the start of the
-            network, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
+        series_formats: of series: "h5", complex64 or float32, with attributes; to look at, "gif", beside the start of
+            the network, "mp4", and "png", with the start, the sampling and the coils; "nii.gz" (NIfTI) and "dcm"
             (DICOM), magnitudes in float32 and in 16 bits; "mrd", complex ISMRMRD images.
 
     Raises:
@@ -140,9 +140,9 @@ class PredictionWriter(BasePredictionWriter):
                 if PANEL in writers:
                     shown = shown._replace(panel=_panel(pl_module, shown))
             if shown.psnr is not None:
-                say(f"{shown.name}: PSNR {shown.psnr:.2f} dB")
-            for name, component in _components(pl_module, shown):
-                path = self._unused_path(name, writers)
+                say(f"{shown.name}: {_label_of_psnr(pl_module)} {shown.psnr:.2f} dB")
+            for component in _components(pl_module, shown):
+                path = self._unused_path(component.name, writers)
                 cropped = crop_to_field_of_view(component)
                 for suffix, write in writers.items():
                     is_picture = _is_picture(suffix) and not is_series
@@ -178,17 +178,21 @@ def _is_series(module: LightningModule, prediction: Tensor) -> bool:
     return module.is_series(prediction) if isinstance(module, ReconstructionModule) else prediction.is_complex()
 
 
-def _components(module: LightningModule, prediction: Prediction) -> Iterator[tuple[str, Prediction]]:
-    """Yield the components of a prediction, each with the name of its files."""
+def _components(module: LightningModule, prediction: Prediction) -> Iterator[Prediction]:
+    """Yield the components of a prediction, each with a name of its own; one image alone as it is."""
     if not isinstance(module, ReconstructionModule):
-        yield prediction.name, prediction
+        yield prediction
         return
     images = {"values": prediction.values, "start": prediction.start, "target": prediction.target}
     split = {field: module.split(image) for field, image in images.items() if image is not None}
     for component in split["values"]:
         name = "_".join(filter(None, (prediction.name, component)))
         fields: dict[str, Any] = {field: parts[component] for field, parts in split.items()}
-        yield name, prediction._replace(**fields)
+        yield prediction._replace(name=name, **fields)
+
+
+def _label_of_psnr(module: LightningModule) -> str:
+    return (module.metrics()["psnr"].label if isinstance(module, ReconstructionModule) else "") or "PSNR"
 
 
 def _is_picture(suffix: str) -> bool:

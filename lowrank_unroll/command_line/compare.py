@@ -10,6 +10,7 @@ from lowrank_unroll.command_line.command_parser import CommandParser
 from lowrank_unroll.errors import UsageError
 from lowrank_unroll.files import written_whole
 from lowrank_unroll.reports import comparison_table, distributions, methods, objections, read_evaluation
+from lowrank_unroll.reports.comparison import common_headings
 from lowrank_unroll.terminal import say, show
 
 LOG_WIDTH = 160  # characters of the table without a terminal
@@ -37,7 +38,7 @@ def compare(argv: Sequence[str]) -> None:
     _check_output(arguments.output)
     evaluations = [read_evaluation(run) for run in arguments.runs]
     with written_whole(arguments.output) as temporary:
-        distributions(methods(evaluations), evaluations[0].headings).savefig(temporary, dpi=150)
+        distributions(methods(evaluations), common_headings(evaluations)).savefig(temporary, dpi=150)
     show(comparison_table(evaluations), log_width=LOG_WIDTH)
     for other in evaluations[1:]:
         for objection in objections(evaluations[0], other):

@@ -44,9 +44,9 @@ class LowRankPlusSparse(ReconstructionModule):
     def metrics(self) -> dict[str, SampleMean]:
         """Return PSNR and F1 of the sparse part, and PSNR of the background."""
         return {
-            "psnr": SampleMean(of_component(psnr, SPARSE)),
+            "psnr": SampleMean(of_component(psnr, SPARSE), label="PSNR of the sparse part"),
             "f1": SampleMean(of_component(f1, SPARSE)),
-            "background_psnr": SampleMean(of_component(psnr, BACKGROUND), label="background PSNR"),
+            "background_psnr": SampleMean(of_component(psnr, BACKGROUND), label="PSNR of the background"),
         }
 
     def pictures(self, image: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
+from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d
 from lowrank_unroll.networks.unrolled import UnrolledNetwork
 from lowrank_unroll.operators import LinearOperator, adjoint_residual
@@ -48,7 +49,7 @@ class CORONAIteration(nn.Module):
         """Convolve by real kernels: the real and the imaginary parts of complex series by the same."""
         if not series.is_complex():
             return self.convolution(series)  # type: ignore[no-any-return]
-        real, imaginary = self.convolution(torch.cat([series.real, series.imag])).chunk(2)
+        real, imaginary = at_least_single(self.convolution(torch.cat([series.real, series.imag]))).chunk(2)
         return torch.complex(real, imaginary)
 
 

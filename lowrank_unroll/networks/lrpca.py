@@ -97,14 +97,17 @@ class LRPCA(UnrolledNetwork[LRPCAState]):
         series = image[:, 0]
         unit = series.abs().flatten(1).mean(1)
         sparse = _sparse(torch.zeros_like(series), measurement, operator, self.log_threshold.exp() * unit)
-        left, right = _factors(casorati(series - sparse), self.rank)
-        background = (left @ right.mH).reshape(series.shape)
-        return LRPCAState(torch.stack([background, sparse], dim=1), left, right, unit)
+        return self._state(series - sparse, sparse, unit)
 
     def initial_state(self, image: Tensor) -> LRPCAState:
-        """Start from the decomposition of the first image, all of it background."""
-        left, right = _factors(casorati(image[:, 0]), self.rank)
-        return LRPCAState(image, left, right, image[:, 0].abs().flatten(1).mean(1))
+        """Start from the truncated decomposition of a series of which nothing is sparse."""
+        series = image[:, 0]
+        return self._state(series, torch.zeros_like(series), series.abs().flatten(1).mean(1))
+
+    def _state(self, background: Tensor, sparse: Tensor, unit: Tensor) -> LRPCAState:
+        left, right = _factors(casorati(background), self.rank)
+        low_rank = (left @ right.mH).reshape(background.shape)
+        return LRPCAState(torch.stack([low_rank, sparse], dim=1), left, right, unit)
 
 
 def _sparse(low_rank: Tensor, measurement: Tensor, operator: LinearOperator, threshold: Tensor) -> Tensor:

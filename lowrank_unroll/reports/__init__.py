@@ -62,7 +62,6 @@ _moved_name = moved_names(
     {
         "Cine": f"{__name__}:PlayedSeries",
         "Values": f"{__name__}:MetricValues",
-        "heading": f"{__name__}:Heading",
         "table": f"{__name__}:comparison_table",
     },
     stacklevel=3,

@@ -10,6 +10,7 @@ from scipy import stats
 
 from lowrank_unroll.names import one_line, unique_names
 from lowrank_unroll.reports.evaluation import Evaluation, MetricValues, SampleResult
+from lowrank_unroll.reports.headings import Heading
 
 CONFIDENCE = 0.95
 SAME_NORM = 1e-3  # relative; far above the rounding of float32, far below what separates two images
@@ -43,6 +44,11 @@ def difference_of(differences: Sequence[float]) -> Difference | None:
         return Difference(mean, mean, mean)
     low, high = stats.t.interval(CONFIDENCE, len(differences) - 1, loc=mean, scale=error)
     return Difference(mean, float(low), float(high))
+
+
+def common_headings(evaluations: Sequence[Evaluation]) -> dict[str, Heading]:
+    """Return the headings of metrics that any of several tests knows, that of the first which does."""
+    return {metric: heading for one in reversed(evaluations) for metric, heading in one.headings.items()}
 
 
 def common(one: Evaluation, other: Evaluation) -> list[tuple[SampleResult, SampleResult]]:

@@ -65,7 +65,7 @@ class Evaluation:
         command: runs the same test again.
         versions: of the packages it ran with.
         samples: the test samples, in order; at least one.
-        headings: of the metrics, by name; none in files of version 0.1.
+        headings: of the metrics, by name; those that are known.
     """
 
     run: str

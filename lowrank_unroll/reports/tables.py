@@ -1,13 +1,14 @@
 """Tables of tests for the terminal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from lowrank_unroll.names import one_line
-from lowrank_unroll.reports.comparison import common, methods, paired_difference
+from lowrank_unroll.reports.comparison import common, common_headings, methods, paired_difference
 from lowrank_unroll.reports.evaluation import Evaluation
 from lowrank_unroll.reports.formats import difference_and_interval, mean_and_spread, number
 
@@ -33,7 +34,8 @@ def evaluation_table(evaluation: Evaluation) -> Table:
 def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     """Return mean (std) of every metric for each test, and its paired difference to the first with an interval."""
     first = evaluations[0]
-    table = _metrics_table("Mean (std); difference to the first [95 % interval]", "run", first)
+    with_headings = replace(first, headings=common_headings(evaluations))
+    table = _metrics_table("Mean (std); difference to the first [95 % interval]", "run", with_headings)
     for (name, rows), evaluation in zip(methods(evaluations).items(), evaluations, strict=True):
         table.add_row(Text(one_line(name)), *(mean_and_spread(rows, metric) for metric in first.metrics))
         if evaluation is not first:

@@ -72,7 +72,7 @@ def write_npy(prediction: Prediction, path: Path) -> None:
 
 
 def write_h5(prediction: Prediction, path: Path) -> None:
-    """Write a series as the dataset `series` (time, height, width), complex64, with attributes."""
+    """Write a series as the dataset `series` (time, height, width), complex64 or float32, with attributes."""
     with written_from_memory(path) as content, h5py.File(content, "w") as file:
         series = file.create_dataset("series", data=prediction.values.numpy())
         series.attrs.update(

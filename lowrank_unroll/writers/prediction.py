@@ -12,8 +12,8 @@ class Prediction(NamedTuple):
     """One reconstruction, its sample and its origin.
 
     Attributes:
-        values: image (channel, height, width), float32, or series (time, height, width), complex64, in the unit of the
-            data; for pictures, colors (3, height, width), black 0 and white 255.
+        values: image (channel, height, width), float32, or series (time, height, width), complex64 or float32, in the
+            unit of the data; for pictures, colors (3, height, width), black 0 and white 255.
         name: of the sample.
         origin: of the sample, see :class:`lowrank_unroll.sample.Sample`.
         scale: factor from the output of the network to the values.

@@ -51,6 +51,16 @@ def test_pursuit_completes_the_background():
     assert not sparse[~mask].any()
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_complex_series_are_parted_under_autocast(network, half):
+    measurement, operator = measured(series(torch.complex64))
+    with torch.no_grad(), torch.autocast("cpu", dtype=half):
+        rounded = network(measurement, operator)
+    assert rounded.dtype == torch.complex64
+    assert relative(rounded, network(measurement, operator)) < 0.05
+
+
 @pytest.mark.parametrize("step", [1.0, 5.0])
 def test_the_limit_does_not_depend_on_the_step(step):
     """The dual variable at a fixed point is a subgradient of both norms."""

@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lowrank_unroll import reports
 from lowrank_unroll.command_line.compare import FORMATS
 from lowrank_unroll.errors import DataError
 from lowrank_unroll.networks import BART, ZeroFilled
@@ -33,7 +32,7 @@ from lowrank_unroll.reports import (
     objections,
     read_evaluation,
 )
-from lowrank_unroll.reports.comparison import paired_difference
+from lowrank_unroll.reports.comparison import common_headings, paired_difference
 from lowrank_unroll.reports.figures import thresholds
 from lowrank_unroll.reports.page import summary_rows
 
@@ -373,12 +372,17 @@ class TestHeadings:
         assert read == whole
         assert read.heading("ssim").text == "Sharpness, lines per mm"
 
-    def test_files_of_the_last_release_have_none(self, tmp_path):
+    def test_a_file_may_have_none(self, tmp_path):
         ONE.write(tmp_path)
         content = json.loads((tmp_path / "metrics.json").read_text())
         del content["headings"]
         (tmp_path / "metrics.json").write_text(json.dumps(content))
         assert read_evaluation(tmp_path) == ONE
+
+    def test_runs_side_by_side_need_them_once(self):
+        whole = replace(ONE, headings={"ssim": self.OWN})
+        assert comparison_table([ONE, whole]).columns[2].header.plain == self.OWN.text
+        assert common_headings([ONE, whole]) == {"ssim": self.OWN}
 
     def test_tables_plots_and_pages_have_them(self, tmp_path):
         whole = replace(ONE, headings={"ssim": self.OWN})
@@ -391,10 +395,6 @@ class TestHeadings:
         assert f"<th>{self.OWN.text}</th>" in page
         row = re.search("<tr><td>TLRNet</td>(.*?)</tr>", page)[1]
         assert re.findall("<td(.*?)>", row) == ["", ' class="best"']  # of psnr nothing is known here
-
-    def test_the_name_of_version_0_1_is_known_for_one_release(self):
-        with pytest.warns(DeprecationWarning, match="heading is now"):
-            assert reports.heading("sharpness").text == "sharpness"
 
 
 @pytest.mark.parametrize(
