@@ -81,9 +81,11 @@ class Sample(NamedTuple):
         """Stack samples into a batch; a field that is None in every sample stays None.
 
         Raises:
-            UsageError: if some samples are on a Cartesian grid and others along a trajectory; names one of each.
+            UsageError: if some samples are on a Cartesian grid and others along a trajectory, if sizes differ, or if
+                only some have a target or coils; names one of each.
         """
         _check_one_kind_of_kspace(samples)
+        _check_one_size(samples)
         fields = zip(*samples, strict=True)
         return cls._make(None if values[0] is None else default_collate(list(values)) for values in fields)
 
@@ -141,6 +143,18 @@ def _check_one_kind_of_kspace(samples: Sequence[Sample]) -> None:
             f"the trajectories of {first} and {second} are {one} and {other}, which are no batch: give "
             "--data.batch_size 1, or patterns with equally many samples"
         )
+
+
+def _check_one_size(samples: Sequence[Sample]) -> None:
+    for field in ("measurement", "target", "mask", "coil_sensitivities"):
+        found = [(getattr(sample, field), sample.name) for sample in samples]
+        shapes = {"missing" if value is None else tuple(value.shape): name for value, name in found}
+        if len(shapes) > 1:
+            (one, first), (other, second), *_ = shapes.items()
+            raise UsageError(
+                f"the {field.replace('_', ' ')} of {first} is {one}, that of {second} {other}, which are no batch: "
+                "give --data.batch_size 1, or, if their sizes differ, crop both, as by --data.frames and --data.crop"
+            )
 
 
 def known_target(batch: Sample) -> Tensor:

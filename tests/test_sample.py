@@ -38,6 +38,23 @@ def test_all_tensors_move():
     assert moved.name == ["series 1"]
 
 
+@pytest.mark.parametrize("field", ["measurement", "target", "mask"])
+def test_samples_of_different_sizes_are_no_batch(field):
+    one, other = (series(number)._replace(target=torch.ones(3, 4, 5)) for number in (1.0, 2.0))
+    other = other._replace(**{field: getattr(other, field)[..., :4]})
+    message = rf"the {field} of series 1 is \(.*4, 5\), that of series 2 \(.*4, 4\), .* --data\.batch_size 1, .*crop"
+    with pytest.raises(UsageError, match=message):
+        Sample.stack([one, other])
+
+
+@pytest.mark.parametrize("field", ["target", "coil_sensitivities"])
+def test_samples_with_and_without_a_field_are_no_batch(field):
+    one, other = series(1.0), series(2.0)._replace(**{field: torch.ones(3, 4, 5)})
+    for samples in ([one, other], [other, one]):
+        with pytest.raises(UsageError, match=rf"the {field.replace('_', ' ')} of .* missing.*--data\.batch_size 1"):
+            Sample.stack(samples)
+
+
 def test_an_unknown_target_is_missed_with_the_names():
     with pytest.raises(UsageError, match=r"of series 1, series 2 only the measurement is known"):
         known_target(Sample.stack([series(1.0), series(2.0)]))
