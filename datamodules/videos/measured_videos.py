@@ -39,13 +39,13 @@ class Video(NamedTuple):
 class MeasuredVideos(DrawnDataset):
     """Videos, or crops of them, divided by their largest magnitude, of which a part of the pixels is measured.
 
-    A sample is a function of the seed and its draw: draws below the length are always the same samples; a draw beyond
+    A sample is a function of the seeds and its draw: draws below the length are always the same samples; a draw beyond
     it is the video at the draw modulo the length, with a fresh crop, mask and noise.
 
     Args:
         videos: to measure.
         pattern: sampling pattern of (time, height, width); None to measure all pixels.
-        seed: of crops, masks and noise.
+        seeds: of crops, masks and noise, different for each split.
         crops: of each video.
         noise: standard deviation of the noise of measured pixels, a share of the largest magnitude.
 
@@ -55,10 +55,10 @@ class MeasuredVideos(DrawnDataset):
     """
 
     def __init__(
-        self, videos: Sequence[Video], pattern: SamplingPattern | None, seed: int, crops: Crops, noise: float
+        self, videos: Sequence[Video], pattern: SamplingPattern | None, seeds: Sequence[int], crops: Crops, noise: float
     ) -> None:
         check_not_negative(noise=noise)
-        self.crops = DrawnCrops(videos, [seed], crops)
+        self.crops = DrawnCrops(videos, seeds, crops)
         self.pattern, self.noise = pattern, noise
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from datamodules.loading.data_module import Split
+from datamodules.loading.data_module import SPLITS, Split
 from datamodules.loading.drawn_datasets import generator_of
 from datamodules.videos.measured_videos import Video
 from datamodules.videos.ultrasound import draw_ultrasound
@@ -13,7 +13,7 @@ from datamodules.videos.video_data_module import VideoDataModule
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_sides
 from lowrank_unroll.errors import UsageError
 
-SPLITS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
+SERIES = 1  # part of the seed, so that a series and its measurement have different random numbers
 
 
 class SimulatedUltrasound(VideoDataModule):
@@ -65,7 +65,7 @@ class SimulatedUltrasound(VideoDataModule):
 
     def _video(self, split: Split, number: int) -> Video:
         # A series depends on the seed, its split and its index, not on the number of series.
-        generator = generator_of(self.seed, SPLITS[split], number)
+        generator = generator_of(self.seed, SPLITS[split], number, SERIES)
         components = torch.stack(draw_ultrasound(self.size, self.vessels, self.clutter, generator))
         frames = components.sum(0)
         return Video(frames, components, f"{split}{number}", float(frames.abs().max()), "synthetic")

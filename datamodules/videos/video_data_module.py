@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from datamodules.loading.crops import Crops, Window
-from datamodules.loading.data_module import ReconstructionDataModule, Split
+from datamodules.loading.data_module import SPLITS, ReconstructionDataModule, Split
 from datamodules.videos.measured_videos import MeasuredVideos, Video
 from lowrank_unroll.checks import check_at_least, check_not_negative, check_sides
 from lowrank_unroll.sample import COMPONENTS_AXES
@@ -24,7 +24,7 @@ class VideoDataModule(ReconstructionDataModule):
         frames: frames of a crop; None for all.
         crop: height and width of a crop; None for whole frames.
         crops_per_video: crops of each video in an epoch of training, at random places.
-        batch_size: samples in a batch of training and validation.
+        batch_size: samples in a batch of training and validation, all of one size, see ``frames`` and ``crop``.
         kwargs: see :class:`ReconstructionDataModule`.
 
     Raises:
@@ -40,7 +40,7 @@ class VideoDataModule(ReconstructionDataModule):
         frames: int | None = None,
         crop: tuple[int, int] | None = None,
         crops_per_video: int = 1,
-        batch_size: int = 4,
+        batch_size: int = 1,
         **kwargs: Any,
     ) -> None:
         check_at_least(1, frames=frames, crops_per_video=crops_per_video)
@@ -63,4 +63,5 @@ class VideoDataModule(ReconstructionDataModule):
             DataError: if a file cannot be read.
         """
         crops = {"train": self.crops, "val": Crops(self.crops.window)}.get(split, Crops())
-        return MeasuredVideos(self.videos(split), self.pattern, self.seed, crops, self.noise)
+        seeds = (self.seed, SPLITS.get(split, len(SPLITS)))  # "predict" has the next number
+        return MeasuredVideos(self.videos(split), self.pattern, seeds, crops, self.noise)

@@ -1,5 +1,6 @@
 """Reading videos from files and from folders of frames."""
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from datamodules.loading.array_checks import check_array_size
+from datamodules.loading.lazy_arrays import NpyArray
 from datamodules.loading.source_names import source_names
+from datamodules.photographs.image_formats import decode
 from datamodules.videos.measured_videos import Video
 from lowrank_unroll.errors import DataError, first_line
 from lowrank_unroll.extras import import_extra
@@ -18,6 +20,8 @@ from lowrank_unroll.extras import import_extra
 FRAMES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 ENCODED = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg"}
 DIMS = 3
+MOST_DECODED = 8e9  # bytes in single precision; a still scene is encoded in so little that the file tells nothing
+LUMA = np.array([0.299, 0.587, 0.114])  # red, green and blue in grey, ITU-R BT.601, as Pillow weighs them
 
 
 def read_videos(path: Path) -> list[Video]:
@@ -25,14 +29,15 @@ def read_videos(path: Path) -> list[Video]:
 
     A video is a folder of image files, its frames in order of their names; a .npy file, real or complex, (time, height,
     width), or with the background and the sparse part (2, time, height, width), whose sum is measured; or a file such
-    as .mp4. Colours become grey.
+    as .mp4. Colours become grey; frames are rotated by their EXIF orientation.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no video in the folder.
         DataError: if one cannot be read, has frames of several sizes, no value but zero, or one that is no finite
-            number; names it.
+            number, or takes more than 8 GB when decoded; or if a folder has both frames and videos. Names it.
         ModuleNotFoundError: if imageio_ffmpeg is not installed, which .mp4 and the like need; names the extra.
     """
+    path = path if path.name.strip(".") else path.resolve()  # "." and ".." are no names
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path.absolute()}")
     found = [path] if _is_video(path) else sorted(filter(_is_video, path.iterdir())) if path.is_dir() else []
@@ -46,7 +51,16 @@ def read_videos(path: Path) -> list[Video]:
 def _is_video(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return any(_frames_of(path)) if path.is_dir() else path.suffix.lower() in {".npy", *ENCODED}
+    if not path.is_dir():
+        return path.suffix.lower() in {".npy", *ENCODED}
+    frame = next(_frames_of(path), None)
+    video = next(filter(_is_video, path.iterdir()), None) if frame else None
+    if frame and video:
+        raise DataError(
+            f"{path}: both frames, such as {frame.name}, and videos, such as {video.name}, expected one or the other: "
+            "move the frames to a folder of their own"
+        )
+    return frame is not None
 
 
 def _frames_of(folder: Path) -> Iterator[Path]:
@@ -59,20 +73,27 @@ def _read(path: Path) -> npt.NDArray[np.number]:
         if path.is_dir():
             frames = [_grey(file) for file in sorted(_frames_of(path))]
         elif path.suffix.lower() == ".npy":
-            array: npt.NDArray[np.number] = np.load(path, allow_pickle=False)
-            return array
+            return NpyArray(path)[...]
         else:
             frames = _decode(path)
         if len({frame.shape for frame in frames}) != 1:
             raise ValueError(f"frames of {', '.join(map(str, {frame.shape for frame in frames}))}, expected one size")  # noqa: TRY301
         return np.stack(frames)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (ModuleNotFoundError, DataError):
+        raise
+    except Exception as error:  # readers raise errors of many unrelated classes
         raise DataError(f"{path}: cannot be read as a video: {first_line(error)}") from error
 
 
-def _grey(file: Path) -> npt.NDArray[np.float32]:
-    with Image.open(file) as image:
-        return np.asarray(image.convert("F"))
+def _grey(file: Path) -> npt.NDArray[np.number]:
+    content = decode(file).content
+    if isinstance(content, Image.Image):
+        return np.asarray(content.convert("F"))
+    if content.ndim == DIMS - 1:
+        return content
+    if content.ndim != DIMS or content.shape[-1] not in {1, 2, 3, 4}:
+        raise DataError(f"{file}: an array of shape {content.shape}, expected (height, width[, 1 to 4])")
+    return content[..., :3] @ LUMA if content.shape[-1] >= 3 else content[..., 0]  # noqa: PLR2004
 
 
 def _decode(path: Path) -> list[npt.NDArray[np.uint8]]:
@@ -85,7 +106,11 @@ def _decode(path: Path) -> list[npt.NDArray[np.uint8]]:
         warnings.simplefilter("ignore", ResourceWarning)
         for frame in reader:
             frames.append(np.frombuffer(frame, np.uint8).reshape(height, width))
-            check_array_size(path, len(frames) * len(frame), "the video")
+            if len(frames) * len(frame) * np.float32().nbytes > MOST_DECODED:
+                raise DataError(
+                    f"{path}: {len(frames)} frames of {height} x {width} and more take over {MOST_DECODED / 1e9:g} GB "
+                    "of memory: cut the video into shorter ones, or make its frames smaller"
+                )
     return frames
 
 
@@ -97,10 +122,11 @@ def _checked(array: npt.NDArray[np.number], path: Path, name: str) -> Video:
             f"{path}: an array of shape {array.shape} and type {array.dtype}, expected numbers (time, height, width), "
             "or (2, time, height, width) of a background and a sparse part"
         )
-    values = torch.from_numpy(array.astype(np.complex64 if array.dtype.kind == "c" else np.float32))
+    with np.errstate(over="ignore"):
+        values = torch.from_numpy(array.astype(np.complex64 if array.dtype.kind == "c" else np.float32))
     frames = values.sum(0) if are_components else values
     largest = float(frames.abs().max())
-    if not torch.isfinite(values).all():
+    if not math.isfinite(largest):
         raise DataError(f"{path}: NaN, infinity or a value beyond single precision")
     if largest == 0:
         raise DataError(f"{path}: zero everywhere")

@@ -1,13 +1,18 @@
 """Simulated ultrasound, and videos from files."""
 
+import itertools
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from datamodules import SimulatedUltrasound, VideoFolder
+from datamodules.videos import video_files
 from datamodules.videos.ultrasound import RANK, draw_ultrasound
 from datamodules.videos.video_files import read_videos
 from lowrank_unroll.errors import DataError, UsageError
@@ -74,6 +79,16 @@ class TestUltrasound:
         noise = (sample.measurement - sample.target.sum(0))[sample.mask]
         assert noise.abs().square().mean().sqrt() == pytest.approx(0.01, rel=0.05)
 
+    def test_splits_are_measured_differently(self, tmp_path):
+        np.save(tmp_path / "video.npy", frames())
+        folders = dict.fromkeys(("train_folder", "val_folder", "test_folder", "predict_folder"), tmp_path)
+        data = VideoFolder(**folders, pattern=Uniform(0.5), noise=0.1)
+        samples = [data.dataset(split)[0] for split in ("train", "val", "test", "predict")]
+        for one, other in itertools.combinations(samples, 2):
+            both = one.mask & other.mask
+            assert not torch.equal(one.mask, other.mask)
+            assert not torch.equal(one.measurement[both], other.measurement[both])
+
     def test_there_is_nothing_to_predict(self):
         with pytest.raises(UsageError, match=r"--data VideoFolder --data\.predict_folder FOLDER"):
             SimulatedUltrasound(size=(4, 8, 8)).dataset("predict")
@@ -81,6 +96,14 @@ class TestUltrasound:
 
 def frames(number=3, side=8):
     return np.random.default_rng(0).integers(0, 256, (number, side, side), dtype=np.uint8)
+
+
+def decode_still_frames(monkeypatch, number):
+    def read_frames(*_, **__):
+        yield {"size": (1024, 1024)}
+        yield from itertools.repeat(bytes(2**20), number)  # one object, so that they take no memory
+
+    monkeypatch.setattr(video_files, "import_extra", lambda *_: SimpleNamespace(read_frames=read_frames))
 
 
 class TestFiles:
@@ -121,11 +144,94 @@ class TestFiles:
         assert video.shape == moving.shape
         assert np.abs(video.frames.numpy() - moving).mean() < 5
 
+    def test_decoded_videos_may_be_far_larger_than_their_file(self, tmp_path, monkeypatch):
+        decode_still_frames(monkeypatch, 1900)
+        (tmp_path / "still.mp4").touch()
+        assert len(video_files._decode(tmp_path / "still.mp4")) == 1900
+
+    def test_decoded_videos_may_not_fill_the_memory(self, tmp_path, monkeypatch):
+        decode_still_frames(monkeypatch, 2000)
+        (tmp_path / "still.mp4").touch()
+        with pytest.raises(DataError, match=r"1908 frames of 1024 x 1024 and more take over 8 GB .*: cut") as refusal:
+            read_videos(tmp_path)
+        assert str(refusal.value).count("still.mp4") == 1
+
+    @pytest.mark.parametrize("video", ["car.npy", "car/0.png"])
+    def test_frames_hide_no_videos(self, video, tmp_path):
+        (tmp_path / video).parent.mkdir(exist_ok=True)
+        (tmp_path / video).touch()
+        (tmp_path / "poster.png").touch()
+        with pytest.raises(DataError, match=rf"both frames, such as poster\.png, and videos, such as {video[:3]}"):
+            read_videos(tmp_path)
+
+    def test_the_current_folder_has_a_name(self, tmp_path, monkeypatch):
+        Image.fromarray(frames()[0]).save(tmp_path / "0.png")
+        (tmp_path / "below").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert read_videos(Path())[0].name == tmp_path.name
+        monkeypatch.chdir("below")
+        assert read_videos(Path(".."))[0].name == tmp_path.name
+
+    def test_frames_are_upright(self, tmp_path):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6  # stored rotated by a quarter, against the clock
+        frame = frames()[0, :5]
+        Image.fromarray(np.rot90(frame)).save(tmp_path / "0.png", exif=exif)
+        assert np.array_equal(read_videos(tmp_path)[0].frames[0].numpy(), frame)
+
+    def test_deep_frames_keep_their_depth(self, tmp_path):
+        """Grey levels are those of Pillow, beyond 8 bits in proportion."""
+        colours = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+        deep = colours.astype(np.uint16) * 257
+        tifffile.imwrite(tmp_path / "0.tif", deep, photometric="rgb")
+        Image.fromarray(deep[..., 0]).save(tmp_path / "1.png")
+        coloured, grey = read_videos(tmp_path)[0].frames.numpy()
+        assert np.allclose(coloured, np.asarray(Image.fromarray(colours).convert("F")) * 257)
+        assert np.array_equal(grey, deep[..., 0])
+
+    def test_files_of_several_pictures_are_no_frame(self, tmp_path):
+        one, *others = map(Image.fromarray, frames())
+        one.save(tmp_path / "0.tif", save_all=True, append_images=others)
+        with pytest.raises(DataError, match=r"0\.tif: cannot be read as an image: it holds 3 pictures"):
+            read_videos(tmp_path)
+
+    def test_a_decompression_bomb_is_named(self, tmp_path, monkeypatch):
+        Image.fromarray(frames()[0]).save(tmp_path / "0.png")
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+        with pytest.raises(DataError, match=r"0\.png: cannot be read as an image: .*decompression bomb"):
+            read_videos(tmp_path)
+
+    def test_an_array_is_no_larger_than_its_file(self, tmp_path):
+        np.save(tmp_path / "video.npy", frames())
+        with (tmp_path / "video.npy").open("r+b") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<c8", "fortran_order": False, "shape": (10**6, 512, 512)}
+            )
+        with pytest.raises(DataError, match=r"video\.npy: cannot be read as a video: .*file size"):
+            read_videos(tmp_path)
+
+    def test_videos_of_different_sizes_are_loaded_one_by_one(self, tmp_path):
+        for side in (8, 9):
+            np.save(tmp_path / f"{side}.npy", frames(side=side))
+        loaders = []
+        for options in ({}, {"batch_size": 2}, {"batch_size": 2, "crop": (8, 8)}):
+            data = VideoFolder(train_folder=tmp_path, val_folder=tmp_path, **options)
+            data.setup("fit")
+            loaders.append(data.val_dataloader())
+        one_by_one, whole, cropped = loaders
+        assert [batch.measurement.shape for batch in one_by_one] == [(1, 3, 8, 8), (1, 3, 9, 9)]
+        with pytest.raises(UsageError, match=r"--data\.batch_size 1, .*--data\.crop"):
+            next(iter(whole))
+        assert next(iter(cropped)).measurement.shape == (2, 3, 8, 8)
+
     @pytest.mark.parametrize(
         ("array", "message"),
         [
             (np.zeros((3, 4, 4)), "zero everywhere"),
             (np.full((3, 4, 4), math.nan), "NaN, infinity"),
+            (np.full((3, 4, 4), 1e39), "beyond single precision"),
+            (np.full((3, 4, 4), 3e38 + 3e38j), "beyond single precision"),
+            (np.full((2, 3, 4, 4), 3e38), "beyond single precision"),
             (np.ones((4, 4)), r"an array of shape \(4, 4\) and type float64, expected numbers \(time, height, width\)"),
             (np.ones((3, 3, 4, 4)), "expected numbers"),
             (np.ones((0, 4, 4)), "expected numbers"),

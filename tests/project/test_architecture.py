@@ -59,7 +59,7 @@ DATA_MAY_IMPORT = {
     "loading": set(),
     "photographs": {"loading"},
     "spectral": {"loading"},
-    "videos": {"loading"},
+    "videos": {"loading", "photographs"},
     "measured": {"loading"},
     "dynamic_mri": {"loading", "measured"},
     "denoising": {"loading", "dynamic_mri"},
