@@ -166,6 +166,6 @@ def known_target(batch: Sample) -> Tensor:
     if batch.target is None:
         raise UsageError(
             f"of {abridged(batch.name, limit=3)} only the measurement is known, not the image: train without it, with "
-            "--model.self_supervision SSDU, or undersample what was fully sampled, with --data.pattern"
+            "--model.self_supervision SSDU, undersample what was fully sampled, with --data.pattern, or take other data"
         )
     return batch.target
