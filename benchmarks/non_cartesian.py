@@ -5,9 +5,9 @@
 
 A heart of ellipses is measured in closed form, not by our operator, once for each number of spokes; the methods get the
 same samples. The bundled network was trained on cines along trajectories. The density weights are taken to each of
-some powers, scaled so that the norm of the operator is 1 again: 0 is the same weight for all samples. BART is given k-space
-without weights. SER is of the complex series times the best factor, since the adjoint reconstruction has no scale;
-seconds are those of the processor, of one thread, for one series.
+some powers, scaled so that the norm of the operator is 1 again: 0 is the same weight for all samples. BART is given
+k-space without weights. SER is of the complex series times the best factor, since the adjoint reconstruction has no
+scale; seconds are those of the processor, of one thread, for one series.
 """
 
 import argparse
