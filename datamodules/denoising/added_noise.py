@@ -54,7 +54,8 @@ def denoising_sample(measurement: Tensor, target: Tensor | None, sigma: Tensor, 
     Args:
         measurement: (time, height, width), complex64, in units of the noise.
         target: without noise, of the same shape and in the same unit; None if not known.
-        sigma: standard deviation of the real part of the noise, and likewise of the imaginary part, in the data's unit.
+        sigma: the unit, root of E|n|^2 / 2, in that of the data: the standard deviation of the real part of complex
+            noise, and likewise of the imaginary part.
         name: of the sample.
         origin: of the sample.
     """

@@ -33,8 +33,8 @@ class DenoisingDataModule(ReconstructionDataModule):
         crop: height and width of a crop; None for whole frames.
         crops_per_cine: crops of each series in an epoch of training, at random places.
         predict_series: for ``predict``, a file of series with noise, or a folder of them, see :class:`NoisySeries`.
-        predict_noise: the standard deviation of the real part of their noise, in the unit of the file; None to estimate
-            it from each series.
+        predict_noise: the standard deviation of the noise of real series, or of the real part of that of complex ones,
+            in the unit of the file; None to estimate it from each series.
         batch_size: samples in a batch of training and validation.
         kwargs: see :class:`ReconstructionDataModule`.
 

@@ -10,7 +10,13 @@ from lowrank_unroll.linalg.functions import (
 )
 from lowrank_unroll.linalg.measures import effective_rank, relative_gaps, relative_spectrum, ties
 from lowrank_unroll.linalg.precision import at_least_single, full_precision
-from lowrank_unroll.linalg.random_matrices import OptimalShrinker, centered_spectrum, noise_edge, noise_variance
+from lowrank_unroll.linalg.random_matrices import (
+    OptimalShrinker,
+    centered_spectrum,
+    noise_edge,
+    noise_variance,
+    safe_sqrt,
+)
 from lowrank_unroll.linalg.shrinkage import Shrinkage, tie_tolerance
 from lowrank_unroll.linalg.svd import SVDGradient, svd
 from lowrank_unroll.linalg.thresholding import Firm, Hard, SchattenP, Soft, Truncation, WeightedSoft
@@ -34,6 +40,7 @@ __all__ = [
     "not_differentiable",
     "relative_gaps",
     "relative_spectrum",
+    "safe_sqrt",
     "singular_value_threshold",
     "spectral_function",
     "spectral_norm",

@@ -18,13 +18,14 @@ Noise = TypeVar("Noise", Tensor, float)
 def centered_spectrum(matrices: Tensor) -> Tensor:
     """Return the singular values of matrices (..., m, n) less the mean of each row, descending, without gradient.
 
-    The smallest one is left out where the mean forces it to be zero, so that there are min(m, n - 1), at least one.
+    They are float64, since their squares over- or underflow single precision in extreme units. The smallest one is left
+    out where the mean forces it to be zero, so that there are min(m, n - 1), at least one.
     """
     rows, columns = matrices.shape[-2:]
     A = matrices.to(torch.promote_types(matrices.dtype, torch.float64))
     A = A - A.mean(-1, keepdim=True)
     squares: Tensor = torch.linalg.eigvalsh(A @ A.mH if rows < columns else A.mH @ A).flip(-1)
-    return squares[..., : min(rows, max(1, columns - 1))].clamp_min(0).sqrt().to(matrices.real.dtype)
+    return safe_sqrt(squares[..., : min(rows, max(1, columns - 1))])
 
 
 @torch.no_grad()
@@ -40,19 +41,29 @@ def noise_variance(S: Tensor, shape: Shape) -> Tensor:
         shape: rows and columns of the matrices.
 
     Returns:
-        E|n|^2, for complex matrices twice the variance of the real part, (...).
+        E|n|^2, for complex matrices twice the variance of the real part, (...), float64.
 
     >>> noise = torch.randn(2, 8, 400, generator=torch.Generator().manual_seed(0))
     >>> noise_variance(torch.linalg.svdvals(noise), (8, 400)).round(decimals=1)
-    tensor([1., 1.])
+    tensor([1., 1.], dtype=torch.float64)
     """
     longer, count = max(shape), S.shape[-1]
-    squares = S.square() / longer
+    squares = S.double().square() / longer
     left = torch.arange(count, 0, -1, device=S.device)  # values from the p-th on
     mean = squares.flip(-1).cumsum(-1).flip(-1) / left
     is_noise = squares - squares[..., -1:] <= 4 * (left / longer).sqrt() * mean
     first = is_noise.to(torch.uint8).argmax(-1, keepdim=True)
     return mean.gather(-1, first).squeeze(-1)
+
+
+def safe_sqrt(squares: Tensor) -> Tensor:
+    """Return the square root, whose derivative at 0 is 0 rather than infinity; 0 for what rounding makes negative.
+
+    >>> safe_sqrt(torch.tensor([-1e-9, 0.0, 4.0]))
+    tensor([0., 0., 2.])
+    """
+    positive = squares > 0
+    return torch.where(positive, torch.where(positive, squares, 1).sqrt(), 0)
 
 
 def noise_edge(noise: Noise, shape: Shape) -> Noise:

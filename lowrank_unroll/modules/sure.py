@@ -63,8 +63,11 @@ class SURE:
                 "SURE differentiates the network in forward mode, of which checkpoints keep nothing: give "
                 "--model.network.checkpoint_iterations false"
             )
-        direction = _white_noise_like(measurement, step)
-        with forward_ad.dual_level():
+        has_graph = torch.is_grad_enabled()
+        # Inference mode, which Trainer.validate is in, drops tangents. Its tensors take none either, but clones do.
+        with torch.inference_mode(False), torch.set_grad_enabled(has_graph), forward_ad.dual_level():
+            measurement = measurement.clone()
+            direction = _white_noise_like(measurement, step)
             dual_measurement = forward_ad.make_dual(measurement, direction)  # type: ignore[no-untyped-call]
             dual, penalty = reconstruct(batch._replace(measurement=dual_measurement))
             reconstruction, change = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]

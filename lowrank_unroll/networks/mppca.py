@@ -5,8 +5,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
-from lowrank_unroll.linalg import Hard, centered_spectrum, noise_edge, noise_variance, spectral_function
+from lowrank_unroll.linalg import Hard, centered_spectrum, noise_edge, noise_variance, safe_sqrt, spectral_function
 from lowrank_unroll.operators import LinearOperator, check_tensor
+from lowrank_unroll.operators.white_noise import check_frames
 from lowrank_unroll.prox import map_windows
 from lowrank_unroll.sample import SERIES_AXES
 
@@ -36,18 +37,26 @@ class MPPCA(nn.Module):
         self.stride = stride
 
     def forward(self, measurement: Tensor, operator: LinearOperator) -> Tensor:
-        """Denoise a series A^H y, (batch, time, height, width), real or complex."""
+        """Denoise a series A^H y, (batch, time, height, width), real or complex.
+
+        Raises:
+            UsageError: if it has a single frame.
+            ValueError: if a frame is smaller than a window.
+        """
         check_tensor(measurement=measurement)
-        return map_windows(_without_noise, operator.adjoint(measurement), self.window, self.stride)
+        series = operator.adjoint(measurement)
+        check_frames(series)
+        return map_windows(_without_noise, series, self.window, self.stride)
 
 
 def _without_noise(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Return the components of (..., time, pixels) that are no noise, and weights that prefer few of them."""
     mean = matrices.mean(-1, keepdim=True)
     S, shape = centered_spectrum(matrices), (matrices.shape[-2], matrices.shape[-1])
-    threshold = noise_edge(noise_variance(S, shape).sqrt(), shape)
+    threshold = noise_edge(safe_sqrt(noise_variance(S, shape)), shape)
     rank = (threshold[..., None] < S).sum(-1)
-    return mean + spectral_function(matrices - mean, Hard(threshold)), 1 / (1 + rank.to(S))
+    denoised = spectral_function(matrices - mean, Hard(threshold.to(matrices.real.dtype)))
+    return mean + denoised, 1 / (1 + rank.to(matrices.real.dtype))
 
 
 def check_window(window: int, stride: int) -> None:

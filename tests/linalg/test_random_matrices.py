@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lowrank_unroll.linalg import Hard, OptimalShrinker, Soft, noise_edge, noise_variance, spectral_function
+from lowrank_unroll.linalg import Hard, OptimalShrinker, Soft, noise_edge, noise_variance, safe_sqrt, spectral_function
 
 
 def noisy(rows=20, columns=60, rank=2, noise=0.5, dtype=torch.float64, seed=0, strength=30.0):
@@ -29,6 +29,21 @@ def test_the_noise_has_the_unit_of_the_matrix():
     _, matrix = noisy()
     S = torch.linalg.svdvals(matrix)
     assert torch.allclose(noise_variance(1e3 * S, (20, 60)), 1e6 * noise_variance(S, (20, 60)))
+
+
+@pytest.mark.parametrize("unit", [1e-22, 1e19])
+def test_the_unit_may_be_extreme(unit):
+    _, matrix = noisy(dtype=torch.float32)
+    S = torch.linalg.svdvals(matrix)
+    variance = noise_variance(unit * S, (20, 60)) / unit / unit
+    assert torch.allclose(variance, noise_variance(S, (20, 60)), rtol=1e-5)
+
+
+def test_the_tangent_of_a_root_of_zero_is_zero():
+    squares = torch.tensor([0.0, 4.0])
+    root, tangent = torch.func.jvp(safe_sqrt, (squares,), (torch.ones(2),))
+    assert root.tolist() == [0, 2]
+    assert tangent.tolist() == [0, 0.25]
 
 
 def test_zeros_have_no_noise():

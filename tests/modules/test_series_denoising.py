@@ -14,9 +14,10 @@ from datamodules import NoisySeries, add_noise_to_series
 from datamodules.denoising.added_noise import AddedNoise
 from datamodules.denoising.measured_series import MeasuredSeries
 from datamodules.dynamic_mri.cine import Cine
-from lowrank_unroll.errors import UsageError
+from lowrank_unroll.errors import DataError, UsageError
 from lowrank_unroll.modules import SSDU, SURE, DynamicMRI, SeriesDenoising
-from lowrank_unroll.networks import DynamicFeatureUnrolledNet, OptimalShrinkageRecon, T2LRNet
+from lowrank_unroll.networks import MPPCA, DynamicFeatureUnrolledNet, OptimalShrinkageRecon, T2LRNet
+from lowrank_unroll.networks.layers.convolutions import ImageConvolutions
 from lowrank_unroll.notebook import quality, reconstruct, show
 from lowrank_unroll.operators import Identity, estimate_white_noise
 from lowrank_unroll.sample import Sample
@@ -44,6 +45,25 @@ class Gain(nn.Module):
         return self.gain * measurement
 
 
+class Ones(nn.Module):
+    """Return ones, whatever was measured."""
+
+    def forward(self, measurement, operator):
+        return torch.ones_like(measurement)
+
+
+class FrameByFrame(nn.Module):
+    """Convolve each frame."""
+
+    def __init__(self):
+        super().__init__()
+        self.stack = ImageConvolutions((2, 4, 2))
+
+    def forward(self, measurement, operator):
+        channels = torch.view_as_real(measurement).flatten(0, 1).movedim(-1, 1)
+        return torch.view_as_complex(self.stack(channels).movedim(1, -1).contiguous()).view(measurement.shape)
+
+
 def risk(network, sample, step=0, noise=1.0):
     task = SeriesDenoising(network, self_supervision=SURE(noise))
     return SURE(noise).objective(task, task.reconstruct, sample, "val", step)[0]
@@ -62,6 +82,53 @@ class TestNoise:
         sample = add_noise_to_series(series(time=8, height=40, width=40), snr=5.0)
         assert estimate_white_noise(sample.measurement[None]) == pytest.approx(1, rel=0.05)
         assert estimate_white_noise(sample.measurement[None].real) == pytest.approx(1, rel=0.05)
+
+    @pytest.mark.parametrize("time", [20, 40])  # fewer frames than pixels of a window, and more
+    def test_of_noise_alone_the_estimate_has_no_bias(self, time):
+        parts = torch.randn(2, 1, time, 100, 100, generator=torch.Generator().manual_seed(0))
+        assert estimate_white_noise(torch.complex(*parts)) == pytest.approx(1, rel=0.01)
+        assert estimate_white_noise(parts[0]) == pytest.approx(1, rel=0.01)
+
+    @pytest.mark.parametrize("unit", [1e-22, 1e19])
+    def test_the_unit_of_the_level_may_be_extreme(self, unit):
+        noisy = batch().measurement
+        assert estimate_white_noise(unit * noisy) / unit == pytest.approx(estimate_white_noise(noisy).numpy(), rel=1e-4)
+
+    def test_a_background_of_zeros_does_not_count(self):
+        noisy = add_noise_to_series(series(time=8, height=40, width=40), snr=5.0).measurement.numpy().copy()
+        noisy[:, :30] = 0
+        (sample,) = MeasuredSeries([Cine(7 * noisy, "a")], None)
+        assert sample.scale == pytest.approx(7, rel=0.05)
+
+    @pytest.mark.parametrize("is_complex", [False, True])
+    def test_a_level_that_is_known_agrees_with_the_estimate(self, is_complex):
+        """Methods expect E|n|^2 = 2, of real series as of complex ones."""
+        sample = add_noise_to_series(series(time=8, height=40, width=40), snr=5.0)
+        noisy = sample.measurement.numpy() if is_complex else sample.measurement.real.numpy()
+        (known,), (estimated,) = (MeasuredSeries([Cine(7 * noisy, "a")], noise) for noise in (7.0, None))
+        assert known.scale == pytest.approx(float(estimated.scale), rel=0.05)
+        assert estimate_white_noise(known.measurement[None]) == pytest.approx(1, rel=0.05)
+        clean = sample.target if is_complex else sample.target.real
+        noise = known.measurement * known.scale - 7 * clean
+        assert (noise / known.scale).abs().square().mean() == pytest.approx(2, rel=0.03)
+
+    @pytest.mark.parametrize(
+        ("frames", "told"),
+        [
+            (
+                np.broadcast_to(np.eye(10, dtype=np.float32), (4, 10, 10)),
+                r"^a: no noise is found.*--data.predict_noise$",
+            ),
+            (np.eye(10)[None], r"^a: a series of 1 frame.*at least 2 frames.*--data.predict_noise$"),
+        ],
+    )
+    def test_a_series_that_does_not_tell_its_noise_is_refused(self, frames, told):
+        with pytest.raises(DataError, match=told):
+            MeasuredSeries([Cine(frames, "a")], None)[0]
+        assert MeasuredSeries([Cine(frames, "a")], 0.1)[0].measurement.isfinite().all()
+        (black,) = MeasuredSeries([Cine(np.zeros((4, 10, 10)), "a")], None)
+        assert black.scale > 0
+        assert not black.measurement.any()
 
     def test_series_to_predict_are_in_units_of_theirs(self):
         noisy = 3e4 * add_noise_to_series(series(time=8, height=40, width=40), snr=5.0).measurement.numpy()
@@ -139,6 +206,34 @@ class TestSURE:
         assert not same(before, list(task.parameters()))
         trainer.save_checkpoint(tmp_path / "last.ckpt")
         assert same(torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"], task.state_dict())
+
+    def test_validate_has_the_divergence_though_it_records_no_gradient(self):
+        sample = batch()
+        task = SeriesDenoising(T2LRNet(iterations=1, features=2), self_supervision=SURE())
+        with torch.no_grad():
+            expected, _ = SURE().objective(task.eval(), task.reconstruct, sample, "val", 0)
+        trainer = quiet_trainer()
+        trainer.limit_val_batches = 1
+        trainer.validate(task, DataLoader([sample], batch_size=None), verbose=False)
+        assert trainer.callback_metrics["val/loss"] == pytest.approx(float(expected), rel=1e-5)
+
+    def test_a_network_may_ignore_the_measurement(self):
+        sample = batch()
+        with torch.inference_mode():
+            loss = risk(Ones(), sample)
+        assert loss == pytest.approx(float((sample.measurement - 1).abs().square().mean() - 2), rel=1e-5)
+
+    def test_compiled_convolutions_leave_it_to_pytorch(self):
+        sample, network = batch(), FrameByFrame()
+        expected = risk(network, sample)
+        network.stack.compiled = True
+        assert torch.equal(risk(network, sample), expected)
+
+    @pytest.mark.parametrize("network", [MPPCA(), OptimalShrinkageRecon()])
+    def test_windows_without_noise_keep_it_finite(self, network):
+        sample = batch()
+        sample.measurement[:, :, :10] = 0
+        assert risk(network, sample).isfinite()
 
     def test_what_it_cannot_do_is_refused(self):
         with pytest.raises(ValueError, match="noise is 0"):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_networks import DYNAMIC
 
+from lowrank_unroll.errors import UsageError
 from lowrank_unroll.networks import MPPCA, DynamicFeatureUnrolledNet, LocallyLowRankRecon, OptimalShrinkageRecon
 from lowrank_unroll.operators import Fourier, Identity, Mask, SingleCoil
 from lowrank_unroll.prox import map_windows
@@ -92,7 +93,7 @@ class TestMethods:
         clean, _ = moving()
         assert torch.allclose(kind()(clean, Identity()), clean, atol=1e-4)
 
-    @pytest.mark.parametrize("factor", [1e-12, 1e12])
+    @pytest.mark.parametrize("factor", [1e-22, 1e-12, 1e12, 1e19])
     def test_homogeneity(self, kind, factor):
         _, noisy = moving()
         denoised = kind()(noisy, Identity())
@@ -109,6 +110,10 @@ class TestMethods:
         together = kind()(noisy, Identity())
         for number in range(3):
             assert torch.allclose(kind()(noisy[number : number + 1], Identity())[0], together[number], atol=1e-4)
+
+    def test_a_single_frame_does_not_tell_its_noise(self, kind):
+        with pytest.raises(UsageError, match="a series of 1 frame does not tell its noise, expected at least 2 frames"):
+            kind()(moving(time=1)[1], Identity())
 
     def test_more_frames_than_pixels_in_a_window(self, kind):
         clean, noisy = moving(time=15)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.compilation import Compiled
 from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d, FewOutputsConv2d, FewOutputsConv3d
+from lowrank_unroll.torch_private import in_forward_mode
 
 Activation = Callable[[], nn.Module]
 Convolution = Callable[[int, int], nn.Module]
@@ -37,7 +38,8 @@ class Convolutions(nn.Sequential):
     singular values.
 
     If ``compiled`` is true, it is compiled in training, where samples have one size or a few: the compiler starts anew
-    for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size.
+    for each of the first eight sizes, and leaves the others alone. In evaluation each sample may have its own size. In
+    forward mode it runs uncompiled: compiled code takes no tangents.
 
     Args:
         convolution: makes a convolution of the numbers of channels before and after it.
@@ -69,7 +71,7 @@ class Convolutions(nn.Sequential):
 
     def convolve(self, channels: Tensor) -> Tensor:
         """Convolve the channels, and leave the result in the precision of the convolutions."""
-        compiles_here = self.compiled_on_cpu or channels.device.type != "cpu"
+        compiles_here = (self.compiled_on_cpu or channels.device.type != "cpu") and not in_forward_mode()
         return (_convolve_compiled if self.compiled and self.training and compiles_here else _convolve)(self, channels)
 
 
