@@ -442,17 +442,27 @@ class TestCommandLine:
             sandbox.select_raw_files(sorted(tmp_path.iterdir()))
 
 
-def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path):
+SELECT = (
+    f"{sandbox.LIGHT_PACKAGE}\n"
+    "from datamodules.measured.ismrmrd.sandbox import select_raw_files\n"
+    "read = lambda path: select_raw_files([path])\n"
+)
+READ = (
+    "from datamodules.measured.kspace_files import read_kspace\n"
+    "from datamodules.measured.coil_treatment import Coils\n"
+    "read = lambda path: read_kspace(path, Coils())\n"
+)
+
+
+@pytest.mark.parametrize(
+    "definition", [SELECT, pytest.param(READ, marks=pytest.mark.slow(seconds=20))], ids=["light", "whole package"]
+)
+def test_a_script_that_reads_raw_files_needs_no_guard(tmp_path, definition):
     """Processes of multiprocessing would run the script again."""
     kspace, _ = measured()
     raw = write(tmp_path / "raw.h5", header_of(kspace), lines(kspace))
     script = tmp_path / "script.py"
-    script.write_text(
-        f"{sandbox.LIGHT_PACKAGE}\n"
-        "from pathlib import Path\n"
-        "from datamodules.measured.ismrmrd.sandbox import select_raw_files\n"
-        f"print(len(select_raw_files([Path({str(raw)!r})])))\n"
-    )
+    script.write_text(f"{definition}from pathlib import Path\nprint(len(read(Path({str(raw)!r}))))\n")
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(
         [sys.executable, script], env=os.environ | paths, check=True, capture_output=True, text=True

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 from torch.utils._pytree import tree_map
 
 from lowrank_unroll.linalg import Soft, batches, singular_value_threshold, spectral_function
@@ -278,6 +279,27 @@ def test_a_step_of_total_variation_is_that_of_pytorch(shape, dtype, seed):
     with_graph = total_variation_step(series.clone().requires_grad_(), dual, weights)
     for one, other in zip(ours, with_graph, strict=True):
         torch.testing.assert_close(one, other.detach(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_in_forward_mode_a_step_of_total_variation_is_left_to_pytorch(dtype):
+    """Compiled code would drop the tangents."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 3, 5, 4)
+    (series, dual), (d_series, d_dual) = (
+        [torch.randn(size, dtype=dtype, generator=generator) for size in (shape, (3, *shape))] for _ in range(2)
+    )
+    weights, step = torch.rand(3, 2, generator=generator), 1e-3
+    with forward_ad.dual_level():
+        pairs = ((series, d_series), (dual, d_dual))
+        results = total_variation_step(*[forward_ad.make_dual(*pair) for pair in pairs], weights)
+        tangents = [forward_ad.unpack_dual(result).tangent for result in results]
+    after, before = (
+        total_variation_step(series + sign * step * d_series, dual + sign * step * d_dual, weights) for sign in (1, -1)
+    )
+    for tangent, one, other in zip(tangents, after, before, strict=True):
+        quotient = (one - other) / (2 * step)
+        assert (tangent - quotient).norm() <= 0.02 * quotient.norm()
 
 
 def test_a_step_of_total_variation_by_several_threads(monkeypatch):
