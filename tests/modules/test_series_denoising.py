@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -288,10 +289,12 @@ def test_from_a_folder_of_series_to_a_prediction(command_line, folders, tmp_path
     row, *_ = csv.DictReader(metrics.read_text().splitlines())
     assert float(row["psnr"]) > float(row["zero_filled_psnr"])
     command_line(
-        "predict", *WORDS, "--data.predict_series", tmp_path / "test.npy", "--prediction.series_formats", "[npy]"
+        "predict", *WORDS, "--data.predict_series", tmp_path / "test.npy", "--prediction.series_formats", "[h5]"
     )
-    (written,) = Path("runs").rglob("test.npy")
-    assert np.abs(np.load(written)).mean() == pytest.approx(np.load(tmp_path / "test.npy").mean(), rel=0.1)
+    (written,) = Path("runs").rglob("predictions/test.h5")
+    with h5py.File(written) as file:
+        mean = np.abs(file["series"][()]).mean()
+    assert mean == pytest.approx(np.load(tmp_path / "test.npy").mean(), rel=0.1)
 
 
 def test_what_is_missing_is_said_in_one_line(refused):
