@@ -81,10 +81,11 @@ class Sample(NamedTuple):
         """Stack samples into a batch; a field that is None in every sample stays None.
 
         Raises:
-            UsageError: if some samples are on a Cartesian grid and others along a trajectory, if sizes differ, or if
-                only some have a target or coils; names one of each.
+            UsageError: if a sample has no mask; or, with one of each named, if some samples are on a Cartesian grid and
+                others along a trajectory, they differ in size, or only some have a target or coils.
         """
         _check_one_kind_of_kspace(samples)
+        _check_masks(samples)
         _check_one_size(samples)
         fields = zip(*samples, strict=True)
         return cls._make(None if values[0] is None else default_collate(list(values)) for values in fields)
@@ -143,6 +144,15 @@ def _check_one_kind_of_kspace(samples: Sequence[Sample]) -> None:
             f"the trajectories of {first} and {second} are {one} and {other}, which are no batch: give "
             "--data.batch_size 1, or patterns with equally many samples"
         )
+
+
+def _check_masks(samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        if sample.mask is None:
+            raise UsageError(
+                f"the mask of {sample.name} is None, expected booleans, True where a value is measured: where all are, "
+                "torch.ones_like(measurement, dtype=torch.bool)"
+            )
 
 
 def _check_one_size(samples: Sequence[Sample]) -> None:

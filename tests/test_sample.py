@@ -58,3 +58,8 @@ def test_samples_with_and_without_a_field_are_no_batch(field):
 def test_an_unknown_target_is_missed_with_the_names():
     with pytest.raises(UsageError, match=r"of series 1, series 2 only the measurement is known"):
         known_target(Sample.stack([series(1.0), series(2.0)]))
+
+
+def test_a_sample_needs_a_mask():
+    with pytest.raises(UsageError, match=r"the mask of series 2 is None, expected booleans.*torch\.ones_like"):
+        Sample.stack([series(1.0), series(2.0)._replace(mask=None)])

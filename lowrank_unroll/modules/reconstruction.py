@@ -65,7 +65,7 @@ class ReconstructionModule(OptimizedModule):
 
     Raises:
         UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
-            of another network, or there are two losses.
+            of another network, or there are two losses, or "psnr" is not among the metrics.
     """
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
@@ -252,6 +252,11 @@ class ReconstructionModule(OptimizedModule):
 
     def _metric_collection(self, stage: Stage) -> MetricCollection:
         metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
+        if "psnr" not in metrics:
+            raise UsageError(
+                f"{type(self).__name__}.metrics() returns {', '.join(metrics) or 'none'}, expected psnr among "
+                "them, which pictures show and checkpoints go by: return super().metrics() with yours"
+            )
         # compute_groups would merge two metrics whose first values happen to be equal.
         return MetricCollection(metrics, prefix=f"{stage}/", compute_groups=False)
 

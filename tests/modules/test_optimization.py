@@ -217,3 +217,13 @@ def test_a_training_is_not_resumed_by_another_scheduler():
     for before, after, advice in ((one, other, "null"), (other, one, "StepLR")):
         with pytest.raises(UsageError, match=f"the scheduler of the checkpoint is .*--model.scheduler {advice}"):
             after.resume(before.checkpoint())
+
+
+class WithoutPSNR(ColorCS):
+    def metrics(self):
+        return {"error": SampleMean(mse)}
+
+
+def test_psnr_must_be_among_the_metrics():
+    with pytest.raises(UsageError, match=r"WithoutPSNR.metrics\(\) returns error, expected psnr among them"):
+        WithoutPSNR(TLRNet(iterations=1, features=2))
