@@ -80,5 +80,5 @@ class DenoisingDataModule(ReconstructionDataModule):
             if self.predict_series is None:
                 raise UsageError("nothing to predict: pass --data.predict_series FILE_OR_FOLDER")
             return MeasuredSeries(read_cines(Path(self.predict_series)), self.predict_noise)
-        crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
+        crops = self.crops.of_split(split)
         return SimulatedDataset(self.cines(split), self.noise, self.origin, (self.seed, SPLITS[split]), crops)

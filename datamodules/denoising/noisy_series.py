@@ -5,9 +5,8 @@ from typing import Any
 
 from datamodules.denoising.denoising_data_module import DenoisingDataModule
 from datamodules.dynamic_mri.cine import Cine
-from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.dynamic_mri.cine_files import read_split
 from datamodules.loading.data_module import Split
-from lowrank_unroll.errors import UsageError
 
 
 class NoisySeries(DenoisingDataModule):
@@ -38,7 +37,4 @@ class NoisySeries(DenoisingDataModule):
         Raises:
             UsageError: if no path is given for it.
         """
-        path = self.paths[split]
-        if path is None:
-            raise UsageError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
-        return read_cines(Path(path))
+        return read_split(self.paths, split)

@@ -12,9 +12,10 @@ from rich.progress import track
 from datamodules.dynamic_mri.cine import Cine
 from datamodules.dynamic_mri.dicom_files import group_dicom, read_dicom
 from datamodules.loading.array_checks import check_array_size
+from datamodules.loading.data_module import Split
 from datamodules.loading.lazy_arrays import CheckedArray, LazyArray, NpyArray, hdf5_datasets
 from datamodules.loading.source_names import source_names
-from lowrank_unroll.errors import DataError, first_line
+from lowrank_unroll.errors import DataError, UsageError, first_line
 from lowrank_unroll.extras import import_extra
 from lowrank_unroll.names import unique_names
 
@@ -49,6 +50,18 @@ def read_cines(path: Path) -> list[Cine]:
             else:
                 cines.append(Cine(frames, name if len(sources) == 1 else f"{source}/{name}"))
     return cines
+
+
+def read_split(paths: Mapping[Split, Path | None], split: Split) -> list[Cine]:
+    """Read the series of a split as :func:`read_cines` does.
+
+    Raises:
+        UsageError: if no path is given for it.
+    """
+    path = paths[split]
+    if path is None:
+        raise UsageError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
+    return read_cines(Path(path))
 
 
 def _read_npy(file: Path) -> Mapping[str, LazyArray]:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.dynamic_mri.cine import Cine
-from datamodules.dynamic_mri.cine_files import read_cines
+from datamodules.dynamic_mri.cine_files import read_split
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.loading.data_module import Split
-from lowrank_unroll.errors import UsageError
 
 
 class CineImages(DynamicDataModule):
@@ -38,7 +37,4 @@ class CineImages(DynamicDataModule):
         Raises:
             UsageError: if no path is given for it.
         """
-        path = self.paths[split]
-        if path is None:
-            raise UsageError(f"no series for this stage: pass --data.{split}_path FILE_OR_FOLDER")
-        return read_cines(Path(path))
+        return read_split(self.paths, split)

@@ -62,5 +62,5 @@ class DynamicDataModule(SeriesDataModule):
 
     def measured(self, split: Split) -> Dataset[Sample]:
         """Measure the series of a split."""
-        crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
+        crops = self.crops.of_split(split)
         return SimulatedDataset(self.cines(split), self.acquisition, self.origin, (self.seed, SPLITS[split]), crops)

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 
+from datamodules.loading.data_module import Split
 from datamodules.loading.drawn_datasets import generator_of
 from lowrank_unroll.checks import check_at_least, check_sides
 from lowrank_unroll.errors import UsageError
@@ -79,6 +80,10 @@ class Crops:
                 f"crops_per_cine is {self.crops_per_cine}, but crop_strides {self.crop_strides} already determine "
                 "the number of crops of a series: leave one of them out"
             )
+
+    def of_split(self, split: Split) -> "Crops":
+        """Return these crops for training, one of each series for validation, and whole series for all else."""
+        return {"train": self, "val": Crops(self.window)}.get(split, Crops())
 
     def starts(self, shape: Sequence[int]) -> Iterator[Start | None]:
         """Yield the starts of the crops of a series of this shape, None for a random place."""

@@ -86,7 +86,7 @@ class Carbon13(SeriesDataModule):
                 f"no series of the {self.files} files in {self.root.absolute()} is for {split!r}: with --data.pattern "
                 "these are those of fully sampled files; a file of a single series is for 'test'"
             )
-        crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
+        crops = self.crops.of_split(split)
         return KSpaceDataset(scans, self.pattern, (self.seed, SPLITS[split]), crops)
 
     def _read(self) -> Iterator[MatlabSeries]:

@@ -118,5 +118,5 @@ class RawScans(SeriesDataModule):
         if self.pattern is not None:
             for scan in scans:
                 check_fully_sampled(scan)
-        crops = {"train": self.crops, "val": Crops(self.crops.window), "test": Crops()}[split]
+        crops = self.crops.of_split(split)
         return KSpaceDataset(scans, self.pattern, (self.seed, SPLITS[split]), crops)

@@ -62,6 +62,5 @@ class VideoDataModule(ReconstructionDataModule):
             UsageError: if there are none for this stage, or one is smaller than a crop.
             DataError: if a file cannot be read.
         """
-        crops = {"train": self.crops, "val": Crops(self.crops.window)}.get(split, Crops())
         seeds = (self.seed, SPLITS.get(split, len(SPLITS)))  # "predict" has the next number
-        return MeasuredVideos(self.videos(split), self.pattern, seeds, crops, self.noise)
+        return MeasuredVideos(self.videos(split), self.pattern, seeds, self.crops.of_split(split), self.noise)

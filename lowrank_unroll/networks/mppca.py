@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.linalg import Hard, centered_spectrum, noise_edge, noise_variance, safe_sqrt, spectral_function
 from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.operators.white_noise import check_frames
 from lowrank_unroll.prox import map_windows
+from lowrank_unroll.prox.windows import check_window
 from lowrank_unroll.sample import SERIES_AXES
 
 
@@ -57,14 +57,3 @@ def _without_noise(matrices: Tensor) -> tuple[Tensor, Tensor]:
     rank = (threshold[..., None] < S).sum(-1)
     denoised = spectral_function(matrices - mean, Hard(threshold.to(matrices.real.dtype)))
     return mean + denoised, 1 / (1 + rank.to(matrices.real.dtype))
-
-
-def check_window(window: int, stride: int) -> None:
-    """Refuse windows that leave pixels out.
-
-    Raises:
-        ValueError: if a number is below 1, or the stride larger than the window.
-    """
-    check_at_least(1, window=window, stride=stride)
-    if stride > window:
-        raise ValueError(f"stride is {stride}, expected at most window, {window}: pixels would be in no window")

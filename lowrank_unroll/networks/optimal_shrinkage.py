@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_not_negative
 from lowrank_unroll.linalg import OptimalShrinker, spectral_function
-from lowrank_unroll.networks.mppca import check_window
 from lowrank_unroll.operators import LinearOperator, check_tensor
 from lowrank_unroll.operators.white_noise import estimate_white_noise
 from lowrank_unroll.prox import map_windows
+from lowrank_unroll.prox.windows import check_window
 from lowrank_unroll.sample import SERIES_AXES
 
 

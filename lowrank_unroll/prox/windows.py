@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.prox.patches import add_patches, to_patches
 
 # Values of the matrices that are in memory at once: 32 megabytes of complex numbers.
@@ -46,6 +47,17 @@ def map_windows(
     sums, weights = (sum(part[1:], start=part[0]) for part in zip(*parts, strict=True))
     mean: Tensor = sums / weights
     return mean
+
+
+def check_window(window: int, stride: int) -> None:
+    """Refuse windows that leave pixels out.
+
+    Raises:
+        ValueError: if a number is below 1, or the stride larger than the window.
+    """
+    check_at_least(1, window=window, stride=stride)
+    if stride > window:
+        raise ValueError(f"stride is {stride}, expected at most window, {window}: pixels would be in no window")
 
 
 def _weighted_sum(

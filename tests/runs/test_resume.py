@@ -101,7 +101,7 @@ def assert_ends_alike(one, other):
 )
 @pytest.mark.usefixtures("_trained")
 def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
-    stop_and_resume(name, step, words, command_line, capsys)
+    assert_stops_and_resumes(name, step, words, command_line, capsys)
 
 
 @pytest.mark.slow
@@ -112,10 +112,10 @@ def test_a_signal_loses_nothing(name, step, words, command_line, capsys):
 )
 def test_a_signal_loses_nothing_of_other_trainings(step, words, command_line, capsys):
     command_line("fit", *WORDS, *words)
-    stop_and_resume("SIGTERM", step, words, command_line, capsys)
+    assert_stops_and_resumes("SIGTERM", step, words, command_line, capsys)
 
 
-def stop_and_resume(name, step, words, command_line, capsys):
+def assert_stops_and_resumes(name, step, words, command_line, capsys):
     """Assert that a training ends like version_0."""
     with pytest.raises(SystemExit) as stop:
         command_line("fit", *WORDS, *words, *sending(step, name))
