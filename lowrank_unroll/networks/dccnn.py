@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lowrank_unroll.checks import check_at_least
 from lowrank_unroll.networks.layers.complex_series import ComplexFrames, ComplexSeries
-from lowrank_unroll.networks.layers.convolutions import Convolutions
+from lowrank_unroll.networks.layers.convolutions import Convolutions, SeriesConvolutions
 from lowrank_unroll.networks.normalized import NormalizedNetwork, NormalizedState
 from lowrank_unroll.operators import LinearOperator, gradient_step
 from lowrank_unroll.sample import SERIES_AXES
@@ -69,7 +69,7 @@ class DCCNN(NormalizedNetwork):
     @staticmethod
     def denoiser(features: int, depth: int) -> nn.Module:
         """Return the convolutions of a cascade."""
-        return ComplexSeries(Convolutions(partial(nn.Conv3d, kernel_size=3, padding=1), _widths(features, depth)))
+        return ComplexSeries(SeriesConvolutions(_widths(features, depth), bias=True))
 
 
 class FrameDCCNN(DCCNN):

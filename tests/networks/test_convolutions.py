@@ -6,9 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from lowrank_unroll.networks.layers import convolutions
+from lowrank_unroll.networks.layers import convolutions, fast_convolutions
 from lowrank_unroll.networks.layers.convolutions import ImageConvolutions, from_channels, to_channels
-from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d, FewOutputsConv2d, FewOutputsConv3d
+from lowrank_unroll.networks.layers.fast_convolutions import (
+    FewInputsConv3d,
+    FewOutputsConv2d,
+    FewOutputsConv3d,
+    PeriodicTemporalConv3d,
+    SeriesConv3d,
+    SpatialConv3d,
+)
 
 SIZES = st.integers(1, 6)
 
@@ -40,6 +47,31 @@ def test_each_is_a_convolution(kind, reference, data):
     batch, *size = (data.draw(SIZES) for _ in range(ours.weight.ndim - 1))
     images = torch.randn(batch, before, *size, dtype=torch.float64)
     assert_same(ours, lambda x: reference(x, ours.weight, padding=1), images, [ours.weight])
+
+
+@pytest.mark.parametrize("kind", [FewInputsConv3d, FewOutputsConv3d, SeriesConv3d])
+@pytest.mark.parametrize("not_vectorized", [0, 10_000])
+def test_series_convolutions_add_their_bias(kind, not_vectorized, monkeypatch):
+    monkeypatch.setattr(fast_convolutions, "NOT_VECTORIZED", not_vectorized)
+    ours, series = kind(3, 4, bias=True).double(), torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
+    parameters = list(ours.parameters())
+    assert_same(ours, lambda x: functional.conv3d(x, *parameters, padding=1), series, parameters)
+
+
+def test_spatial_convolutions_are_of_each_frame():
+    ours, series = SpatialConv3d(3, 4).double(), torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
+    padding = (0, 1, 1)
+    assert_same(ours, lambda x: functional.conv3d(x, ours.weight, padding=padding), series, [ours.weight])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_periodic_convolutions_are_those_of_a_repeated_series(frames):
+    ours, series = PeriodicTemporalConv3d(3).double(), torch.randn(2, 3, frames, 4, 5, dtype=torch.float64)
+
+    def of_repeated(x):
+        return functional.conv3d(torch.cat([x, x, x], dim=2), ours.weight, padding=(1, 0, 0))[:, :, frames : 2 * frames]
+
+    assert_same(ours, of_repeated, series, [ours.weight])
 
 
 def test_a_stack_is_its_convolutions_with_relu_between():

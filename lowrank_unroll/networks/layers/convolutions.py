@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.networks.layers.compilation import Compiled
-from lowrank_unroll.networks.layers.fast_convolutions import FewInputsConv3d, FewOutputsConv2d, FewOutputsConv3d
+from lowrank_unroll.networks.layers.fast_convolutions import (
+    FewInputsConv3d,
+    FewOutputsConv2d,
+    FewOutputsConv3d,
+    FrameConv3d,
+    SeriesConv3d,
+)
 from lowrank_unroll.torch_private import in_forward_mode
 
 Activation = Callable[[], nn.Module]
@@ -19,9 +25,6 @@ Convolution = Callable[[int, int], nn.Module]
 
 # In place, since nothing else reads the output of a convolution, and fresh memory takes longer than the activation.
 RELU = partial(nn.ReLU, inplace=True)
-
-# PyTorch's CPU backend has a slow method for a single sample of up to so many channels x frames x rows.
-SLOW_BELOW = 20_480
 
 # Values between two convolutions of an image that are in memory at once without a gradient: 64 megabytes.
 LARGE = 2**24
@@ -126,22 +129,14 @@ class SeriesConvolutions(Convolutions):
     Args:
         widths: channels before the first convolution, between each two, and after the last.
         activation: makes the activation between two convolutions.
+        bias: add a learned bias after each convolution.
     """
 
     # L+S-Net's training step was 14 % slower when compiled, and the others' at most 9 % faster, see docs/scaling.md.
     compiled_on_cpu: ClassVar[bool] = False
 
-    def __init__(self, widths: Sequence[int], activation: Activation = RELU) -> None:
-        super().__init__(_fastest_conv3d, widths, activation)
-        self.widest = max(widths)
-
-    def forward(self, channels: Tensor) -> Tensor:
-        """Convolve the channels."""
-        samples, _, time, height, _ = channels.shape
-        if samples == 1 and channels.device.type == "cpu" and self.widest * time * height <= SLOW_BELOW:
-            # Two samples take a sixth of the time of one, by another method.
-            return super().forward(torch.cat([channels, channels]))[:1]
-        return super().forward(channels)
+    def __init__(self, widths: Sequence[int], activation: Activation = RELU, bias: bool = False) -> None:
+        super().__init__(partial(_fastest_conv3d, bias=bias), widths, activation)
 
 
 class ComplexConvolutions(SeriesConvolutions):
@@ -187,12 +182,12 @@ def _fastest_conv2d(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
 
 
-def _fastest_conv3d(before: int, after: int) -> nn.Conv3d:
+def _fastest_conv3d(before: int, after: int, bias: bool) -> FrameConv3d:
     if 3 * before <= BLOCK:
-        return FewInputsConv3d(before, after)
+        return FewInputsConv3d(before, after, bias)
     if 3 * after <= BLOCK:
-        return FewOutputsConv3d(before, after)
-    return nn.Conv3d(before, after, kernel_size=3, padding=1, bias=False)
+        return FewOutputsConv3d(before, after, bias)
+    return SeriesConv3d(before, after, bias)
 
 
 def _convolve(layers: nn.Sequential, channels: Tensor) -> Tensor:

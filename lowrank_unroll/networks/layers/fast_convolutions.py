@@ -1,7 +1,7 @@
 """Convolutions computed another way, which is faster on a CPU for few channels; see docs/cost.md.
 
-Kernels are 3 a side, inputs are padded with zeros, and there is no bias. Weights are those of ``nn.Conv2d`` and
-``nn.Conv3d``, and so are the results, up to rounding.
+Kernels are 3 a side, and inputs are padded with zeros. Weights are those of ``nn.Conv2d`` and ``nn.Conv3d``, and so are
+the results, up to rounding.
 """
 
 import torch
@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FRAMES = 3  # of a kernel
+
+# PyTorch's CPU backend does not vectorize the 3-D convolution of a single series of up to so many channels x frames x
+# rows (`use_mkldnn` of its Convolution.cpp).
+NOT_VECTORIZED = 20_480
 
 
 class FewOutputsConv2d(nn.Conv2d):
@@ -36,10 +40,11 @@ class FrameConv3d(nn.Conv3d):
     Args:
         before: channels that go in.
         after: channels that come out.
+        bias: add a learned bias to each channel.
     """
 
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__(before, after, kernel_size=FRAMES, padding=1, bias=False)
+    def __init__(self, before: int, after: int, bias: bool = False) -> None:
+        super().__init__(before, after, kernel_size=FRAMES, padding=1, bias=bias)
 
 
 class FewInputsConv3d(FrameConv3d):
@@ -51,7 +56,7 @@ class FewInputsConv3d(FrameConv3d):
         padded = functional.pad(series.movedim(1, -1), (0, 0, 0, 0, 0, 0, 1, 1))
         stacked = torch.cat([padded[:, frame : frame + time] for frame in range(FRAMES)], dim=-1)
         kernels = self.weight.movedim(2, 1).flatten(1, 2)
-        frames = functional.conv2d(stacked.flatten(0, 1).movedim(-1, 1), kernels, padding=1)
+        frames = functional.conv2d(stacked.flatten(0, 1).movedim(-1, 1), kernels, self.bias, padding=1)
         return frames.reshape(batch, time, *frames.shape[1:]).movedim(2, 1)
 
 
@@ -67,7 +72,58 @@ class FewOutputsConv3d(FrameConv3d):
         to_next, to_itself, to_previous = parts.unbind(-2)
         padding = (0, 0, 0, 0, 0, 0)
         result = to_itself + functional.pad(to_next[:, :-1], (*padding, 1, 0))
-        return (result + functional.pad(to_previous[:, 1:], (*padding, 0, 1))).movedim(-1, 1)
+        result = result + functional.pad(to_previous[:, 1:], (*padding, 0, 1))
+        return (result if self.bias is None else result + self.bias).movedim(-1, 1)
+
+
+class SeriesConv3d(FewInputsConv3d):
+    """Convolve series of many channels at once, small ones on the CPU frame by frame.
+
+    The choice depends on the size of a series, not on their number, so that a series gets the same bits in every batch.
+    """
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Convolve series."""
+        _, channels, time, height, _ = series.shape
+        if series.device.type == "cpu" and channels * time * height <= NOT_VECTORIZED:
+            return super().forward(series)
+        return nn.Conv3d.forward(self, series)
+
+
+class SpatialConv3d(nn.Conv3d):
+    """Convolve each frame of series (batch, channel, time, height, width), 3 x 3.
+
+    Args:
+        before: channels that go in.
+        after: channels that come out.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Convolve series."""
+        frames = series.transpose(1, 2)
+        convolved = functional.conv2d(frames.flatten(0, 1), self.weight.squeeze(2), padding=1)
+        return convolved.reshape(*frames.shape[:2], *convolved.shape[1:]).transpose(1, 2)
+
+
+class PeriodicTemporalConv3d(nn.Conv3d):
+    """Convolve the curve of each pixel of periodic series (batch, channel, time, height, width), 3 frames.
+
+    Args:
+        channels: channels before and after.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, (FRAMES, 1, 1), padding=(1, 0, 0), padding_mode="circular", bias=False)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Convolve series."""
+        curves = series.movedim(1, -1)
+        gathered = torch.cat([curves.roll(1, 1), curves, curves.roll(-1, 1)], dim=-1)
+        kernels = self.weight.flatten(2).movedim(2, 1).flatten(1, 2)
+        return functional.linear(gathered, kernels).movedim(-1, 1)
 
 
 def convolve_to_few(images: Tensor, kernels: Tensor) -> Tensor:

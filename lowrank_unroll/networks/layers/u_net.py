@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lowrank_unroll.networks.layers.fast_convolutions import PeriodicTemporalConv3d, SpatialConv3d
+
 # Where features vanish, each normalization multiplies gradients by EPSILON^-1/2. With PyTorch's 1e-5, those of the 22
 # layers of four pools overflowed for images of zeros and kernels of standard deviation 0.3.
 EPSILON = 1e-3
@@ -87,9 +89,7 @@ class SpaceTimeUNet(UNet):
     def convolution(before: int, after: int) -> nn.Module:
         """Return a convolution in space, then in time."""
         return nn.Sequential(
-            nn.Conv3d(before, after, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False),
-            nn.LeakyReLU(SLOPE, inplace=True),
-            nn.Conv3d(after, after, kernel_size=(3, 1, 1), padding=(1, 0, 0), padding_mode="circular", bias=False),
+            SpatialConv3d(before, after), nn.LeakyReLU(SLOPE, inplace=True), PeriodicTemporalConv3d(after)
         )
 
     @staticmethod
