@@ -109,13 +109,10 @@ def show(image: Tensor, sample: Sample, operator: LinearOperator | None = None) 
     task, batch, images = _task(sample), _batch(sample), _image_batch(image, sample)
     zero_filled = (operator or operator_of(sample)).adjoint(batch.measurement)
     targets = [None] * len(images) if batch.target is None else batch.target
-    psnr = task.metrics()["psnr"].function
+    drawing = (task.picture, task.metrics()["psnr"].function, task.curves, task.adjoint_name)
     rows = zip(batch.name, targets, zero_filled, images, batch.mask_on_grid().cpu(), strict=True)
     return figure_of_panels(
-        [
-            make_panel(name, tuple(row), task.picture_of_mask(mask), task.picture, psnr, task.curves)
-            for name, *row, mask in rows
-        ]
+        [make_panel(name, tuple(row), task.picture_of_mask(mask), *drawing) for name, *row, mask in rows]
     )
 
 

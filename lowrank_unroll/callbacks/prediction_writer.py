@@ -160,7 +160,7 @@ class PredictionWriter(BasePredictionWriter):
         start, self._start = self._start, None
         if start is not None and module.is_series(prediction) and start.shape == prediction.shape:
             return start, f"start: {type(_start_of(module)).__name__}"
-        return module.zero_filled(batch), "zero-filled"
+        return module.zero_filled(batch), module.adjoint_name
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print where the images are."""
@@ -244,8 +244,8 @@ def _panel(module: ReconstructionModule, prediction: Prediction) -> Panel:
     target, start, image = (None if values is None else values / prediction.scale for values in images)
     assert start is not None and image is not None  # noqa: S101, PT018  only the target may be unknown
     mask = None if prediction.mask is None else module.picture_of_mask(prediction.mask)
-    psnr = module.metrics()["psnr"].function
-    return make_panel(prediction.name, (target, start, image), mask, module.pictures, psnr, module.curves)
+    drawing = (module.pictures, module.metrics()["psnr"].function, module.curves, prediction.start_name)
+    return make_panel(prediction.name, (target, start, image), mask, *drawing)
 
 
 def _original(batch: Sample, index: int) -> Tensor | None:

@@ -44,7 +44,7 @@ class TestedSample(NamedTuple):
 
 
 class TestReport(Callback):
-    """Compare each test image's reconstruction with the zero-filled image, from which it was made.
+    """Compare each test image's reconstruction with the adjoint one, from which it was made.
 
     Prints a table of every metric per image with mean (std), and writes into the folder `test` of the run:
     ``report.html``, which holds everything and can be sent to a colleague, ``metrics.csv``, ``metrics.json``,
@@ -94,7 +94,7 @@ class TestReport(Callback):
         """Measure a batch, and keep pictures of the first samples."""
         images = {
             "reference": known_target(batch),
-            "zero-filled": pl_module.zero_filled(batch),
+            pl_module.adjoint_name: pl_module.zero_filled(batch),
             "reconstruction": outputs["reconstruction"],
         }
         methods = {"reconstruction": TimedImages(outputs["reconstruction"], outputs["seconds"])}
@@ -103,7 +103,7 @@ class TestReport(Callback):
                 reconstruction = network(batch.measurement, pl_module.operator(batch))
             methods[name] = TimedImages(reconstruction, watch.seconds)
         metrics = {name: metric.function for name, metric in pl_module.metrics().items()}
-        results = sample_results(batch, images["zero-filled"], methods, metrics)
+        results = sample_results(batch, images[pl_module.adjoint_name], methods, metrics)
         for result, mask, *row in zip(results, batch.mask_on_grid().cpu(), *images.values(), strict=True):
             index = next(self._indices)
             panel = series = None
@@ -111,10 +111,16 @@ class TestReport(Callback):
                 self._first_images = _named_components(pl_module, dict(zip(images, row, strict=True)))
             if index < self.panels:
                 colors_of_mask = pl_module.picture_of_mask(mask)
-                drawing = (colors_of_mask, pl_module.pictures, metrics["psnr"], pl_module.curves)
+                drawing = (
+                    colors_of_mask,
+                    pl_module.pictures,
+                    metrics["psnr"],
+                    pl_module.curves,
+                    pl_module.adjoint_name,
+                )
                 panel = make_panel(result.name, tuple(row), *drawing)
             if index < self.cines and pl_module.is_series(row[0]):
-                frames, captions = comparison(*row)
+                frames, captions = comparison(*row, pl_module.adjoint_name)
                 series = PlayedSeries(result.name, captions, frames)
             self._tested[index] = TestedSample(result, panel, series)
 
@@ -130,9 +136,9 @@ class TestReport(Callback):
             return
         checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
         seed = getattr(getattr(trainer, "datamodule", None), "seed", None)
-        evaluation = evaluation_of(
-            run, pl_module.network, checkpoint, seed, [one.result for one in tested], pl_module.metrics()
-        )
+        results = [one.result for one in tested]
+        about = (pl_module.metrics(), pl_module.adjoint_name)
+        evaluation = evaluation_of(run, pl_module.network, checkpoint, seed, results, *about)
         evaluation.write(run / "test")
         panels = [one.panel for one in tested if one.panel is not None]
         series = [one.series for one in tested if one.series is not None]

@@ -17,8 +17,8 @@ from lowrank_unroll.sample import Sample
 class TrainingPictures(Callback):
     """Draw the same few validation samples after each validation of a training.
 
-    Each sample is a row: reference, zero-filled image, reconstruction, magnified error and mask, without reference and
-    error where there is no target. The first series is also animated. The pictures go to Weights & Biases or
+    Each sample is a row: reference, adjoint reconstruction, reconstruction, magnified error and mask, without reference
+    and error where there is no target. The first series is also animated. The pictures go to Weights & Biases or
     TensorBoard if the run is logged there, and else to ``pictures/epoch0003.png`` and ``.gif`` in the folder of the
     run; of several validations in one epoch the last one stays.
 
@@ -58,12 +58,11 @@ class TrainingPictures(Callback):
         zero_filled = pl_module.zero_filled(batch)
         targets = [None] * len(reconstruction) if batch.target is None else batch.target
         if not self._panels and pl_module.is_series(reconstruction):
-            self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0]))
+            self._series = animation(*comparison(targets[0], zero_filled[0], reconstruction[0], pl_module.adjoint_name))
         rows = zip(batch.name, targets, zero_filled, reconstruction, batch.mask_on_grid().cpu(), strict=True)
-        psnr = pl_module.metrics()["psnr"].function
+        drawing = (pl_module.pictures, pl_module.metrics()["psnr"].function, pl_module.curves, pl_module.adjoint_name)
         self._panels += [
-            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), pl_module.pictures, psnr, pl_module.curves)
-            for name, *images, mask in rows
+            make_panel(name, tuple(images), pl_module.picture_of_mask(mask), *drawing) for name, *images, mask in rows
         ]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

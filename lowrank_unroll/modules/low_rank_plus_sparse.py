@@ -36,6 +36,7 @@ class LowRankPlusSparse(ReconstructionModule):
 
     image_axes: ClassVar[tuple[str, ...] | None] = COMPONENTS_AXES
     components: ClassVar[tuple[str, ...]] = ("background", "sparse")
+    adjoint_name: ClassVar[str] = "measured"
 
     def operator(self, batch: Sample) -> LinearOperator:
         """Return the sum of the components, at the pixels that are measured."""

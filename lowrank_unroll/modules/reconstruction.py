@@ -62,6 +62,7 @@ class ReconstructionModule(OptimizedModule):
     Attributes:
         image_axes: names of the dims of an image, without batch; None for a task that takes images of any kind.
         components: names of the images of one reconstruction, along its first dim; none if it is one image.
+        adjoint_name: name of the adjoint reconstruction A^H y in tables and pictures.
 
     Raises:
         UsageError: if the network is for images of another kind, or has no shrinkage to leave out, or the weights are
@@ -70,6 +71,7 @@ class ReconstructionModule(OptimizedModule):
 
     image_axes: ClassVar[tuple[str, ...] | None] = None
     components: ClassVar[tuple[str, ...]] = ()
+    adjoint_name: ClassVar[str] = "zero-filled"
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Denoising of series of images."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -21,6 +21,8 @@ class SeriesDenoising(SeriesModule):
     Raises:
         UsageError: if self-supervision is :class:`SSDU`, which leaves samples out: here they are all there is.
     """
+
+    adjoint_name: ClassVar[str] = "noisy"
 
     def __init__(self, network: nn.Module, **kwargs: Any) -> None:
         if isinstance(kwargs.get("self_supervision"), SSDU):

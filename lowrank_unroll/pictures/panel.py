@@ -1,4 +1,4 @@
-"""Rows of pictures: reference, zero-filled image, reconstruction, error and mask of a sample."""
+"""Rows of pictures: reference, adjoint reconstruction, reconstruction, error and mask of a sample."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ class Panel(NamedTuple):
     reconstruction_psnr: float | None
     curves: Curves | None = None
     target_curves: Curves | None = None
+    adjoint_name: str = "zero-filled"
 
 
 def make_panel(
@@ -41,17 +42,19 @@ def make_panel(
     to_colors: Callable[[Tensor, Tensor], Tensor],
     psnr: Callable[[Tensor, Tensor], Tensor],
     to_curves: Callable[[Tensor], Curves | None] | None = None,
+    adjoint_name: str = "zero-filled",
 ) -> Panel:
     """Make the row of one sample.
 
     Args:
         name: of the sample.
-        images: target, or None if unknown, zero-filled image and reconstruction, all of one shape.
+        images: target, or None if unknown, adjoint reconstruction and reconstruction, all of one shape.
         mask: of the sample, as colors (3, height, width); None for none.
         to_colors: called as ``to_colors(image, bright)``, returns an image as colors, (3, height, width), its
             brightness taken from the target or, if that is unknown, from the reconstruction.
         psnr: called as ``psnr(images, targets)``, returns a value in dB for each of a batch.
         to_curves: called as ``to_curves(image)``, returns curves to draw beside the pictures; None for none.
+        adjoint_name: title of the adjoint reconstruction.
     """
     target, *others = images
     curves, target_curves = (
@@ -60,10 +63,10 @@ def make_panel(
     bright = others[-1] if target is None else target
     zero_filled, reconstruction = (to_colors(image, bright).cpu() for image in others)
     if target is None:
-        return Panel(name, None, zero_filled, reconstruction, mask, None, None, curves)
+        return Panel(name, None, zero_filled, reconstruction, mask, None, None, curves, adjoint_name=adjoint_name)
     before, after = (defined_values(psnr, image[None], target[None])[0] for image in others)
     colors = to_colors(target, bright).cpu()
-    return Panel(name, colors, zero_filled, reconstruction, mask, before, after, curves, target_curves)
+    return Panel(name, colors, zero_filled, reconstruction, mask, before, after, curves, target_curves, adjoint_name)
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
@@ -72,7 +75,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 
 def figure_of_panels(panels: Sequence[Panel]) -> Picture:
-    """Draw a row of reference, zero-filled, reconstruction, magnified error, mask and curves for each panel.
+    """Draw a row of reference, adjoint reconstruction, reconstruction, magnified error, mask and curves for each panel.
 
     There is no column for what no panel has: a reference and the error, a mask, or curves.
     """
@@ -94,7 +97,7 @@ def figure_of_panels(panels: Sequence[Panel]) -> Picture:
 def _titled(panel: Panel) -> dict[str, Tensor]:
     """Return the images of a row by their titles, of which the first names the sample."""
     shown = {
-        f"zero-filled{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
+        f"{panel.adjoint_name}{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
         f"reconstruction{_quality(panel.reconstruction_psnr)}": panel.reconstruction,
     }
     if panel.target is not None:

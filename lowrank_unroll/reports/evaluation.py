@@ -66,6 +66,7 @@ class Evaluation:
         versions: of the packages it ran with.
         samples: the test samples, in order; at least one.
         headings: of the metrics, by name; those that are known.
+        adjoint_name: name of the adjoint reconstruction.
     """
 
     run: str
@@ -77,6 +78,7 @@ class Evaluation:
     versions: dict[str, str]
     samples: list[SampleResult]
     headings: dict[str, Heading] = field(default_factory=dict)
+    adjoint_name: str = "zero-filled"
 
     @property
     def metrics(self) -> list[str]:
@@ -97,7 +99,7 @@ class Evaluation:
         return [sample.reconstruction for sample in self.samples]
 
     def zero_filled(self) -> list[MetricValues]:
-        """Return the metrics of each zero-filled image."""
+        """Return the metrics of each adjoint reconstruction."""
         return [sample.zero_filled for sample in self.samples]
 
     def untrained(self) -> dict[str, list[MetricValues]]:

@@ -95,6 +95,7 @@ def evaluation_of(
     seed: int | None,
     samples: Sequence[SampleResult],
     metrics: Mapping[str, SampleMean],
+    adjoint_name: str,
 ) -> Evaluation:
     """Return the evaluation of a test that has just ended.
 
@@ -105,6 +106,7 @@ def evaluation_of(
         seed: of the data; None if unknown.
         samples: the results, in order.
         metrics: by name, which say how they are to be read.
+        adjoint_name: name of the adjoint reconstruction.
     """
     return Evaluation(
         run=str(run),
@@ -119,4 +121,5 @@ def evaluation_of(
             name: Heading(metric.label or name, metric.unit, metric.higher_is_better)
             for name, metric in metrics.items()
         },
+        adjoint_name=adjoint_name,
     )

@@ -64,7 +64,7 @@ class Page:
             evaluation=evaluation,
             headings={metric: evaluation.heading(metric).text for metric in evaluation.metrics},
             summary=summary_rows(
-                dict(self.compared) | evaluation.untrained() | {"zero-filled": evaluation.zero_filled()},
+                dict(self.compared) | evaluation.untrained() | {evaluation.adjoint_name: evaluation.zero_filled()},
                 {metric: evaluation.heading(metric) for metric in evaluation.metrics},
             ),
             seconds=self._seconds(),

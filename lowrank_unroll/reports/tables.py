@@ -14,8 +14,9 @@ from lowrank_unroll.reports.formats import difference_and_interval, mean_and_spr
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
-    """Return a row for each sample, metrics of the reconstruction (and of the zero-filled image), and the means."""
-    title = f"Test on {one_line(evaluation.origin)} data: reconstruction (zero-filled)"
+    """Return a row for each sample, metrics of the reconstruction (and of the adjoint one), and the means."""
+    adjoint = one_line(evaluation.adjoint_name)
+    title = f"Test on {one_line(evaluation.origin)} data: reconstruction ({adjoint})"
     table = _metrics_table(Text(title), "image", evaluation)
     table.add_column("seconds", justify="right")
     for sample in evaluation.samples:
@@ -23,7 +24,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         cells = [f"{number(after)} ({number(before)})" for after, before in pairs]
         table.add_row(Text(one_line(sample.name)), *cells, number(sample.seconds.get("reconstruction")))
     table.add_section()
-    summary = {"mean (std)": evaluation.reconstructions(), "zero-filled": evaluation.zero_filled()}
+    summary = {"mean (std)": evaluation.reconstructions(), adjoint: evaluation.zero_filled()}
     times = {"mean (std)": evaluation.seconds()} | {name: evaluation.seconds(name) for name in evaluation.untrained()}
     for name, rows in (summary | evaluation.untrained()).items():
         cells = [mean_and_spread(rows, metric) for metric in evaluation.metrics]

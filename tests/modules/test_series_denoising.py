@@ -262,7 +262,9 @@ def test_a_notebook_takes_a_series_for_what_it_is():
     sample = add_noise_to_series(series(), snr=4.0)
     denoised = reconstruct(OptimalShrinkageRecon(), sample)
     assert quality(denoised, sample)["psnr"] > quality(sample.measurement, sample)["psnr"] + 2
-    assert [axes.get_title() for axes in show(denoised, sample).axes][-1] == "error x 5"
+    titles = [axes.get_title() for axes in show(denoised, sample).axes]
+    assert titles[1].startswith("noisy, ")
+    assert titles[-1] == "error x 5"
 
 
 WORDS = [
@@ -284,7 +286,11 @@ def folders(tmp_path):
 def test_from_a_folder_of_series_to_a_prediction(command_line, folders, tmp_path, capsys, supervision):
     command_line("fit", *WORDS, *folders, *supervision)
     command_line("test", *WORDS, *folders)
-    assert "MPPCA" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "MPPCA" in told
+    assert "reconstruction (noisy)" in told
+    (page,) = Path("runs").rglob("test/report.html")
+    assert "zero-filled" not in told + page.read_text()
     (metrics,) = Path("runs").rglob("test/metrics.csv")
     row, *_ = csv.DictReader(metrics.read_text().splitlines())
     assert float(row["psnr"]) > float(row["zero_filled_psnr"])
