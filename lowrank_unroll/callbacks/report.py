@@ -120,7 +120,7 @@ class TestReport(Callback):
                 )
                 panel = make_panel(result.name, tuple(row), *drawing)
             if index < self.cines and pl_module.is_series(row[0]):
-                frames, captions = comparison(*row, pl_module.adjoint_name)
+                frames, captions = comparison(*row, start_name=pl_module.adjoint_name)
                 series = PlayedSeries(result.name, captions, frames)
             self._tested[index] = TestedSample(result, panel, series)
 

@@ -23,6 +23,7 @@ from lowrank_unroll.studies import (
     read_study,
     rows_of,
     run_cell,
+    speed_figure,
 )
 from lowrank_unroll.terminal import say
 
@@ -76,10 +77,11 @@ def study(argv: Sequence[str]) -> None:
     rows, heading = rows_of(defined, found), heading_of(defined, found)
     write_whole(folder / "results.csv", as_csv(rows).encode(errors="backslashreplace"))
     write_whole(folder / "results.md", as_markdown(defined, rows, heading).encode())
-    with written_whole(folder / "results.png") as temporary:
-        comparison_figure(defined, rows, heading).savefig(temporary, dpi=130)
+    for name, draw in (("results.png", comparison_figure), ("seconds.png", speed_figure)):
+        with written_whole(folder / name) as temporary:
+            draw(defined, rows, heading).savefig(temporary, dpi=130)
     say(as_markdown(defined, rows, heading))
-    say(f"Table and figure: {folder / 'results.md'}, .csv, .png")
+    say(f"Table and figures: {folder / 'results.md'}, .csv, .png, {folder / 'seconds.png'}")
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -1,6 +1,7 @@
-"""Figure of a study."""
+"""Figures of a study."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -35,3 +36,48 @@ def comparison_figure(study: Study, rows: Sequence[Row], heading: Heading | None
             axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
     all_axes[-1, 0].set_xlabel(drawable((heading or Heading(study.metric)).text, LONGEST))
     return figure
+
+
+def speed_figure(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> Figure:
+    """Draw each method's mean over its seconds for a sample, in a panel for each condition.
+
+    A line joins, and names, the methods that have no equal among the faster ones.
+    """
+    figure = Figure(figsize=(8, 4.5 * len(study.conditions)), layout="constrained")
+    all_axes = figure.subplots(len(study.conditions), 1, squeeze=False)[:, 0]
+    for axes, condition in zip(all_axes, study.conditions, strict=True):
+        timed = [row for row in rows if row.condition == condition and row.mean is not None and row.seconds]
+        _draw_speeds(axes, timed, heading or Heading(study.metric))
+        if len(study.conditions) > 1:
+            axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
+    return figure
+
+
+def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
+    for kind, color in (("trained", TRAINED), ("untrained", UNTRAINED)):
+        of_kind = [row for row in rows if bool(row.seeds) == (kind == "trained")]
+        axes.scatter([row.seconds for row in of_kind], [row.mean for row in of_kind], color=color, label=kind)
+    best = _without_faster_equal(rows, heading.higher_is_better)
+    axes.plot([row.seconds for row in best], [row.mean for row in best], color="0.7", zorder=0)
+    for row in best:
+        label = drawable(row.method, LONGEST)
+        axes.annotate(label, (row.seconds, row.mean), (6, -10), textcoords="offset points", fontsize="small")
+    if rows:
+        axes.set_xscale("log")
+    axes.set(xlabel="seconds a sample", ylabel=drawable(heading.text, LONGEST))
+    axes.margins(x=0.25)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower right")
+
+
+def _without_faster_equal(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:
+    """Return the rows better than all faster ones, in order of their seconds; none where better is not defined."""
+    if higher_is_better is None:
+        return []
+    sign = 1 if higher_is_better else -1
+    best: list[Row] = []
+    for row in sorted(rows, key=lambda row: (row.seconds or 0.0, -sign * (row.mean or 0.0))):
+        if not best or sign * (row.mean or 0.0) > sign * (best[-1].mean or 0.0):
+            best.append(row)
+    return best

@@ -22,6 +22,7 @@ from lowrank_unroll.studies.definition import Study
 from lowrank_unroll.studies.outcome import Outcome
 
 DISTANCE = "distance from the exact gradient, median (largest)"
+PARAMETERS = "parameters"
 
 Scores = dict[int, dict[str, float]]  # of a metric, by seed and sample
 
@@ -45,6 +46,7 @@ class Row(NamedTuple):
         spread: standard deviation of the seeds' means.
         difference: to the reference, of samples averaged over the seeds that both have, with its interval.
         gradient_distance: from the exact gradient over the trainings, where it was recorded.
+        parameters: number that is trained; None for a method without training, or where nothing is finished.
         seconds: per sample.
     """
 
@@ -56,6 +58,7 @@ class Row(NamedTuple):
     spread: float | None
     difference: Difference | None
     gradient_distance: Distances | None
+    parameters: int | None
     seconds: float | None
 
 
@@ -86,6 +89,7 @@ def _trained(outcome: Outcome, metric: str) -> Row:
         spread=float(np.std(means, ddof=1)) if len(means) > 1 else None,
         difference=None,
         gradient_distance=_distances(outcome.gradient_distances),
+        parameters=next((test.parameters for test in outcome.tests.values()), None),
         seconds=_mean([test.seconds() for test in outcome.tests.values()]),
     )
 
@@ -109,7 +113,7 @@ def _untrained(condition: str, here: Sequence[Outcome], metric: str, against: Sc
         seconds = test.seconds(name)
         difference = _difference(against, everywhere)
         mean = _mean(list(scores.values()))
-        rows.append(Row(condition, f"{name}, untrained", 0, 0, mean, None, difference, None, seconds))
+        rows.append(Row(condition, f"{name}, untrained", 0, 0, mean, None, difference, None, None, seconds))
     return rows
 
 
@@ -142,7 +146,7 @@ def heading_of(study: Study, found: Sequence[Outcome]) -> Heading:
 
 
 def as_markdown(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> str:
-    """Return the table in Markdown, without columns for one condition or for gradients that were not recorded.
+    """Return the table in Markdown, without columns for what does not differ or was not recorded.
 
     Args:
         study: whose results they are.
@@ -160,12 +164,15 @@ def as_markdown(study: Study, rows: Sequence[Row], heading: Heading | None = Non
         "seeds": [str(row.seeds or "-") for row in rows],
         "diverged": [str(row.diverged) for row in rows],
         DISTANCE: [_distance_text(row.gradient_distance) for row in rows],
+        PARAMETERS: ["-" if row.parameters is None else f"{row.parameters:,}" for row in rows],
         "seconds": [number(row.seconds) for row in rows],
     }
     if len(study.conditions) == 1:
         del columns["condition"]
     if all(row.gradient_distance is None for row in rows):
         del columns[DISTANCE]
+    if len({row.parameters for row in rows if row.parameters is not None}) <= 1:
+        del columns[PARAMETERS]
     lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -176,11 +183,11 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(text)
     difference_fields = [f"difference_{name}" for name in Difference._fields]
     distance_fields = [f"gradient_distance_{name}" for name in Distances._fields]
-    writer.writerow([*Row._fields[:-3], *difference_fields, *distance_fields, "seconds"])
+    writer.writerow([*Row._fields[:-4], *difference_fields, *distance_fields, *Row._fields[-2:]])
     for row in rows:
         difference, distance = row.difference or (None, None, None), row.gradient_distance or (None, None)
         names = spreadsheet_cell(row.condition), spreadsheet_cell(row.method)
-        writer.writerow([*names, *row[2:-3], *difference, *distance, row.seconds])
+        writer.writerow([*names, *row[2:-4], *difference, *distance, *row[-2:]])
     return text.getvalue()
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TINY_DYNAMIC
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.image import imread
 from scipy import stats
@@ -24,6 +26,7 @@ from scipy import stats
 from lowrank_unroll.errors import DIVERGED, DataError, UsageError
 from lowrank_unroll.reports import Evaluation, Heading, SampleResult
 from lowrank_unroll.studies import (
+    Row,
     Study,
     as_csv,
     as_markdown,
@@ -33,6 +36,7 @@ from lowrank_unroll.studies import (
     read_study,
     rows_of,
     running,
+    speed_figure,
 )
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -147,7 +151,8 @@ def test_any_name_is_shown_as_it_is(hostile, tmp_path):
     table = list(csv.reader(io.StringIO(as_csv(rows))))
     assert len(table) == len(rows) + 1
     assert not any(cell.startswith(("=", "@")) for line in table for cell in line)
-    comparison_figure(hostile, rows).savefig(tmp_path / "figure.png")
+    for draw in (comparison_figure, speed_figure):
+        draw(hostile, rows, Heading("<psnr>", higher_is_better=True)).savefig(tmp_path / "figure.png")
 
 
 def test_the_command_prints_any_name(command_line, tmp_path, monkeypatch, capsys):
@@ -157,7 +162,7 @@ def test_the_command_prints_any_name(command_line, tmp_path, monkeypatch, capsys
     command_line("study", "a.yaml", "--folder", "[/found]")
     told = capsys.readouterr().out
     assert r"\[/x\] \[bold :heart:" in told
-    assert "Table and figure: [/found]/results.md" in told
+    assert "Table and figures: [/found]/results.md" in told
 
 
 def test_studies_of_one_name_keep_their_folders(command_line, refused, tmp_path, monkeypatch):
@@ -212,8 +217,32 @@ def test_table_has_means_spreads_and_paired_differences(study, tmp_path):
     assert len({line.count("|") for line in markdown}) == 1
     assert "| few | exact | 31.33 (0.236) | - | 2 | 0 | 0.500 |" in markdown
     assert len(as_csv(rows).splitlines()) == len(rows) + 1
-    comparison_figure(study(), rows).savefig(tmp_path / "figure.png")
-    assert imread(tmp_path / "figure.png")[..., :3].std() > 0.05
+    for draw in (comparison_figure, speed_figure):
+        draw(study(), rows).savefig(tmp_path / "figure.png")
+        assert imread(tmp_path / "figure.png")[..., :3].std() > 0.05
+
+
+@given(st.lists(st.tuples(st.floats(20, 40), st.floats(0.1, 9)), min_size=1, max_size=8, unique=True), st.booleans())
+def test_the_figure_names_what_no_faster_method_equals(measured, higher_is_better):
+    rows = [
+        Row("", f"method {index}", 1, 0, mean, None, None, None, 7, seconds)
+        for index, (mean, seconds) in enumerate(measured)
+    ]
+    defined = Study("a", (), {row.method: () for row in rows}, {"": ()}, (0,), "method 0", "psnr")
+    (axes,) = speed_figure(defined, rows, Heading("PSNR", "dB", higher_is_better)).axes
+    named = {text.get_text() for text in axes.texts}
+    for row in rows:
+        faster = [other.mean for other in rows if other is not row and other.seconds <= row.seconds]
+        better = [mean for mean in faster if (mean >= row.mean if higher_is_better else mean <= row.mean)]
+        assert (row.method in named) == (not better)
+
+
+def test_parameters_stand_where_they_differ(study, tmp_path):
+    rows = [row._replace(parameters=7, mean=1.0) for row in rows_of(study(), list(outcomes(study(), tmp_path)))]
+    assert "parameters" not in as_markdown(study(), rows)
+    rows[0] = rows[0]._replace(parameters=12_345)
+    assert "| parameters |" in as_markdown(study(), rows).splitlines()[0]
+    assert "| 12,345 |" in as_markdown(study(), rows)
 
 
 def test_further_words_are_those_of_all_cells_and_kept(command_line, tmp_path, monkeypatch):
@@ -255,7 +284,7 @@ def test_table_has_the_distance_from_the_exact_gradient(study, tmp_path):
     place = header.split(" | ").index("distance from the exact gradient, median (largest)")
     assert [line.split(" | ")[place] for line in lines] == ["0 (0)", "0.2 (0.3)", "-", "nan (nan)"]
     names = as_csv(rows).splitlines()[0].split(",")
-    assert names[-3:] == ["gradient_distance_median", "gradient_distance_largest", "seconds"]
+    assert names[-4:] == ["gradient_distance_median", "gradient_distance_largest", "parameters", "seconds"]
     assert len(set(names)) == len(names)
 
 
@@ -336,7 +365,7 @@ def test_a_killed_study_ends_in_the_same_table(tmp_path):
         tiny_study(folder)
     for part in ("1/2", "2/2"):
         output, _ = start_study(whole, "--part", part).communicate()
-        assert "Table and figure" in output
+        assert "Table and figures" in output
     moments = random.Random(0)
     for _ in range(10):
         process = start_study(killed)
