@@ -174,13 +174,13 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
         return list(self.iterations) * self.repetitions
 
     def _start(self, measurement: Tensor, operator: LinearOperator) -> tuple[State, Tensor, LinearOperator]:
-        """Return the initial state, and the measurement and operator without shifts, which are cheaper to iterate."""
+        """Return the initial state, and an equivalent measurement and operator, which are cheaper to iterate."""
         self._check_measurement(measurement)
         image = operator.adjoint(measurement) if self.start is None else self.start(measurement, operator)
         self.check_image(image)
-        measurement, operator = operator.without_shifts(measurement)
         state = self.begin(image, measurement, operator)
         _check_state(state, self)
+        measurement, operator = operator.without_shifts(measurement)
         return state, measurement, operator
 
     def _advance(

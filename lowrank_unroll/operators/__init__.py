@@ -23,6 +23,7 @@ from lowrank_unroll.operators.identity import Identity
 from lowrank_unroll.operators.linear_operator import Adjoint, Composition, LinearOperator, Scaled, Sum
 from lowrank_unroll.operators.mask import Mask
 from lowrank_unroll.operators.non_uniform_fourier import NonUniformFourier
+from lowrank_unroll.operators.sampled_columns import SampledColumns
 from lowrank_unroll.operators.shapes import check_tensor
 from lowrank_unroll.operators.superposition import Superposition
 from lowrank_unroll.operators.white_noise import estimate_white_noise
@@ -38,6 +39,7 @@ __all__ = [
     "LinearOperator",
     "Mask",
     "NonUniformFourier",
+    "SampledColumns",
     "SampledFourier",
     "Scaled",
     "SingleCoil",

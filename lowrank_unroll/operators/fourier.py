@@ -8,6 +8,7 @@ from torch import Tensor
 from lowrank_unroll.linalg import at_least_single
 from lowrank_unroll.operators.linear_operator import Composition, LinearOperator
 from lowrank_unroll.operators.mask import Mask
+from lowrank_unroll.operators.sampled_columns import SampledColumns, few_columns
 
 IMAGE_DIMS = (-2, -1)
 
@@ -84,7 +85,15 @@ class SampledFourier(Composition):
         return cast("Mask", self.outer).mask
 
     def without_shifts(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
-        """Return k-space (..., height, width) with the zero frequency at index 0, and its operator."""
+        """Return k-space (..., height, width) with the zero frequency at index 0, and its operator.
+
+        On the CPU, where few columns are sampled as a whole, return them in hybrid space, see :class:`SampledColumns`.
+        """
+        columns = few_columns(self.mask)
+        if columns is not None:
+            image = self.adjoint(measurement)
+            in_hybrid_space = SampledColumns(columns, image.dtype)
+            return in_hybrid_space(image), in_hybrid_space
         mask, transform = torch.fft.ifftshift(self.mask, dim=IMAGE_DIMS), UncenteredFourier()
         return transform(self.adjoint(measurement)) * mask, Mask(mask) @ transform
 

@@ -17,6 +17,7 @@ from lowrank_unroll.operators import (
     LinearOperator,
     Mask,
     NonUniformFourier,
+    SampledColumns,
     SampledFourier,
     Scaled,
     SingleCoil,
@@ -38,6 +39,7 @@ OPERATORS = {
     Fourier: (Fourier, SERIES),
     NonUniformFourier: (lambda: 0.5 * NonUniformFourier(torch.rand(2, 2, 5, 2).double(), (4, 3)), (2, 1, 2, 4, 3)),
     UncenteredFourier: (UncenteredFourier, SERIES),
+    SampledColumns: (lambda: SampledColumns(torch.rand(3, 6) < 0.4, torch.complex128), SERIES),
     SampledFourier: (lambda: SampledFourier(torch.rand(3, 8, 6) < 0.4), SERIES),
     CoilSensitivity: (coils, SERIES),
     Identity: (Identity, SERIES),
@@ -48,13 +50,14 @@ OPERATORS = {
     Scaled: (lambda: (0.6 - 0.8j) * (random_mask() @ Fourier() @ SingleCoil()), SERIES),
     Sum: (lambda: 0.5 * SampledFourier(torch.rand(3, 8, 6) < 0.4) + Fourier() * 0.5j, SERIES),
     "acquisition": (lambda: random_mask() @ Fourier() @ coils(), SERIES),
+    "columns": (lambda: SampledFourier((torch.rand(2, 1, 3, 1, 6) < 0.4).expand(-1, -1, -1, 8, -1)) @ coils(), SERIES),
 }
 
 
 def test_every_operator_is_tested():
     public = {getattr(operators, name) for name in operators.__all__}
     classes = {item for item in public if isinstance(item, type) and issubclass(item, LinearOperator)}
-    assert classes - {LinearOperator} == OPERATORS.keys() - {"acquisition"}
+    assert classes - {LinearOperator} == OPERATORS.keys() - {"acquisition", "columns"}
 
 
 @pytest.fixture(params=OPERATORS.values(), ids=[getattr(key, "__name__", key) for key in OPERATORS])
