@@ -28,7 +28,7 @@ from lowrank_unroll.command_line.configs import resolve_configs
 from lowrank_unroll.command_line.epoch_log import EpochLog
 from lowrank_unroll.command_line.monitors import check_callbacks
 from lowrank_unroll.command_line.parser import TrainerParser
-from lowrank_unroll.command_line.process import exit_after_signal, hide_warnings
+from lowrank_unroll.command_line.process import exit_after_signal, hide_warnings, keep_freed_memory
 from lowrank_unroll.command_line.trainer_help import HELP_ALL
 from lowrank_unroll.errors import UsageError, first_line
 from lowrank_unroll.modules import ReconstructionModule
@@ -56,6 +56,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
         DataError: if a file cannot be used.
     """
     hide_warnings(training=name == "fit")
+    keep_freed_memory()
     command = [*called_program(), name, *arguments]
     resolved = ["--help" if argument == HELP_ALL else argument for argument in resolve_configs(arguments)]
     sys.argv[1:] = [name, *resolved]  # LightningCLI and the processes that it starts read them there.

@@ -1,0 +1,30 @@
+"""What a process of the trainer sets for itself."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, torch
+from lowrank_unroll.command_line.process import keep_freed_memory
+
+keep_freed_memory()
+for _ in range(40):
+    torch.ones(25_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def page_faults(**variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | variables
+    run = [sys.executable, "-c", FAULTS]
+    return int(subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.slow(seconds=8)
+def test_freed_blocks_are_used_again_unless_the_user_decides():
+    if sys.platform != "linux" or "glibc" not in (os.confstr("CS_GNU_LIBC_VERSION") or ""):
+        pytest.skip("for glibc")
+    assert page_faults() < page_faults(MALLOC_MMAP_THRESHOLD_="1000000") / 2
