@@ -111,14 +111,15 @@ class TestReport(Callback):
                 self._first_images = _named_components(pl_module, dict(zip(images, row, strict=True)))
             if index < self.panels:
                 colors_of_mask = pl_module.picture_of_mask(mask)
-                drawing = (
+                panel = make_panel(
+                    result.name,
+                    tuple(row),
                     colors_of_mask,
                     pl_module.pictures,
                     metrics["psnr"],
                     pl_module.curves,
-                    pl_module.adjoint_name,
+                    start_name=pl_module.adjoint_name,
                 )
-                panel = make_panel(result.name, tuple(row), *drawing)
             if index < self.cines and pl_module.is_series(row[0]):
                 frames, captions = comparison(*row, start_name=pl_module.adjoint_name)
                 series = PlayedSeries(result.name, captions, frames)
@@ -136,9 +137,15 @@ class TestReport(Callback):
             return
         checkpoint = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
         seed = getattr(getattr(trainer, "datamodule", None), "seed", None)
-        results = [one.result for one in tested]
-        about = (pl_module.metrics(), pl_module.adjoint_name)
-        evaluation = evaluation_of(run, pl_module.network, checkpoint, seed, results, *about)
+        evaluation = evaluation_of(
+            run,
+            pl_module.network,
+            checkpoint,
+            seed,
+            [one.result for one in tested],
+            pl_module.metrics(),
+            adjoint_name=pl_module.adjoint_name,
+        )
         evaluation.write(run / "test")
         panels = [one.panel for one in tested if one.panel is not None]
         series = [one.series for one in tested if one.series is not None]

@@ -1,4 +1,4 @@
-"""What a process of the trainer sets: its memory, the warnings that it hides, and its exit after a signal."""
+"""Settings of a process of the trainer: memory that it keeps, warnings that it hides, its exit after a signal."""
 
 import ctypes
 import logging
@@ -12,21 +12,23 @@ from rich.console import Console
 
 # Parameters of mallopt, from glibc's malloc.h.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
-MOST_KEPT = 2**31 - 1  # bytes that stay free
+MOST_AT_TOP = 2**31 - 1  # bytes that stay free above the last block in use
+SETTINGS_OF_THE_USER = ("MALLOC_MMAP_", "MALLOC_TRIM_", "MALLOC_TOP_PAD_")
 
 
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for later tensors, instead of returning it to the system.
 
     It returns each block above 32 MB at once, and Linux fills the pages of the next one with zeros. That took up to two
-    thirds of the time, see docs/scaling.md. Variables MALLOC_... of the user are obeyed.
+    thirds of the time, see docs/scaling.md. Settings of the user in the environment are obeyed.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+    has_settings = any(name.startswith(SETTINGS_OF_THE_USER) for name in os.environ)
+    if sys.platform != "linux" or has_settings or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
         library.mallopt(MMAP_MAX, 0)
-        library.mallopt(TRIM_THRESHOLD, MOST_KEPT)
+        library.mallopt(TRIM_THRESHOLD, MOST_AT_TOP)
 
 
 def hide_warnings(*, training: bool) -> None:

@@ -33,7 +33,9 @@ Advance = Callable[..., tuple[Any, Tensor | float]]
 class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     """Run the iterations in order, each mapping (state, measurement, operator) to the next state.
 
-    A new network is a subclass that passes its iterations here and defines their :meth:`initial_state`.
+    A new network is a subclass that passes its iterations here and defines their :meth:`initial_state`. The iterations
+    get a cheaper measurement z and operator B with B^H B = A^H A and B^H z = A^H y, see
+    :meth:`~lowrank_unroll.operators.LinearOperator.without_shifts`; z need not be k-space.
 
     Args:
         iterations: modules, each called as ``iteration(state, measurement, operator)``.
@@ -127,6 +129,7 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> State:
         """Return the state to start from; override it if that depends on the measurement, such as on its noise.
 
+        Measurement and operator are those that the network was given.
         By default this is :meth:`initial_state`, which suffices for most networks.
         """
         return self.initial_state(image)

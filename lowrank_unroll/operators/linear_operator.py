@@ -71,7 +71,8 @@ class LinearOperator(ABC):
     def without_shifts(self, measurement: Tensor) -> tuple[Tensor, "LinearOperator"]:
         """Return a cheaper measurement z and operator B of the same least squares problem; y and A by default.
 
-        B^H B = A^H A and B^H z = A^H y. Iterative algorithms ask for it once, before the first iteration.
+        B^H B = A^H A and B^H z = A^H y. Iterative algorithms ask for it once, before the first iteration. Operators of
+        k-space take the shifts of the centered Fourier transform out; z need not be k-space.
         """
         return measurement, self
 
@@ -209,7 +210,7 @@ class Composition(LinearOperator):
         return self.inner.adjoint(self.outer.gram(self.inner.forward(image)))
 
     def without_shifts(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
-        """Take the shifts out of the outer operator, and keep the inner one."""
+        """Return the cheaper problem of the outer operator, and keep the inner one."""
         measurement, outer = self.outer.without_shifts(measurement)
         return measurement, outer @ self.inner
 
@@ -256,7 +257,7 @@ class Scaled(LinearOperator):
         return abs(self.factor) ** 2 * self.operator.gram(image)
 
     def without_shifts(self, measurement: Tensor) -> tuple[Tensor, LinearOperator]:
-        """Take the shifts out of A."""
+        """Return a multiple of the cheaper problem of A."""
         measurement, operator = self.operator.without_shifts(measurement)
         return measurement, self.factor * operator
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lowrank_unroll.operators import LinearOperator, trajectory_parts
+from lowrank_unroll.operators import LinearOperator, cartesian_parts, trajectory_parts
 
 # Motion adds to the residual, mostly where k-space is strong: a low quantile of the magnitudes leaves it out.
 QUANTILE = 0.25
@@ -32,6 +32,8 @@ def estimate_noise(measurement: Tensor, operator: LinearOperator, series: Tensor
         measurement; 0 where nothing was measured.
     """
     static = series.mean(1, keepdim=True).expand_as(series)
+    if on_grid := cartesian_parts(operator):
+        measurement = measurement * on_grid.mask  # which may hold more than the operator measures
     along, residual = trajectory_parts(operator), measurement - operator(static)
     if along is None:
         return _scale_of_noise(*_some(measurement.flatten(1), residual.flatten(1)))

@@ -21,7 +21,10 @@ class SampledColumns(LinearOperator):
     Args:
         columns: True where a column is sampled, boolean, (..., width); the dims before broadcast to those of images
             before their height. Frames with fewer columns than others measure zeros instead.
-        dtype: of images, complex.
+        dtype: of the matrix, complex.
+
+    Raises:
+        TypeError: if the columns are not boolean.
 
     >>> columns = torch.tensor([False, True, True, False])
     >>> SampledColumns(columns, torch.complex64)(torch.ones(1, 4))
@@ -31,31 +34,41 @@ class SampledColumns(LinearOperator):
     partial_isometry = True
 
     def __init__(self, columns: Tensor, dtype: torch.dtype) -> None:
+        if columns.dtype != torch.bool:
+            raise TypeError(f"columns is {columns.dtype}, expected booleans, True where a column is sampled")
         most = max(1, int(columns.sum(-1).max()))
-        sampled, places = columns.to(torch.uint8).sort(dim=-1, descending=True, stable=True)
-        rows = _centered_transform(columns.shape[-1], dtype)[places[..., :most]]
+        sampled, indices = columns.to(torch.uint8).sort(dim=-1, descending=True, stable=True)
+        rows = _centered_transform(columns.shape[-1], dtype)[indices[..., :most]]
         self.matrix = rows * sampled[..., :most, None]
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the sampled columns, (..., height, column), of images (..., height, width)."""
-        return image.to(self.matrix.dtype) @ self.matrix.mT
+        return _product(image, self.matrix.mT)
 
     def adjoint(self, measurement: Tensor) -> Tensor:
         """Return images (..., height, width) of sampled columns (..., height, column), the others as zeros."""
-        return measurement @ self.matrix.conj()
+        return _product(measurement, self.matrix.conj())
 
 
 def few_columns(mask: Tensor) -> Tensor | None:
     """Return the columns (..., width) that a mask (..., height, width) samples; None unless they are whole and few.
 
-    A mask on a GPU is not read, since that would synchronize it, nor is one that is traced.
+    Those of a batch are few if those of each sample are: in another batch a sample may be iterated on whole k-space, with
+    results that differ by rounding. A mask on a GPU is not read, since that would synchronize it, nor is one that is
+    traced.
     """
-    if mask.device.type != "cpu" or is_tracing(mask):
+    broadcasts = mask.shape[-1] == 1
+    if broadcasts or mask.device.type != "cpu" or is_tracing(mask):
         return None
     columns = mask[..., 0, :]
     if int(columns.sum(-1).max()) > MOST_COLUMNS or not torch.equal(mask, columns[..., None, :].expand_as(mask)):
         return None
     return columns
+
+
+def _product(image: Tensor, matrix: Tensor) -> Tensor:
+    dtype = torch.promote_types(image.dtype, matrix.dtype)
+    return image.to(dtype) @ matrix.to(dtype)
 
 
 def _centered_transform(side: int, dtype: torch.dtype) -> Tensor:

@@ -32,7 +32,7 @@ class Panel(NamedTuple):
     reconstruction_psnr: float | None
     curves: Curves | None = None
     target_curves: Curves | None = None
-    adjoint_name: str = "zero-filled"
+    start_name: str = "zero-filled"
 
 
 def make_panel(
@@ -42,7 +42,7 @@ def make_panel(
     to_colors: Callable[[Tensor, Tensor], Tensor],
     psnr: Callable[[Tensor, Tensor], Tensor],
     to_curves: Callable[[Tensor], Curves | None] | None = None,
-    adjoint_name: str = "zero-filled",
+    start_name: str = "zero-filled",
 ) -> Panel:
     """Make the row of one sample.
 
@@ -54,7 +54,7 @@ def make_panel(
             brightness taken from the target or, if that is unknown, from the reconstruction.
         psnr: called as ``psnr(images, targets)``, returns a value in dB for each of a batch.
         to_curves: called as ``to_curves(image)``, returns curves to draw beside the pictures; None for none.
-        adjoint_name: title of the adjoint reconstruction.
+        start_name: title of the adjoint reconstruction.
     """
     target, *others = images
     curves, target_curves = (
@@ -63,10 +63,10 @@ def make_panel(
     bright = others[-1] if target is None else target
     zero_filled, reconstruction = (to_colors(image, bright).cpu() for image in others)
     if target is None:
-        return Panel(name, None, zero_filled, reconstruction, mask, None, None, curves, adjoint_name=adjoint_name)
+        return Panel(name, None, zero_filled, reconstruction, mask, None, None, curves, start_name=start_name)
     before, after = (defined_values(psnr, image[None], target[None])[0] for image in others)
     colors = to_colors(target, bright).cpu()
-    return Panel(name, colors, zero_filled, reconstruction, mask, before, after, curves, target_curves, adjoint_name)
+    return Panel(name, colors, zero_filled, reconstruction, mask, before, after, curves, target_curves, start_name)
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
@@ -97,7 +97,7 @@ def figure_of_panels(panels: Sequence[Panel]) -> Picture:
 def _titled(panel: Panel) -> dict[str, Tensor]:
     """Return the images of a row by their titles, of which the first names the sample."""
     shown = {
-        f"{panel.adjoint_name}{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
+        f"{panel.start_name}{_quality(panel.zero_filled_psnr)}": panel.zero_filled,
         f"reconstruction{_quality(panel.reconstruction_psnr)}": panel.reconstruction,
     }
     if panel.target is not None:

@@ -1,5 +1,6 @@
 """Figures of a study."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,23 +42,27 @@ def comparison_figure(study: Study, rows: Sequence[Row], heading: Heading | None
 def speed_figure(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> Figure:
     """Draw each method's mean over its seconds for a sample, in a panel for each condition.
 
-    A line joins, and names, the methods that have no equal among the faster ones.
+    A line joins, and names, those on the Pareto front: no faster method equals them.
     """
     figure = Figure(figsize=(8, 4.5 * len(study.conditions)), layout="constrained")
     all_axes = figure.subplots(len(study.conditions), 1, squeeze=False)[:, 0]
     for axes, condition in zip(all_axes, study.conditions, strict=True):
-        timed = [row for row in rows if row.condition == condition and row.mean is not None and row.seconds]
+        timed = [row for row in rows if row.condition == condition and _is_finite(row.mean) and row.seconds]
         _draw_speeds(axes, timed, heading or Heading(study.metric))
         if len(study.conditions) > 1:
             axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
     return figure
 
 
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
 def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
     for kind, color in (("trained", TRAINED), ("untrained", UNTRAINED)):
         of_kind = [row for row in rows if bool(row.seeds) == (kind == "trained")]
         axes.scatter([row.seconds for row in of_kind], [row.mean for row in of_kind], color=color, label=kind)
-    best = _without_faster_equal(rows, heading.higher_is_better)
+    best = _pareto_front(rows, heading.higher_is_better)
     axes.plot([row.seconds for row in best], [row.mean for row in best], color="0.7", zorder=0)
     for row in best:
         label = drawable(row.method, LONGEST)
@@ -71,7 +76,7 @@ def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
     axes.legend(loc="lower right")
 
 
-def _without_faster_equal(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:
+def _pareto_front(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:
     """Return the rows better than all faster ones, in order of their seconds; none where better is not defined."""
     if higher_is_better is None:
         return []

@@ -46,7 +46,7 @@ class Row(NamedTuple):
         spread: standard deviation of the seeds' means.
         difference: to the reference, of samples averaged over the seeds that both have, with its interval.
         gradient_distance: from the exact gradient over the trainings, where it was recorded.
-        parameters: number that is trained; None for a method without training, or where nothing is finished.
+        parameters: of the network; None for a method without training, or where nothing is finished.
         seconds: per sample.
     """
 

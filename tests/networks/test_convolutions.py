@@ -58,14 +58,26 @@ def test_series_convolutions_add_their_bias(kind, not_vectorized, monkeypatch):
     assert_same(ours, lambda x: functional.conv3d(x, *parameters, padding=1), series, parameters)
 
 
-def test_spatial_convolutions_are_of_each_frame():
+@pytest.mark.parametrize("channels", [4, 16])
+def test_a_series_is_convolved_to_the_same_bits_in_every_batch(channels):
+    convolve, series = SeriesConv3d(channels, channels), torch.randn(3, channels, 4, 12, 10)
+    together = convolve(series)
+    for one, alone in zip(together, series.split(1), strict=True):
+        assert torch.equal(one, convolve(alone)[0])
+
+
+@pytest.mark.parametrize("not_vectorized", [0, 10_000])
+def test_spatial_convolutions_are_of_each_frame(not_vectorized, monkeypatch):
+    monkeypatch.setattr(fast_convolutions, "NOT_VECTORIZED", not_vectorized)
     ours, series = SpatialConv3d(3, 4).double(), torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
     padding = (0, 1, 1)
     assert_same(ours, lambda x: functional.conv3d(x, ours.weight, padding=padding), series, [ours.weight])
 
 
+@pytest.mark.parametrize("not_vectorized", [0, 10_000])
 @pytest.mark.parametrize("frames", [1, 2, 5])
-def test_periodic_convolutions_are_those_of_a_repeated_series(frames):
+def test_periodic_convolutions_are_those_of_a_repeated_series(frames, not_vectorized, monkeypatch):
+    monkeypatch.setattr(fast_convolutions, "NOT_VECTORIZED", not_vectorized)
     ours, series = PeriodicTemporalConv3d(3).double(), torch.randn(2, 3, frames, 4, 5, dtype=torch.float64)
 
     def of_repeated(x):

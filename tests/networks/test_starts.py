@@ -171,6 +171,21 @@ class TestNoiseLevel:
         measurement, operator = acquisition()
         series = torch.zeros_like(operator.adjoint(measurement))
         assert not estimate_noise(0 * measurement, operator, series).any()
+        outside = torch.randn_like(measurement) * (measurement == 0)
+        estimates = [estimate_noise(each, operator, series) for each in (measurement, measurement + outside)]
+        torch.testing.assert_close(*estimates)
+
+    def test_the_first_state_knows_the_measurement_that_was_given(self):
+        given = []
+
+        class Recon(LocallyLowRankRecon):
+            def begin(self, image, measurement, operator):
+                given.append((measurement, operator))
+                return super().begin(image, measurement, operator)
+
+        measurement, operator = acquisition()
+        Recon(iterations=1)(measurement, operator)
+        assert [(y is measurement, A is operator) for y, A in given] == [(True, True)]
 
 
 class TestViewSharing:

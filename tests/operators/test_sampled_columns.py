@@ -1,4 +1,4 @@
-"""Where whole columns of k-space are sampled, iterations stay in hybrid space."""
+"""Iterations in hybrid space, if whole columns of k-space are sampled."""
 
 import pytest
 import torch
@@ -43,6 +43,21 @@ def test_single_samples_are_no_columns():
     mask[1, 2, 3] = False
     assert few_columns(mask) is None
     assert few_columns(torch.ones(2, 4, 5, dtype=torch.bool, device="meta")) is None
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (4, 1)])
+def test_masks_that_broadcast_along_the_width_are_no_columns(shape):
+    mask, y = torch.ones(shape, dtype=torch.bool), complex_randn(2, 4, 6)
+    z, B = SampledFourier(mask).without_shifts(y)
+    torch.testing.assert_close(B.adjoint(z), Fourier().adjoint(y))
+
+
+def test_precision_is_that_of_the_finer_one():
+    columns, x = torch.tensor([True, False]), complex_randn(3, 2)
+    assert SampledColumns(columns, torch.complex64)(x).dtype == torch.complex128
+    assert SampledColumns(columns, torch.complex64)(x.real.float()).dtype == torch.complex64
+    with pytest.raises(TypeError, match=r"columns is torch\.int64, expected booleans"):
+        SampledColumns(columns.long(), torch.complex64)
 
 
 def test_a_traced_mask_is_not_read():

@@ -237,6 +237,13 @@ def test_the_figure_names_what_no_faster_method_equals(measured, higher_is_bette
         assert (row.method in named) == (not better)
 
 
+def test_a_mean_that_is_not_finite_is_not_drawn():
+    rows = [Row("", name, 1, 0, mean, None, None, None, 7, mean) for name, mean in (("a", math.nan), ("b", 3.0))]
+    defined = Study("a", (), {"a": (), "b": ()}, {"": ()}, (0,), "a", "psnr")
+    (axes,) = speed_figure(defined, rows, Heading("PSNR", "dB", higher_is_better=True)).axes
+    assert [text.get_text() for text in axes.texts] == ["b"]
+
+
 def test_parameters_stand_where_they_differ(study, tmp_path):
     rows = [row._replace(parameters=7, mean=1.0) for row in rows_of(study(), list(outcomes(study(), tmp_path)))]
     assert "parameters" not in as_markdown(study(), rows)

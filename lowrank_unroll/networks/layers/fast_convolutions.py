@@ -52,12 +52,7 @@ class FewInputsConv3d(FrameConv3d):
 
     def forward(self, series: Tensor) -> Tensor:
         """Convolve series."""
-        batch, _, time, _, _ = series.shape
-        padded = functional.pad(series.movedim(1, -1), (0, 0, 0, 0, 0, 0, 1, 1))
-        stacked = torch.cat([padded[:, frame : frame + time] for frame in range(FRAMES)], dim=-1)
-        kernels = self.weight.movedim(2, 1).flatten(1, 2)
-        frames = functional.conv2d(stacked.flatten(0, 1).movedim(-1, 1), kernels, self.bias, padding=1)
-        return frames.reshape(batch, time, *frames.shape[1:]).movedim(2, 1)
+        return _convolve_stacked(series, self.weight, self.bias)
 
 
 class FewOutputsConv3d(FrameConv3d):
@@ -76,7 +71,7 @@ class FewOutputsConv3d(FrameConv3d):
         return (result if self.bias is None else result + self.bias).movedim(-1, 1)
 
 
-class SeriesConv3d(FewInputsConv3d):
+class SeriesConv3d(FrameConv3d):
     """Convolve series of many channels at once, small ones on the CPU frame by frame.
 
     The choice depends on the size of a series, not on their number, so that a series gets the same bits in every batch.
@@ -84,10 +79,9 @@ class SeriesConv3d(FewInputsConv3d):
 
     def forward(self, series: Tensor) -> Tensor:
         """Convolve series."""
-        _, channels, time, height, _ = series.shape
-        if series.device.type == "cpu" and channels * time * height <= NOT_VECTORIZED:
-            return super().forward(series)
-        return nn.Conv3d.forward(self, series)
+        if _is_small(series):
+            return _convolve_stacked(series, self.weight, self.bias)
+        return super().forward(series)
 
 
 class SpatialConv3d(nn.Conv3d):
@@ -103,6 +97,8 @@ class SpatialConv3d(nn.Conv3d):
 
     def forward(self, series: Tensor) -> Tensor:
         """Convolve series."""
+        if not _is_small(series):
+            return super().forward(series)
         frames = series.transpose(1, 2)
         convolved = functional.conv2d(frames.flatten(0, 1), self.weight.squeeze(2), padding=1)
         return convolved.reshape(*frames.shape[:2], *convolved.shape[1:]).transpose(1, 2)
@@ -120,10 +116,30 @@ class PeriodicTemporalConv3d(nn.Conv3d):
 
     def forward(self, series: Tensor) -> Tensor:
         """Convolve series."""
+        if not _is_small(series):
+            return super().forward(series)
         curves = series.movedim(1, -1)
         gathered = torch.cat([curves.roll(1, 1), curves, curves.roll(-1, 1)], dim=-1)
         kernels = self.weight.flatten(2).movedim(2, 1).flatten(1, 2)
         return functional.linear(gathered, kernels).movedim(-1, 1)
+
+
+def _is_small(series: Tensor) -> bool:
+    """Return whether PyTorch does not vectorize the 3-D convolution; False where a compiler would fix the answer."""
+    _, channels, time, height, _ = series.shape
+    if series.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return channels * time * height <= NOT_VECTORIZED
+
+
+def _convolve_stacked(series: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve series by 2-D convolutions of each frame and its neighbors, stacked as further channels."""
+    batch, _, time, _, _ = series.shape
+    padded = functional.pad(series.movedim(1, -1), (0, 0, 0, 0, 0, 0, 1, 1))
+    stacked = torch.cat([padded[:, frame : frame + time] for frame in range(FRAMES)], dim=-1)
+    kernels = weight.movedim(2, 1).flatten(1, 2)
+    frames = functional.conv2d(stacked.flatten(0, 1).movedim(-1, 1), kernels, bias, padding=1)
+    return frames.reshape(batch, time, *frames.shape[1:]).movedim(2, 1)
 
 
 def convolve_to_few(images: Tensor, kernels: Tensor) -> Tensor:
