@@ -121,7 +121,7 @@ class TestReport(Callback):
                     start_name=pl_module.adjoint_name,
                 )
             if index < self.cines and pl_module.is_series(row[0]):
-                frames, captions = comparison(*row, start_name=pl_module.adjoint_name)
+                frames, captions = comparison(row[0], row[1], row[2], pl_module.adjoint_name)
                 series = PlayedSeries(result.name, captions, frames)
             self._tested[index] = TestedSample(result, panel, series)
 

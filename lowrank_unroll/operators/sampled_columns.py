@@ -53,9 +53,9 @@ class SampledColumns(LinearOperator):
 def few_columns(mask: Tensor) -> Tensor | None:
     """Return the columns (..., width) that a mask (..., height, width) samples; None unless they are whole and few.
 
-    Those of a batch are few if those of each sample are: in another batch a sample may be iterated on whole k-space, with
-    results that differ by rounding. A mask on a GPU is not read, since that would synchronize it, nor is one that is
-    traced.
+    Those of a batch are few if those of each sample are: in another batch a sample may be iterated on whole k-space,
+    with results that differ by rounding. A mask on a GPU is not read, since that would synchronize it, nor is one that
+    is traced.
     """
     broadcasts = mask.shape[-1] == 1
     if broadcasts or mask.device.type != "cpu" or is_tracing(mask):
@@ -68,7 +68,8 @@ def few_columns(mask: Tensor) -> Tensor | None:
 
 def _product(image: Tensor, matrix: Tensor) -> Tensor:
     dtype = torch.promote_types(image.dtype, matrix.dtype)
-    return image.to(dtype) @ matrix.to(dtype)
+    product: Tensor = image.to(dtype) @ matrix.to(dtype)
+    return product
 
 
 def _centered_transform(side: int, dtype: torch.dtype) -> Tensor:
