@@ -76,4 +76,5 @@ def _centered_transform(side: int, dtype: torch.dtype) -> Tensor:
     """Return the matrix (side, side) of the centered, orthonormal Fourier transform."""
     identity = torch.eye(side, dtype=dtype)
     shifted = torch.fft.fft(torch.fft.ifftshift(identity, dim=0), dim=0, norm="ortho")
-    return torch.fft.fftshift(shifted, dim=0)
+    transform: Tensor = torch.fft.fftshift(shifted, dim=0)
+    return transform
