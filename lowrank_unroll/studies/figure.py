@@ -42,9 +42,9 @@ def comparison_figure(study: Study, rows: Sequence[Row], heading: Heading | None
 def speed_figure(study: Study, rows: Sequence[Row], heading: Heading | None = None) -> Figure:
     """Draw each method's mean over its seconds for a sample, in a panel for each condition.
 
-    A line joins, and names, those on the Pareto front: no faster method equals them.
+    A line joins those on the Pareto front: no faster method equals them. They are numbered, and named beside the panel.
     """
-    figure = Figure(figsize=(8, 4.5 * len(study.conditions)), layout="constrained")
+    figure = Figure(figsize=(10, 4.5 * len(study.conditions)), layout="constrained")
     all_axes = figure.subplots(len(study.conditions), 1, squeeze=False)[:, 0]
     for axes, condition in zip(all_axes, study.conditions, strict=True):
         timed = [row for row in rows if row.condition == condition and _is_finite(row.mean) and row.seconds]
@@ -64,16 +64,16 @@ def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
         axes.scatter([row.seconds for row in of_kind], [row.mean for row in of_kind], color=color, label=kind)
     best = _pareto_front(rows, heading.higher_is_better)
     axes.plot([row.seconds for row in best], [row.mean for row in best], color="0.7", zorder=0)
-    for row in best:
-        label = drawable(row.method, LONGEST)
-        axes.annotate(label, (row.seconds, row.mean), (6, -10), textcoords="offset points", fontsize="small")
+    for number, row in enumerate(best, 1):
+        axes.annotate(str(number), (row.seconds, row.mean), (-4, 6), textcoords="offset points", ha="right")
+        axes.plot([], [], " ", label=f"{number}  {drawable(row.method, LONGEST)}")
     if rows:
         axes.set_xscale("log")
     axes.set(xlabel="seconds a sample", ylabel=drawable(heading.text, LONGEST))
-    axes.margins(x=0.25)
+    axes.margins(y=0.1)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
 
 
 def _pareto_front(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:

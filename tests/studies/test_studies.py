@@ -230,7 +230,7 @@ def test_the_figure_names_what_no_faster_method_equals(measured, higher_is_bette
     ]
     defined = Study("a", (), {row.method: () for row in rows}, {"": ()}, (0,), "method 0", "psnr")
     (axes,) = speed_figure(defined, rows, Heading("PSNR", "dB", higher_is_better)).axes
-    named = {text.get_text() for text in axes.texts}
+    named = {text.get_text().partition("  ")[2] for text in axes.get_legend().get_texts()}
     for row in rows:
         faster = [other.mean for other in rows if other is not row and other.seconds <= row.seconds]
         better = [mean for mean in faster if (mean >= row.mean if higher_is_better else mean <= row.mean)]
@@ -241,7 +241,7 @@ def test_a_mean_that_is_not_finite_is_not_drawn():
     rows = [Row("", name, 1, 0, mean, None, None, None, 7, mean) for name, mean in (("a", math.nan), ("b", 3.0))]
     defined = Study("a", (), {"a": (), "b": ()}, {"": ()}, (0,), "a", "psnr")
     (axes,) = speed_figure(defined, rows, Heading("PSNR", "dB", higher_is_better=True)).axes
-    assert [text.get_text() for text in axes.texts] == ["b"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["trained", "untrained", "1  b"]
 
 
 def test_parameters_stand_where_they_differ(study, tmp_path):
