@@ -129,8 +129,8 @@ class UnrolledNetwork(nn.Module, ABC, Generic[State]):
     def begin(self, image: Tensor, measurement: Tensor, operator: LinearOperator) -> State:
         """Return the state to start from; override it if that depends on the measurement, such as on its noise.
 
-        Measurement and operator are those that the network was given.
-        By default this is :meth:`initial_state`, which suffices for most networks.
+        Measurement and operator are those that the network was given. By default this is :meth:`initial_state`, which
+        suffices for most networks.
         """
         return self.initial_state(image)
 
