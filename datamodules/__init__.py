@@ -9,6 +9,7 @@ from datamodules.dynamic_mri.cine_images import CineImages
 from datamodules.dynamic_mri.cine_phantom import CinePhantom
 from datamodules.dynamic_mri.dynamic_data_module import DynamicDataModule
 from datamodules.dynamic_mri.elliptic_phantom import EllipticPhantom
+from datamodules.loading.concat_data_module import ConcatDataModule
 from datamodules.loading.data_module import ReconstructionDataModule
 from datamodules.loading.patches_data_module import PatchesDataModule
 from datamodules.measured.series_data_module import SeriesDataModule
@@ -52,6 +53,7 @@ __all__ = [
     "CinePhantom",
     "ColorDataModule",
     "Compose",
+    "ConcatDataModule",
     "DenoisingDataModule",
     "DynamicDataModule",
     "EllipticPhantom",

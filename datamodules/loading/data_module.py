@@ -80,9 +80,12 @@ class ReconstructionDataModule(L.LightningDataModule, ABC):
         """Build the datasets of a stage: fit, validate, test or predict."""
         for split in STAGES[stage]:
             if split not in self.datasets:
-                dataset = self.dataset(split)
-                drawn = isinstance(dataset, DrawnDataset)
-                self.datasets[split] = dataset if drawn else IndexedDataset(dataset, self.seed)
+                self.datasets[split] = self.drawn_dataset(split)
+
+    def drawn_dataset(self, split: Split) -> Dataset[Sample]:
+        """Return the samples of a split, as a dataset that takes draws, see :class:`DrawSampler`."""
+        dataset = self.dataset(split)
+        return dataset if isinstance(dataset, DrawnDataset) else IndexedDataset(dataset, self.seed)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return a loader of shuffled batches."""
