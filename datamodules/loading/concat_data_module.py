@@ -41,7 +41,7 @@ class ConcatDataModule(ReconstructionDataModule):
             raise ValueError(f"parts have images of {found}, expected at least one part, and images of the same dims")
         super().__init__(batch_size, num_workers, seed)
         self.parts = parts
-        self.image_axes = parts[0].image_axes  # type: ignore[misc]  those of an instance here, not of a class
+        self.image_axes = parts[0].image_axes  # type: ignore[misc]  # those of an instance here, not of a class
 
     def prepare_data(self) -> None:
         """Download and prepare the data of each part."""

@@ -91,13 +91,13 @@ def test_the_length_of_code_is_as_said(page):
 def own_files(page, language="python"):
     """Name and content of the files that a page says to write: blocks that begin with a comment of the name."""
     for block in blocks(page, language):
-        if name := re.match(r"# (my_\w+\.(?:py|yaml))\n", block):
+        if name := re.match(r"# (my_\w+\.py|\w+\.yaml)\n", block):
             yield name[1], block[name.end() :]
 
 
 @pytest.fixture(scope="module")
 def finished_runs(tmp_path_factory):
-    """A folder in which the demos have been trained and tested, and an iterative method been tested."""
+    """A folder with the configs of all pages, in which the demos and an iterative method have been run."""
     folder = tmp_path_factory.mktemp("documentation")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -110,8 +110,9 @@ def finished_runs(tmp_path_factory):
             for subcommand in subcommands:
                 patch.setattr(sys, "argv", ["lowrank-unroll", subcommand, "--config", name, *tiny(name)])
                 main()
-        (patterns,) = blocks("lowrank_unroll/weights/dynamic_mri.md", "yaml")
-        Path("patterns.yaml").write_text(patterns)
+        for page in PAGES:
+            for name, config in own_files(page, "yaml"):
+                Path(name).write_text(config)
     return folder
 
 
