@@ -76,6 +76,7 @@ def tried():
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_is_valid_and_no_key_of_it_can_be_mistyped(name, editor, tried):
     config = config_of(name)

@@ -200,6 +200,7 @@ class TestCarbon13:
         with pytest.raises(UsageError, match="GoldenAngleRadial draws a trajectory"):
             Carbon13(folder, pattern=GoldenAngleRadial(4), least_energy=0).dataset("test")[0]
 
+    @pytest.mark.slow
     def test_config_tests_and_predicts(self, folder, command_line):
         words = ["--config", "dynamic_mri/carbon13.yaml", *SHORT]
         command_line("test", *words, "--data.root", folder)

@@ -128,6 +128,7 @@ def test_a_damaged_file_of_images_is_named(data):
             data.images("train")
 
 
+@pytest.mark.slow
 def test_the_config_trains_and_tests(official, command_line, pixels, tmp_path):
     (tmp_path / "sipi").mkdir()
     np.save(tmp_path / "sipi" / "a.npy", pixels[0])

@@ -244,6 +244,7 @@ class TestDataModule:
         assert sample.measurement.shape == (1, 1, 2, HEIGHT, WIDTH)
         assert sample.coil_sensitivities is None
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("forked_preparation")
     def test_the_config_is_prepared_trains_and_tests(self, root, command_line, monkeypatch):
         split_file = root / "split.csv"

@@ -132,6 +132,13 @@ class TestSeparateCalibration:
             assert torch.equal(with_it.coil_sensitivities, without.coil_sensitivities)
 
 
+@pytest.fixture(scope="module")
+def two_slices(tmp_path_factory):
+    """A file of two slices, fully sampled; it is written once, since that takes a second."""
+    kspace, _ = measured(slices=2)
+    return write(tmp_path_factory.mktemp("two_slices") / "scan.h5", header_of(kspace), readouts_of(kspace))
+
+
 class TestGivenSensitivities:
     @pytest.mark.parametrize("unit", [1.0, 7.0])
     @pytest.mark.parametrize("virtual", [None, 3])
@@ -152,12 +159,10 @@ class TestGivenSensitivities:
             assert (image - expected).norm() <= tolerance * expected.norm()
             assert found[number].coil_sensitivities.abs().square().sum(0).max() <= 1 + 1e-5
 
-    def test_each_slice_has_its_own(self, tmp_path):
-        kspace, _ = measured(slices=2)
+    def test_each_slice_has_its_own(self, tmp_path, two_slices):
         maps = np.random.default_rng(0).standard_normal((2, COILS, HEIGHT, WIDTH)) + 1j
         np.save(tmp_path / "maps.npy", maps)
-        path = write(tmp_path / "scan.h5", header_of(kspace), readouts_of(kspace))
-        found = RawSeries(path, Coils(virtual=None, prewhiten=False, sensitivities=tmp_path / "maps.npy"))
+        found = RawSeries(two_slices, Coils(virtual=None, prewhiten=False, sensitivities=tmp_path / "maps.npy"))
         for number in range(2):
             gain = np.sqrt((abs(maps[number]) ** 2).sum(0)).max()
             np.testing.assert_allclose(found[number].coil_sensitivities[:, 0], maps[number] / gain, rtol=1e-5)
@@ -186,18 +191,14 @@ class TestGivenSensitivities:
         ],
         ids=["oversampled", "slices", "NaN", "zero", "text", "objects"],
     )
-    def test_what_does_not_fit_is_refused_by_name(self, tmp_path, array, told):
-        kspace, _ = measured(slices=2)
-        path = write(tmp_path / "scan.h5", header_of(kspace), readouts_of(kspace))
+    def test_what_does_not_fit_is_refused_by_name(self, tmp_path, two_slices, array, told):
         np.save(tmp_path / "maps.npy", array, allow_pickle=True)
         with pytest.raises(DataError, match=rf"maps\.npy: .*{told}"):
-            RawSeries(path, Coils(sensitivities=tmp_path / "maps.npy"))
+            RawSeries(two_slices, Coils(sensitivities=tmp_path / "maps.npy"))
 
-    def test_a_missing_file_is_named(self, tmp_path):
-        kspace, _ = measured()
-        path = write(tmp_path / "scan.h5", header_of(kspace), readouts_of(kspace))
+    def test_a_missing_file_is_named(self, tmp_path, two_slices):
         with pytest.raises(FileNotFoundError, match=r"there is no file .*maps\.npy"):
-            RawSeries(path, Coils(sensitivities=tmp_path / "maps.npy"))
+            RawSeries(two_slices, Coils(sensitivities=tmp_path / "maps.npy"))
 
 
 def wide(coil_images, slices):

@@ -244,6 +244,7 @@ WORDS = [
 WORDS[WORDS.index("--report.untrained") : WORDS.index("--report.untrained") + 2] = []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked_preparation", "sandbox_in_this_process")
 def test_the_config_trains_without_ground_truth_and_is_tested_where_there_is_one(folder, command_line, refused, capsys):
     words = [*WORDS, "--data.root", folder, "--data.split_file", folder / "split.csv"]

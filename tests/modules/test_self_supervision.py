@@ -115,7 +115,7 @@ def test_checkpoints_stay_plain(tmp_path):
     ("words", "center"),
     [
         (["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--data.coils", "2"], "2"),
-        (["--config", "color_cs/demo.yaml", *TINY], "0"),
+        pytest.param(["--config", "color_cs/demo.yaml", *TINY], "0", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("empty_figures")

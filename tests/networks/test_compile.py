@@ -46,9 +46,8 @@ def assert_same_step(module, batch):
         assert (one - other).norm() <= 1e-4 * other.norm()
 
 
-@pytest.mark.parametrize(
-    "network", [TLRNet, LplusSNet, *(pytest.param(n, marks=pytest.mark.slow) for n in DYNAMIC if n is not LplusSNet)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [TLRNet, *DYNAMIC])
 def test_compiled_networks_give_the_same_numbers_and_gradients(network, compiler, monkeypatch):
     monkeypatch.setattr(SeriesConvolutions, "compiled_on_cpu", True)
     assert_same_step(*case_of(network))

@@ -136,6 +136,7 @@ def said(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: f"{COMMANDS[words]}: {' '.join(words)}")
 def test_commands_are_understood(words, place, said):
     if "lowrank_unroll" in words:  # behind torchrun

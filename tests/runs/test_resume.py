@@ -93,9 +93,9 @@ def assert_ends_alike(one, other):
 @pytest.mark.parametrize(
     ("name", "step", "words"),
     [
-        ("SIGTERM", 7, ["--data.num_workers", "2"]),
+        pytest.param("SIGTERM", 7, ["--data.num_workers", "2"], marks=pytest.mark.slow),
         ("SIGINT", 2, []),
-        ("SIGHUP", 7, []),
+        pytest.param("SIGHUP", 7, [], marks=pytest.mark.slow),
         pytest.param("SIGTERM", 4, [], marks=pytest.mark.slow),  # the last batch of an epoch
     ],
 )
@@ -203,10 +203,10 @@ seen: list[int] = []
     ("words", "last_before_each_batch"),
     [
         (["--checkpoint.mode", "min"], [0] * 5 + [5] * 5 + [10] * 3),  # the first epoch is the best one
-        (["--trainer.check_val_every_n_epoch", "2"], [0] * 5 + [5] * 5 + [10] * 3),
         *(
             pytest.param(words, expected, marks=pytest.mark.slow)
             for words, expected in [
+                (["--trainer.check_val_every_n_epoch", "2"], [0] * 5 + [5] * 5 + [10] * 3),
                 (["--trainer.check_val_every_n_epoch", "3"], [0] * 5 + [5] * 5 + [10] * 3),
                 (["--trainer.limit_val_batches", "0"], [0] * 5 + [5] * 5 + [10] * 3),
                 (["--trainer.val_check_interval", "2"], [0] * 5 + [5] * 5 + [10] * 3),  # in the middle of an epoch

@@ -364,7 +364,7 @@ def start_study(folder, *words):
     )  # fmt: skip
 
 
-@pytest.mark.slow(seconds=150)
+@pytest.mark.slow(seconds=100)
 def test_a_killed_study_ends_in_the_same_table(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -374,7 +374,7 @@ def test_a_killed_study_ends_in_the_same_table(tmp_path):
         output, _ = start_study(whole, "--part", part).communicate()
         assert "Table and figures" in output
     moments = random.Random(0)
-    for _ in range(10):
+    for _ in range(5):
         process = start_study(killed)
         time.sleep(moments.uniform(2, 12))
         os.killpg(process.pid, signal.SIGKILL)
