@@ -35,10 +35,12 @@ class ConcatDataModule(ReconstructionDataModule):
     def __init__(
         self, parts: list[ReconstructionDataModule], batch_size: int = 1, num_workers: int = 0, seed: int = 3407
     ) -> None:
+        if not parts:
+            raise ValueError("parts is [], expected at least one DataModule")
         axes = {part.image_axes for part in parts}
-        if len(axes) != 1:
-            found = " and ".join(sorted(f"({', '.join(dims or ())})" for dims in axes)) or "none"
-            raise ValueError(f"parts have images of {found}, expected at least one part, and images of the same dims")
+        if len(axes) > 1:
+            found = " and ".join(sorted(f"({', '.join(dims or ())})" for dims in axes))
+            raise ValueError(f"parts have images of {found}, expected the same dims")
         super().__init__(batch_size, num_workers, seed)
         self.parts = parts
         self.image_axes = parts[0].image_axes  # type: ignore[misc]  # those of an instance here, not of a class

@@ -198,7 +198,7 @@ REFUSED = [
     *((EllipticPhantom, "size", value, SERIES) for value in ((0, 96, 96), (16, 96, -96), (96, 96))),
     *((EllipticPhantom, name, 0, COUNT) for name in ("train_series", "val_series", "test_series", "coils")),
     (EllipticPhantom, "snr", 0.0, AMOUNT),
-    (ConcatDataModule, "parts", [], "at least one part"),
+    (ConcatDataModule, "parts", [], "expected at least one DataModule"),
     (ConcatDataModule, "batch_size", 0, COUNT, {"parts": [CinePhantom()]}),
     *((Spokes, name, 0, COUNT) for name in ("per_frame", "step")),
     *((Spokes, "unit", value, AMOUNT) for value in (0.0, -1.0, math.nan)),
