@@ -81,7 +81,7 @@ class TestConcatDataModule:
             data.setup("fit")
 
     def test_parts_of_other_tasks_are_refused(self):
-        with pytest.raises(ValueError, match=r"of \(channel, height, width\) and \(time, height, width\), expected the"):
+        with pytest.raises(ValueError, match=r"\(channel, height, width\) and \(time, height, width\), expected"):
             ConcatDataModule([CinePhantom(SIZE), SamplePhotos()])
 
 
