@@ -13,6 +13,7 @@ from lowrank_unroll.studies.table import Row
 
 ROW = 0.28  # inches
 LONGEST = 60  # characters of a name
+LABEL_HEIGHT = 12  # pixels
 TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 
@@ -64,16 +65,25 @@ def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
         axes.scatter([row.seconds for row in of_kind], [row.mean for row in of_kind], color=color, label=kind)
     best = _pareto_front(rows, heading.higher_is_better)
     axes.plot([row.seconds for row in best], [row.mean for row in best], color="0.7", zorder=0)
-    for number, row in enumerate(best, 1):
-        axes.annotate(str(number), (row.seconds, row.mean), (-4, 6), textcoords="offset points", ha="right")
-        axes.plot([], [], " ", label=f"{number}  {drawable(row.method, LONGEST)}")
     if rows:
         axes.set_xscale("log")
     axes.set(xlabel="seconds a sample", ylabel=drawable(heading.text, LONGEST))
     axes.margins(y=0.1)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
+    _number(axes, best)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+
+
+def _number(axes: Any, best: Sequence[Row]) -> None:
+    """Number points, which are in order of their seconds, and name them in the legend."""
+    before, lift = (-math.inf, -math.inf), 0
+    for number, row in enumerate(best, 1):
+        place = axes.transData.transform((row.seconds, row.mean))
+        lift = lift + 1 if math.dist(place, before) < LABEL_HEIGHT else 0  # above the number of the point before
+        axes.annotate(str(number), (row.seconds, row.mean), (-4, 6 + 11 * lift), textcoords="offset points", ha="right")
+        axes.plot([], [], " ", label=f"{number}  {drawable(row.method, LONGEST)}")
+        before = tuple(place)
 
 
 def _pareto_front(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:
