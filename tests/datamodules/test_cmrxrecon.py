@@ -81,6 +81,7 @@ def test_masks_and_series_of_a_single_coil_are_passed_over(root):
     assert CMRxRecon(root).files.raw_files() == names
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked_preparation")
 def test_samples(root):
     data = CMRxRecon(root, processes=1, pattern=PseudoRadial(lines=5), frames=2)

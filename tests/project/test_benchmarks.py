@@ -34,6 +34,7 @@ def test_naive_network_for_images_computes_what_ours_does(cases):
         assert (one - other).norm() <= 1e-3 * other.norm()
 
 
+@pytest.mark.slow
 def test_memory_of_a_step_is_that_of_its_activations(cases, monkeypatch):
     from step_memory import peak_megabytes  # noqa: PLC0415
 

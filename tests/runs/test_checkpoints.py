@@ -62,6 +62,7 @@ def test_the_trainer_reads_no_damaged_checkpoint(tmp_path):
         WholeCheckpointIO().load_checkpoint(path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_a_whole_checkpoint_is_named_instead_of_a_damaged_one(command_line, refused):
     command_line("fit", *WORDS)

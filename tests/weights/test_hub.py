@@ -159,6 +159,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         load_network(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_network_goes_to_the_hub_and_comes_back_and_what_is_not_there_is_refused_in_words(tmp_path, trained, on_hub):
     result, held = on_hub(
         "from lowrank_unroll.weights import export, load_network, publish\n"
