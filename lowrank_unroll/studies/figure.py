@@ -13,7 +13,8 @@ from lowrank_unroll.studies.table import Row
 
 ROW = 0.28  # inches
 LONGEST = 60  # characters of a name
-LABEL_HEIGHT = 12  # pixels
+LABEL = 11  # points, the height of a number with its margin
+DIGIT = 6.4  # points, its width
 TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 
@@ -47,11 +48,15 @@ def speed_figure(study: Study, rows: Sequence[Row], heading: Heading | None = No
     """
     figure = Figure(figsize=(10, 4.5 * len(study.conditions)), layout="constrained")
     all_axes = figure.subplots(len(study.conditions), 1, squeeze=False)[:, 0]
+    fronts: list[tuple[Any, list[Row]]] = []
     for axes, condition in zip(all_axes, study.conditions, strict=True):
         timed = [row for row in rows if row.condition == condition and _is_finite(row.mean) and row.seconds]
-        _draw_speeds(axes, timed, heading or Heading(study.metric))
+        fronts.append((axes, _draw_speeds(axes, timed, heading or Heading(study.metric))))
         if len(study.conditions) > 1:
             axes.set_title(drawable(condition, LONGEST), fontsize="medium", loc="left")
+    figure.draw_without_rendering()  # legends and titles decide how large the panels are
+    for axes, best in fronts:
+        _number(axes, best)
     return figure
 
 
@@ -59,31 +64,37 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> None:
+def _draw_speeds(axes: Any, rows: Sequence[Row], heading: Heading) -> list[Row]:
+    """Draw the points of a panel, and name those of the Pareto front, which are returned."""
     for kind, color in (("trained", TRAINED), ("untrained", UNTRAINED)):
         of_kind = [row for row in rows if bool(row.seeds) == (kind == "trained")]
         axes.scatter([row.seconds for row in of_kind], [row.mean for row in of_kind], color=color, label=kind)
     best = _pareto_front(rows, heading.higher_is_better)
     axes.plot([row.seconds for row in best], [row.mean for row in best], color="0.7", zorder=0)
+    for number, row in enumerate(best, 1):
+        axes.plot([], [], " ", label=f"{number}  {drawable(row.method, LONGEST)}")
     if rows:
         axes.set_xscale("log")
     axes.set(xlabel="seconds a sample", ylabel=drawable(heading.text, LONGEST))
     axes.margins(y=0.1)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
-    _number(axes, best)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+    return best
 
 
 def _number(axes: Any, best: Sequence[Row]) -> None:
-    """Number points, which are in order of their seconds, and name them in the legend."""
-    before, lift = (-math.inf, -math.inf), 0
+    """Write numbers above the points of a front, one above the other where points are close together."""
+    point = axes.figure.dpi / 72  # in pixels
+    taken: list[tuple[float, float]] = []
     for number, row in enumerate(best, 1):
-        place = axes.transData.transform((row.seconds, row.mean))
-        lift = lift + 1 if math.dist(place, before) < LABEL_HEIGHT else 0  # above the number of the point before
-        axes.annotate(str(number), (row.seconds, row.mean), (-4, 6 + 11 * lift), textcoords="offset points", ha="right")
-        axes.plot([], [], " ", label=f"{number}  {drawable(row.method, LONGEST)}")
-        before = tuple(place)
+        x, y = axes.transData.transform((row.seconds, row.mean))
+        width, lifts = DIGIT * len(str(number)) * point, 0
+        while any(x - at_x < width and abs(y + lifts * LABEL * point - at_y) < LABEL * point for at_x, at_y in taken):
+            lifts += 1
+        taken.append((x, y + lifts * LABEL * point))
+        offset = (-4, 6 + lifts * LABEL)
+        axes.annotate(str(number), (row.seconds, row.mean), offset, textcoords="offset points", ha="right")
 
 
 def _pareto_front(rows: Sequence[Row], higher_is_better: bool | None) -> list[Row]:

@@ -82,13 +82,14 @@ def test_every_other_config_is_parsed(name, command_line, capsys):
 def test_every_experiment_trains_and_tests(name, command_line):
     if name not in UNTRAINED:
         command_line("fit", "--config", name, *tiny(name))
-        assert len(list(Path("runs").rglob("best.ckpt"))) == 1
+        (best,) = Path("runs").rglob("best.ckpt")
+        assert torch.load(best, weights_only=True)["global_step"] in {1, 2}  # batches, of which a short epoch has one
     command_line("test", "--config", name, *tiny(name))
     (table,) = Path("runs").rglob("test/metrics.csv")
     used, ours = (
         yaml.safe_load(path.read_text()) for path in (table.parents[1] / "config.yaml", config_folder() / name)
     )
-    assert used["model"]["class_path"].endswith(ours["model"]["class_path"])
+    assert used["model"]["class_path"].rpartition(".")[2] == ours["model"]["class_path"].rpartition(".")[2]
 
 
 @pytest.mark.usefixtures("empty_figures", "demo_is_trained")

@@ -69,6 +69,11 @@ class TestConcatDataModule:
             assert found.name == sample.name
             assert torch.equal(found.measurement, sample.measurement)
 
+    def test_equal_parts_draw_other_samples(self):
+        parts = [EllipticPhantom(PseudoRadial(lines=5), coils=2, size=SIZE, train_series=1) for _ in range(2)]
+        dataset = ConcatDataModule(parts).drawn_dataset("train")
+        assert not torch.equal(dataset[0].target, dataset[1].target)
+
     def test_predict_reads_the_first_part(self):
         data = ConcatDataModule([Numbers(2, 0), Numbers(2, 10)])
         data.setup("predict")
@@ -77,7 +82,7 @@ class TestConcatDataModule:
     def test_errors_of_a_part_stay_its_own(self):
         data = ConcatDataModule([CinePhantom(SIZE, crop=(32, 32)), CinePhantom(SIZE)])
         data.prepare_data()
-        with pytest.raises(UsageError, match="crop of 32 in height does not fit"):
+        with pytest.raises(UsageError, match=r"part 1, CinePhantom: .* crop of 32 in height does not fit: .*parts"):
             data.setup("fit")
 
     def test_parts_of_other_tasks_are_refused(self):

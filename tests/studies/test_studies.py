@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -235,6 +236,20 @@ def test_the_figure_names_what_no_faster_method_equals(measured, higher_is_bette
         faster = [other.mean for other in rows if other is not row and other.seconds <= row.seconds]
         better = [mean for mean in faster if (mean >= row.mean if higher_is_better else mean <= row.mean)]
         assert (row.method in named) == (not better)
+
+
+@pytest.mark.parametrize("apart", [0.01, 0.2, 0.5])
+def test_numbers_of_the_front_do_not_cover_each_other(apart):
+    rows = [
+        Row("", f"a method with a long name, {index}", 1, 0, 30 + apart * index, None, None, None, 7, 1 + apart * index)
+        for index in range(12)
+    ]
+    defined = Study("a", (), {row.method: () for row in rows}, {"": ()}, (0,), rows[0].method, "psnr")
+    figure = speed_figure(defined, rows, Heading("PSNR", "dB", higher_is_better=True))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 12
+    assert not any(one.padded(-2).overlaps(other.padded(-2)) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_a_mean_that_is_not_finite_is_not_drawn():
