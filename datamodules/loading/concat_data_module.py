@@ -63,14 +63,14 @@ class ConcatDataModule(ReconstructionDataModule):
             DataError: if a file cannot be read.
         """
         parts = self.parts[:1] if split == "predict" else self.parts
-        return _Concatenated([self._dataset_of(part, split) for part in parts])
+        return _Concatenated([self._dataset_of(part, number, split) for number, part in enumerate(parts, 1)])
 
-    def _dataset_of(self, part: ReconstructionDataModule, split: Split) -> Dataset[Sample]:
+    def _dataset_of(self, part: ReconstructionDataModule, number: int, split: Split) -> Dataset[Sample]:
         part.trainer = self.trainer  # in each process; only one of a machine prepares
         try:
             return part.drawn_dataset(split)
         except UsageError as error:
-            name = f"part {self.parts.index(part) + 1}, {type(part).__name__}"
+            name = f"part {number}, {type(part).__name__}"
             raise UsageError(f"{name}: {error}; options of a part stand in the file of --data.parts") from error
 
 

@@ -14,7 +14,7 @@ from lowrank_unroll.studies.table import Row
 ROW = 0.28  # inches
 LONGEST = 60  # characters of a name
 LABEL = 11  # points, the height of a number with its margin
-DIGIT = 6.4  # points, its width
+DIGIT = 6.4  # points, the width of a digit
 TRAINED, UNTRAINED = "tab:blue", "tab:gray"
 
 

@@ -79,7 +79,7 @@ class TestConcatDataModule:
         data.setup("predict")
         assert [batch.name for batch in data.predict_dataloader()] == [["0"], ["1"]]
 
-    def test_errors_of_a_part_stay_its_own(self):
+    def test_an_error_names_the_part(self):
         data = ConcatDataModule([CinePhantom(SIZE, crop=(32, 32)), CinePhantom(SIZE)])
         data.prepare_data()
         with pytest.raises(UsageError, match=r"part 1, CinePhantom: .* crop of 32 in height does not fit: .*parts"):
