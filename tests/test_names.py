@@ -71,6 +71,7 @@ def test_matplotlib_is_asked_for_the_characters_of_a_name_and_no_formula(name):
     assert shortened == plain or (len(shortened) <= 31 and shortened[:13] + shortened[-13:] == plain[:13] + plain[-13:])
 
 
+@pytest.mark.slow
 @given(NAMES)
 @settings(max_examples=10)
 @example("".join(HOSTILE))
@@ -82,6 +83,7 @@ def test_a_panel_of_any_name_is_drawn(name):
     assert Image.open(io.BytesIO(encoded)).size == (1800, 502)
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES)
 @settings(max_examples=10)
 @example("$\\frac{a$", "=[/]\udcff")

@@ -108,6 +108,7 @@ def test_a_training_that_ends_in_nan_leaves_its_table(refused):
     assert math.isnan(distance)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_training_is_not_changed_by_a_bit(command_line):
     series = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--trainer.logger", "false"]

@@ -104,6 +104,7 @@ def test_decomposed_matrices_are_spread_over_batch_and_channels():
     assert sampled_singular_values(sizes * torch.eye(4), 100).shape == (24, 4)
 
 
+@pytest.mark.slow
 def test_the_table_is_as_documented(command_line, capsys):
     command_line("fit", *DEMO, *MONITOR)
     assert "spectrum.csv, spectrum.png" in capsys.readouterr().out
@@ -126,6 +127,7 @@ def test_every_n_steps(command_line):
     assert [step for step, iteration in steps_and_iterations(table(RUNS / "version_0")) if iteration == 0] == [0, 2, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [DEMO, DYNAMIC], ids=["colour", "dynamic"])
 @pytest.mark.usefixtures("empty_figures")
 def test_training_is_not_changed_by_a_bit(words, command_line):
@@ -137,6 +139,7 @@ def test_training_is_not_changed_by_a_bit(words, command_line):
     assert len(table("with")) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_resuming_goes_on_recording(command_line):
     command_line("fit", *DEMO, *MONITOR, "--trainer.max_epochs", "2")
@@ -222,6 +225,7 @@ def test_accumulated_batches_are_recorded_once_a_step(tmp_path):
     assert [row[0] for row in rows] == [0, 1]
 
 
+@pytest.mark.slow
 def test_another_training_starts_anew(tmp_path):
     monitor = SpectrumMonitor(1)
     for _ in range(2):

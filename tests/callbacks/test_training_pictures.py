@@ -63,6 +63,7 @@ def train(task, folder, *callbacks, batch_size=3, **kwargs):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_training_is_the_same_with_and_without(task, tmp_path):
     states = []
@@ -105,6 +106,7 @@ def counted(function, calls):
     return call
 
 
+@pytest.mark.slow
 def test_pictures_of_every_second_validation(tmp_path):
     train("colour", tmp_path, TrainingPictures(every_n_validations=2), max_epochs=4)
     assert sorted(file.name for file in (tmp_path / "pictures").iterdir()) == ["epoch0000.png", "epoch0002.png"]
@@ -123,6 +125,7 @@ def test_arguments_are_checked(name, value):
         TrainingPictures(**{name: value})
 
 
+@pytest.mark.slow
 def test_files_of_a_colour_training(command_line):
     command_line("fit", *COLOUR, "--trainer.max_epochs", "2", "--pictures.samples", "1")
     folder = Path("runs/color_cs_demo/version_0/pictures")
@@ -145,6 +148,7 @@ def test_files_of_a_dynamic_training(command_line):
         assert cine.width == 4 * 20 * 9  # four series side by side, enlarged
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_picture_and_cine(command_line):
     command_line("fit", *DYNAMIC, "--config", "logger/tensorboard.yaml")
     (events,) = Path("runs/tensorboard").rglob("events.*")

@@ -217,6 +217,7 @@ def test_the_published_start_is_one_argument_away(command_line):
     assert "ZeroFilled" in (RUNS / "version_0/config.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_several_coils_take_one_argument(command_line, monkeypatch):
     coils = []
@@ -241,6 +242,7 @@ def test_resuming_is_exact(command_line):
     assert not same(whole["state_dict"], checkpoint(1, "last")["state_dict"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_resuming_takes_the_rate_that_is_given(command_line, caplog):
     command_line("fit", *DEMO)
@@ -250,6 +252,7 @@ def test_resuming_takes_the_rate_that_is_given(command_line, caplog):
     assert "--model.optimizer.lr is 1e-05 from here on, now 7e-06 by the scheduler; it was 0.002" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_resuming_keeps_the_best_checkpoint_of_the_run(command_line, caplog):
     command_line("fit", *DEMO)
@@ -273,6 +276,7 @@ def test_a_checkpoint_of_another_network_is_refused(command_line, refused):
     command_line("test", "--config", RUNS / "version_0/config.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_checkpoints_are_found_without_a_logger_or_in_a_chosen_folder(command_line):
     for choice in (["--trainer.logger", "false"], ["--checkpoint.dirpath", "chosen"]):

@@ -48,6 +48,7 @@ def test_checks_of_raw_files_need_no_pytorch():
     assert not imported(start)[-1] & {"torch", "lightning"}
 
 
+@pytest.mark.slow
 def test_compare_needs_no_pytorch():
     assert not imported(run_until_exit(["compare", "--help"]))[-1] & {"torch", "lightning", "wandb"}
 

@@ -45,6 +45,7 @@ def files_no_larger_than(size):
 
 
 class TestFullDisk:
+    @pytest.mark.slow
     def test_of_any_size_is_told_and_leaves_no_half_file(self, tmp_path, drawn, capsys):  # which writes no file
         data = phantom(tmp_path / "full")
         largest = max(map(len, drawn.values()))

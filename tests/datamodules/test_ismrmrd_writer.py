@@ -90,6 +90,7 @@ class TestRoundTrip:
                 np.testing.assert_array_equal(np.float32(found), np.float32(written))
             np.testing.assert_array_equal(2.5 * file.trigger_stamps("phase", slice=number), scan.times)
 
+    @pytest.mark.slow
     def test_the_package_of_the_format_reads_the_same(self, tmp_path):
         scan = two_slices()
         write_ismrmrd(tmp_path / "scan.h5", scan)

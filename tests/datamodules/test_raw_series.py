@@ -182,6 +182,7 @@ class TestSeries:
         bright = combined > 0.2
         assert (raw[0].abs() - combined)[bright].norm() < 0.25 * combined[bright].norm()
 
+    @pytest.mark.slow
     def test_slices_and_averages_are_items(self, tmp_path):
         kspace, _ = measured(slices=3, averages=2)
         readouts = lines(kspace)

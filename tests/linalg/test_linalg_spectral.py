@@ -234,6 +234,7 @@ class TestShrinkages:
         reference = product(1.0, torch.float64)
         assert (product(scale, torch.float32) - reference).norm() <= 1e-5 * reference.norm()
 
+    @pytest.mark.slow
     def test_relative_thresholds_have_second_derivatives(self):
         A, fraction = well_conditioned((2, 3, 2), torch.complex128).requires_grad_(), number([0.2, 0.3])
         assert torch.autograd.gradgradcheck(lambda A, t: singular_value_threshold(A, t, relative=True), (A, fraction))

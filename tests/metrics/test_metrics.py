@@ -63,6 +63,7 @@ def test_mean_counts_every_sample_once(images):
     assert torch.allclose(metric.compute(), psnr(*images).mean())
 
 
+@pytest.mark.slow
 def test_mean_of_many_batches_is_as_exact_as_of_one():
     metric = SampleMean(mse)
     error = torch.full((1, 1), 0.1).sqrt()

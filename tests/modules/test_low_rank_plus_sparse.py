@@ -144,6 +144,7 @@ def test_from_a_folder_of_videos_to_a_prediction(command_line, folders, tmp_path
         assert file["series"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_said_in_one_line(refused, tmp_path):
     assert "--data.predict_folder" in refused("predict", "--config", "low_rank_plus_sparse/robust_pca.yaml")
     words = ["--config", "low_rank_plus_sparse/robust_pca.yaml", "--data", "VideoFolder"]

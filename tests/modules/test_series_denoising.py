@@ -303,6 +303,7 @@ def test_from_a_folder_of_series_to_a_prediction(command_line, folders, tmp_path
     assert mean == pytest.approx(np.load(tmp_path / "test.npy").mean(), rel=0.1)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_in_one_line(refused):
     assert "--data.train_path" in refused("fit", "--config", "denoising/demo.yaml", "--data", "NoisySeries")
     assert "--data.predict_series" in refused("predict", "--config", "denoising/mppca.yaml")

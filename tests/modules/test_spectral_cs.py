@@ -148,6 +148,7 @@ def test_from_a_folder_of_cubes_to_a_prediction(command_line, folders, tmp_path,
         assert picture.width > 2000
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_said_in_one_line(refused, tmp_path):
     message = refused("fit", *WORDS, "--data.train_folder", tmp_path / "none", "--data.val_folder", tmp_path)
     assert "there is no file or folder" in message

@@ -70,6 +70,7 @@ def test_all_iterations_share_what_is_compiled(compiler):
     assert not torch._dynamo.utils.counters["graph_break"]
 
 
+@pytest.mark.slow
 def test_after_some_sizes_the_others_are_not_compiled_with_one_warning(compiler, caplog):
     stack, eager = ImageConvolutions((3, 4, 3)), ImageConvolutions((3, 4, 3))
     eager.load_state_dict(stack.state_dict())
@@ -122,6 +123,7 @@ def test_mixed_precision_can_be_compiled(compiler):
     assert compiler["unique_graphs"] > 0
 
 
+@pytest.mark.slow
 def test_without_a_cxx_compiler_training_goes_on_with_one_warning(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # what was compiled before needs no compiler
     module, batch = case_of(TLRNet)

@@ -73,6 +73,7 @@ def optional_names(file):
                 yield name.split(".")
 
 
+@pytest.mark.slow
 def test_each_requirement_is_imported_and_each_import_is_required():
     installed = packages_distributions()
     files = [*(CHECKOUT / "lowrank_unroll").rglob("*.py"), *(CHECKOUT / "datamodules").rglob("*.py")]

@@ -43,6 +43,7 @@ def test_the_step_size_is_below_what_converges():
     assert dual.norm() * STEP_SIZE <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 def test_steps_reach_the_proximal_map(is_complex):
     """The dual variable is feasible and aligned with the differences, which only the minimiser allows."""

@@ -144,6 +144,7 @@ class TestFiles:
         with pytest.raises(DataError, match=rf"metrics\.json was not written by .*another version of it: .*{reason}"):
             read_evaluation(tmp_path)
 
+    @pytest.mark.slow
     @given(st.lists(st.floats(width=32), min_size=2, max_size=4), st.floats(min_value=0, width=32))
     @settings(max_examples=10)
     @example([float("inf"), float("-inf")], float("nan"))

@@ -39,6 +39,7 @@ def test_a_checkpoint_is_a_plain_file_of_torch(tmp_path):
     assert len(list((tmp_path / "a").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_no_changed_bit_is_read_as_another_number(tmp_path):
     path, draw = tmp_path / "last.ckpt", random.Random(0)
     WholeCheckpointIO().save_checkpoint(CHECKPOINT, path)

@@ -202,6 +202,7 @@ def test_shares_hold_each_sample_once(samples, processes):
     assert [len(share) for share in shares] == [len(list(share)) for share in shares]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_figures")
 def test_the_quick_look_runs(command_line):
     words = ["--config", "dynamic_mri/demo.yaml", *TINY_DYNAMIC, "--config", "trainer/fast.yaml"]

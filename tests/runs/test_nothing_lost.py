@@ -161,6 +161,7 @@ def full_disk():
 OUTPUTS = [(closed_pipe, 141, r""), (full_disk, 1, "lowrank-unroll: standard output cannot be written: No space left")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "code", "told"), OUTPUTS)
 def test_compare_finishes_without_a_standard_output(tmp_path, output, code, told):
     values = {"psnr": 30.0}
@@ -185,6 +186,7 @@ def test_a_test_finishes_without_a_standard_output(tmp_path, output, code, told)
     assert files(numbers.parent) == REPORT
 
 
+@pytest.mark.slow
 def test_a_mistake_keeps_its_exit_code_without_a_standard_output(tmp_path):
     with closed_pipe() as stream:
         assert run(["compare", "nowhere"], stream, tmp_path).returncode == 1

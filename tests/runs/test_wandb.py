@@ -98,6 +98,7 @@ def fitted(runs):
     return list(records(runs[0]))
 
 
+@pytest.mark.slow
 def test_the_whole_config_is_kept(fitted, home):
     config = config_of(fitted)
     (file,) = home.glob("runs/dynamic_mri_demo/version_0/config.yaml")
@@ -165,6 +166,7 @@ def _disabled(home, monkeypatch):
     wandb.teardown()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_disabled")
 def test_nothing_is_kept_where_weights_and_biases_is_disabled(command_line, tmp_path):
     command_line(*FIT)
@@ -213,6 +215,7 @@ def sweep_commands():
         yield words
 
 
+@pytest.mark.slow
 def test_the_sweep_trains_once_with_each_gradient(command_line, capsys):
     gradients = []
     for environment, program, *words in sweep_commands():

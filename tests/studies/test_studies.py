@@ -141,6 +141,7 @@ def hostile():
     return Study("s", (), methods, dict.fromkeys(HOSTILE, ()), (0,), "<metric>|", next(iter(HOSTILE)))
 
 
+@pytest.mark.slow
 def test_any_name_is_shown_as_it_is(hostile, tmp_path):
     for cell in hostile.cells():
         pretend(tmp_path, cell, [1, 2], untrained_name="\x1b[31m=1|<b>")

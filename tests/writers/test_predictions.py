@@ -543,6 +543,7 @@ class TestCommandLine:
         np.testing.assert_allclose(read_back(folder / "one.dcm"), magnitude, atol=magnitude.max() / 65535)
         assert "nii.gz" in (folder.parent / "config.yaml").read_text()
 
+    @pytest.mark.slow
     def test_predictions_do_not_pile_up_in_memory(self, command_line, monkeypatch):
         Path("scans").mkdir()
         for number in range(4):
