@@ -44,6 +44,22 @@ def test_memory_of_a_step_is_that_of_its_activations(cases, monkeypatch):
     assert kept < peak_megabytes(case, "ours", "cpu") < 10 * kept
 
 
+@pytest.mark.usefixtures("cases")
+def test_what_a_step_saves_is_counted_once_and_without_parameters():
+    from training_memory import MEGABYTE, SavedForGradient  # noqa: PLC0415
+
+    layer = torch.nn.Linear(5, 7, bias=False)
+    counted = SavedForGradient()
+    counted.on_train_batch_start(None, layer)
+    given = torch.randn(3, 5)
+    result = (layer(given) + layer(given)).tanh()  # saves the weight, the input twice, and its own value
+    counted.on_before_backward(None, layer, result)
+    assert SavedForGradient.megabytes * MEGABYTE == (3 * 5 + 3 * 7) * 4
+    assert SavedForGradient.parameters == 5 * 7
+    gradient = torch.autograd.grad(result.sum(), layer.weight)[0]
+    torch.testing.assert_close(gradient, 2 * (1 - result.detach() ** 2).mT @ given)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cases")
 @pytest.mark.filterwarnings("ignore")  # of the compiler and of Lightning
