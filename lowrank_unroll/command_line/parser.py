@@ -98,15 +98,18 @@ class _DiscardedArguments(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if match := DISCARDED.search(record.getMessage()):
             old, new, arguments = match.groups()
-            given = _without_defaults(old, arguments)
+            given = _given_values(old, arguments)
             note = f"Note: {new} replaces {old.rpartition('.')[-1]} and does not take its {given}"
             if given and note not in self.printed:  # jsonargparse logs it more than once
                 say(note, sys.stderr)
             self.printed.add(note)
 
 
-def _without_defaults(class_path: str, arguments: str) -> str:
-    """Return the discarded arguments that differ from the defaults of their class; all if they are no literals."""
+def _given_values(class_path: str, arguments: str) -> str:
+    """Return the discarded arguments that the user gave, of which jsonargparse knows no origin; all if no literals.
+
+    The others are defaults, of their class or of one that has an object of their class as its default.
+    """
     replaced = locate(class_path)
     try:
         values = ast.literal_eval(arguments)
@@ -116,7 +119,26 @@ def _without_defaults(class_path: str, arguments: str) -> str:
         return arguments[1:-1]
     parameters = inspect.signature(replaced).parameters
     given = {name: value for name, value in values.items() if value != _default(parameters, name)}
-    return str(given)[1:-1]
+    return str({name: value for name, value in given.items() if _is_given(name, value, sys.argv[2:])})[1:-1]
+
+
+def _is_given(name: str, value: Any, arguments: Sequence[str]) -> bool:
+    """Return whether a flag ends in the name of an argument, or a config has it with this value."""
+    flags = (argument.split("=")[0] for argument in arguments)
+    return any(flag.endswith(f".{name}") for flag in flags) or any(
+        _has_item(read_config(config), name, value) for config in given_configs(arguments)
+    )
+
+
+def _has_item(section: Any, name: str, value: Any) -> bool:
+    if isinstance(section, list):
+        return any(_has_item(part, name, value) for part in section)
+    if not isinstance(section, dict):
+        return False
+    listed = list(value) if isinstance(value, tuple) else value
+    return section.get(name, inspect.Parameter.empty) == listed or any(
+        _has_item(part, name, value) for part in section.values()
+    )
 
 
 def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:

@@ -222,6 +222,15 @@ def test_discarded_arguments_are_named(command_line, capsys):
     assert capsys.readouterr().err == ("Note: CinePhantom replaces SamplePhotos and does not take its 'ratio': 0.4\n")
 
 
+def test_a_default_within_a_discarded_default_is_not_named(command_line, capsys):
+    words = ["--config", "dynamic_mri/demo.yaml", "--data", "EllipticPhantom", "--data.pattern", "Vista"]
+    with pytest.raises(SystemExit):
+        command_line("fit", *words, "--print_config")
+    named = capsys.readouterr().err
+    assert "'lines': 8" in named  # of the config
+    assert "spokes" not in named  # of the pattern that EllipticPhantom has by itself
+
+
 def test_discarded_defaults_are_not_named(command_line, capsys):
     with pytest.raises(SystemExit):
         command_line("fit", "--config", "color_cs/pretrained.yaml", "--print_config")
